@@ -1,0 +1,32 @@
+"""What every run has besides its task: progress, metrics.csv, timing, the best and the last checkpoint."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from litconv.callbacks.metrics_csv import MetricsCsv
+from litconv.callbacks.progress import ProgressBar
+from litconv.callbacks.timing import Timing
+
+__all__ = ["MetricsCsv", "ProgressBar", "Timing", "checkpoints", "default"]
+
+
+def default(folder: Path, monitor: str, mode: str, *, extra: Mapping[str, Callback] = {}) -> list[Callback]:
+    """The callbacks of a run in `folder`; `extra` are the user's own, by any name."""
+    return [ProgressBar(monitor), Timing(), MetricsCsv(folder), *extra.values(), *checkpoints(folder, monitor, mode)]
+
+
+def checkpoints(folder: Path, monitor: str, mode: str) -> list[ModelCheckpoint]:
+    """`checkpoints/best.ckpt` by the monitored metric, and `checkpoints/last.ckpt` of every epoch.
+
+    Written at an epoch's very end, when all its metrics are known; best first, since last.ckpt holds which one is best.
+    """
+    where = os.fspath(folder / "checkpoints")
+    common = {"dirpath": where, "save_on_train_epoch_end": True, "enable_version_counter": False}
+    return [
+        ModelCheckpoint(**common, filename="best", monitor=monitor, mode=mode, save_top_k=1),
+        ModelCheckpoint(**common, filename="last", monitor=None, save_top_k=1),
+    ]

@@ -1,0 +1,50 @@
+"""metrics.csv: one row per epoch, the local truth whatever becomes of other loggers.
+
+The file is replaced whole at every epoch (an epoch takes longer than its rows), so that it is never torn, and a metric
+that first appears late (the IoU of a class that was absent) gets its column. A resumed run drops the rows of the epochs
+it repeats.
+"""
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+FIRST = ["epoch", "step", "lr", "seconds"]  # seconds: of the epoch, validation included
+
+
+class MetricsCsv(pl.Callback):
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.csv"
+        self.rows: list[dict[str, object]] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.rows = []
+        if trainer.current_epoch > 0 and self.path.exists():  # resumed
+            with self.path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self.write(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = {
+            key: float(f"{value.item():.7g}") for key, value in trainer.callback_metrics.items()
+        }  # float32's digits
+        seconds = round(time.perf_counter() - self.started, 3)
+        self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": seconds, **metrics})
+        self.write(trainer)
+
+    def write(self, trainer: pl.Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
+        found = sorted({key for row in self.rows for key in row} - set(FIRST))
+        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, FIRST + found, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        unfinished.replace(self.path)

@@ -1,0 +1,117 @@
+"""The front of every command: one line for each fault a user can cause, a true exit status, no traceback.
+
+`HYDRA_FULL_ERROR=1` shows the traceback instead.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from litconv.errors import ConfigError, DataError, TrainingError
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
+
+_failures: list[BaseException] = []
+
+
+def guarded(main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """Keep a job's error for `command_line`, so that Hydra prints nothing of its own and a sweep goes on after it."""
+
+    @functools.wraps(main)
+    def job(config: DictConfig) -> None:
+        try:
+            main(config)
+        except Exception as error:
+            _failures.append(error)
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                overrides = " ".join(HydraConfig.get().overrides.task)
+                print(f"error: {overrides}: {one_line(error, list)}", file=sys.stderr)
+
+    return job
+
+
+def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int:
+    """Run a Hydra main and return its exit status. `keys` lists what may stand on the command line."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
+    sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
+    if sweep:
+        name_the_sweep(sys.argv)
+    try:
+        main()
+        if _failures and (wants_traceback or not sweep):
+            raise _failures[0]
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return INTERRUPTED
+    except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
+        if wants_traceback:
+            raise
+        print(f"error: {one_line(error, keys)}", file=sys.stderr)
+        return 1
+    if _failures:
+        print(f"error: {len(_failures)} runs of this sweep failed", file=sys.stderr)
+    return 1 if _failures else 0
+
+
+def name_the_sweep(argv: list[str]) -> None:
+    """Give a multirun without `sweep=NAME` a name that its own arguments determine, so that the same command resumes
+    the same sweep."""
+    if any(a.startswith("sweep=") for a in argv):
+        return
+    arguments = sorted(a for a in argv[1:] if a not in ("-m", "--multirun"))
+    argv.append(f"sweep=sweep-{hashlib.sha256(repr(arguments).encode()).hexdigest()[:8]}")
+
+
+def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
+    """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return one_line(error.__cause__, keys)
+    text = str(error)
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, name = match.groups()
+        options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
+        return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown_key(match[1], keys())
+    if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
+    return " ".join(text.split())
+
+
+def unknown_key(key: str, keys: list[str]) -> str:
+    siblings = sorted({k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]})
+    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys}))
+    return f"{key}: unknown key{did_you_mean(key, keys)}; accepted here: {accepted}"
+
+
+def did_you_mean(name: str, options: list[str]) -> str:
+    close = get_close_matches(name, options, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def quiet() -> None:
+    """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
+    console = logging.StreamHandler()
+    console.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("litconv").handlers = [console]
+    logging.getLogger("litconv").setLevel(logging.INFO)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

@@ -1,0 +1,66 @@
+"""Deformable convolution: K×K sampling at learned fractional offsets, bilinear; v2 also weighs every sample.
+
+y[o](p) = Σ_c Σ_k w[o, c, k] · m_k(p) · x[c](p + k + Δ_k(p)). The offsets Δ (2K² a pixel and offset group: v1) and the
+mask m = 2·sigmoid(·) (K² more: v2) come from a second K×K convolution with bias, zero-initialised, so that training
+starts from the standard convolution. Params = K²·Cin·Cout + K²·Cin·2K²G + 2K²G (v2: 3K²G for 2K²G).
+v1, https://arxiv.org/abs/1703.06211; v2 (`modulated`), https://arxiv.org/abs/1811.11168
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from litconv.conv.deform_op import deform_conv2d
+from litconv.conv.same import SameConv2d
+from litconv.conv.slot import RELU_GAIN, Formula, out_size, require_divisors
+
+
+class Deformable(nn.Module):
+    """K×K convolution over samples moved by learned offsets, one set of offsets per `offset_groups` channels' group."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        *,
+        modulated: bool = False,
+        offset_groups: int = 1,
+    ) -> None:
+        super().__init__()
+        require_divisors("offset_groups", offset_groups, in_channels, in_channels)
+        like = SameConv2d(in_channels, out_channels, kernel_size, stride, dilation)
+        self.weight = like.weight
+        self.stride, self.padding, self.dilation = like.stride, like.padding, like.dilation
+        self.extra_padding = like.extra_padding  # an even kernel pads one side more; torchvision's form cannot say that
+        self.gain = RELU_GAIN
+        self.offset_groups = offset_groups
+        self.samples = kernel_size**2 * offset_groups
+        self.offset = SameConv2d(
+            in_channels, (3 if modulated else 2) * self.samples, kernel_size, stride, dilation, bias=True
+        )
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        guide = self.offset(x)  # (N, 2·K²·G, Ho, Wo): y, x for each sample; v2: and K²·G mask logits
+        offset, logits = guide.split((2 * self.samples, guide.shape[1] - 2 * self.samples), dim=1)
+        mask = 2 * logits.sigmoid() if logits.shape[1] else None
+        if self.extra_padding is not None:
+            x = F.pad(x, self.extra_padding)
+        return deform_conv2d(
+            x, self.weight, offset, mask, self.stride, self.padding, self.dilation, self.offset_groups
+        )
+
+    def formula(self, height: int, width: int) -> Formula:
+        rows, columns = out_size(height, self.stride[0]), out_size(width, self.stride[1])
+        main = Formula(self.weight.numel(), self.weight.numel() * rows * columns)
+        return main + self.offset.formula(height, width)
+
+    def extra_repr(self) -> str:
+        out_channels, in_channels, *kernel = self.weight.shape
+        return f"{in_channels}, {out_channels}, kernel_size={tuple(kernel)}, stride={self.stride}"
+
+

@@ -1,0 +1,60 @@
+"""Depthwise-separable convolution: depthwise K×K, then pointwise.
+
+params = K²·Cin + Cin·Cout, MACs = params·Ho·Wo: 1/Cout + 1/K² of the standard convolution. With `groups=g` the first
+half is grouped instead: K²·Cin²/g + Cin·Cout.
+MobileNet, https://arxiv.org/abs/1704.04861
+"""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from litconv.conv.same import SameConv2d
+from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN, Formula, out_size, require_divisors
+
+
+class DepthwiseSeparable(nn.Module):
+    """Depthwise (or grouped) K×K, then 1×1.
+
+    `norm_between` puts BatchNorm and ReLU between the halves, as MobileNet does: 2·Cin parameters and a nonlinearity
+    more than the other operators have, so a confound in a comparison.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        *,
+        groups: int | Literal["depthwise"] = "depthwise",
+        norm_between: bool = False,
+    ) -> None:
+        super().__init__()
+        spatial_groups = in_channels if groups == "depthwise" else groups
+        require_divisors("groups", spatial_groups, in_channels, in_channels)
+        self.depthwise = SameConv2d(
+            in_channels,
+            in_channels,
+            kernel_size,
+            stride,
+            dilation,
+            groups=spatial_groups,
+            gain=RELU_GAIN if norm_between else LINEAR_GAIN,
+        )
+        self.between = (
+            nn.Sequential(nn.BatchNorm2d(in_channels), nn.ReLU(inplace=True)) if norm_between else nn.Identity()
+        )
+        self.pointwise = SameConv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pointwise(self.between(self.depthwise(x)))
+
+    def formula(self, height: int, width: int) -> Formula:
+        first = self.depthwise.formula(height, width)
+        stride = self.depthwise.stride[0]
+        second = self.pointwise.formula(out_size(height, stride), out_size(width, stride))
+        norm = 0 if isinstance(self.between, nn.Identity) else 2 * self.depthwise.out_channels
+        return first + second + Formula(norm, 0)

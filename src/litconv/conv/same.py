@@ -1,0 +1,76 @@
+"""2-D convolution with "same" padding that does not depend on the stride.
+
+With d(K−1) rows of padding in all, ⌊d(K−1)/2⌋ before and the rest after, the output is ⌈H/S⌉ × ⌈W/S⌉ for odd and even
+K alike. For odd K this is the textbook P = d(K−1)/2 of Dumoulin & Visin, https://arxiv.org/abs/1603.07285.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from litconv.conv.slot import RELU_GAIN, Formula, at_least_one, out_size
+
+Size2d = int | tuple[int, int]
+
+
+def pair(value: Size2d) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def same_padding(kernel_size: int, dilation: int) -> tuple[int, int]:
+    """Rows before and after one axis."""
+    total = dilation * (kernel_size - 1)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """`nn.Conv2d` whose output is ⌈H/stride⌉ × ⌈W/stride⌉; the brick that the other operators are made of.
+
+    `gain` scales the initial weights: √2 where a ReLU follows, 1 where another linear layer does.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size2d = 3,
+        stride: Size2d = 1,
+        dilation: Size2d = 1,
+        *,
+        groups: int = 1,
+        bias: bool = False,
+        gain: float = RELU_GAIN,
+    ) -> None:
+        kernel, strides, rates = pair(kernel_size), pair(stride), pair(dilation)
+        at_least_one(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=min(kernel),
+            stride=min(strides),
+            dilation=min(rates),
+        )
+        (top, bottom), (left, right) = (same_padding(k, d) for k, d in zip(kernel, rates, strict=True))
+        symmetric = top == bottom and left == right
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel,
+            strides,
+            padding=(top, left) if symmetric else 0,
+            dilation=rates,
+            groups=groups,
+            bias=bias,
+        )
+        self.gain = gain
+        self.extra_padding = None if symmetric else (left, right, top, bottom)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.extra_padding is not None:
+            x = F.pad(x, self.extra_padding)
+        return super().forward(x)
+
+    def formula(self, height: int, width: int) -> Formula:
+        """Params and MACs of one (height, width) image: (Kh·Kw·Cin/g + bias)·Cout, and the weights times Ho·Wo."""
+        weights = self.kernel_size[0] * self.kernel_size[1] * self.in_channels // self.groups * self.out_channels
+        macs = weights * out_size(height, self.stride[0]) * out_size(width, self.stride[1])
+        return Formula(weights + (self.out_channels if self.bias is not None else 0), macs)

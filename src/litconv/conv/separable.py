@@ -1,0 +1,62 @@
+"""Spatially separable convolution: K×1, then 1×K.
+
+params = K·Cin·Cmid + K·Cmid·Cout with Cmid = Cout; MACs = K·Cin·Cmid·Ho·W + K·Cmid·Cout·Ho·Wo.
+Per channel it equals a K×K filter exactly when that filter has rank 1: Sobel = [1 2 1]ᵀ·[1 0 −1], 9 → 6
+multiplications a pixel. Inception v3, https://arxiv.org/abs/1512.00567; ERFNet, https://doi.org/10.1109/TITS.2017.2750080
+"""
+
+import torch
+from torch import nn
+
+from litconv.conv.same import SameConv2d
+from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN, Formula, out_size
+
+
+class Separable(nn.Module):
+    """K×1 (which takes the vertical stride), then 1×K (the horizontal one).
+
+    `depthwise=True` filters channel by channel, as Sobel does; Cin and Cout must then divide one another.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        *,
+        depthwise: bool = False,
+    ) -> None:
+        super().__init__()
+        small, large = sorted((in_channels, out_channels))
+        if depthwise and large % max(small, 1):
+            raise ValueError(
+                f"separable with depthwise=true needs in_channels={in_channels} to divide "
+                f"out_channels={out_channels} or the reverse; try depthwise=false, which takes any pair"
+            )
+        self.vertical = SameConv2d(
+            in_channels,
+            out_channels,
+            (kernel_size, 1),
+            (stride, 1),
+            (dilation, 1),
+            groups=small if depthwise else 1,
+            gain=LINEAR_GAIN,
+        )
+        self.horizontal = SameConv2d(
+            out_channels,
+            out_channels,
+            (1, kernel_size),
+            (1, stride),
+            (1, dilation),
+            groups=out_channels if depthwise else 1,
+            gain=RELU_GAIN,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.horizontal(self.vertical(x))
+
+    def formula(self, height: int, width: int) -> Formula:
+        rows = out_size(height, self.vertical.stride[0])
+        return self.vertical.formula(height, width) + self.horizontal.formula(rows, width)

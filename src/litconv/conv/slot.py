@@ -1,0 +1,69 @@
+"""The conv slot: what every operator is to its backbone, and what it says about its own cost.
+
+An operator is built by `conv(in_channels, out_channels, kernel_size=3, stride=1, dilation=1)`. It maps
+(N, in_channels, H, W) to (N, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) with "same" padding and no bias. `dilation` is what
+the backbone asks for; an operator's own rate multiplies it. Options of its own are keyword-only and bound by its yaml.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from torch import nn
+
+# A weight whose output meets a ReLU is drawn with this gain (He et al., https://arxiv.org/abs/1502.01852); one whose
+# output meets another linear layer with 1, so that every operator has the output variance of the standard one.
+RELU_GAIN = 2**0.5
+LINEAR_GAIN = 1.0
+
+
+class ConvFactory(Protocol):
+    """An operator with its options bound; backbones and heads call it and know nothing else of it."""
+
+    def __call__(self, in_channels: int, out_channels: int, *, stride: int = 1, dilation: int = 1) -> nn.Module: ...
+
+
+class Formula(NamedTuple):
+    """An operator's closed-form cost for one image: the third opinion beside two counters."""
+
+    params: int
+    macs: int
+
+    def __add__(self, other: "Formula") -> "Formula":
+        return Formula(self.params + other.params, self.macs + other.macs)
+
+
+class DeclaredCost(NamedTuple):
+    """The cost of a custom operation that counters cannot see into, from its inputs' shapes and its output's."""
+
+    macs: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
+    elementwise_ops: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
+
+
+# "namespace::name" of a torch.library operation → its cost. An operator's file adds its own line.
+DECLARED_COSTS: dict[str, DeclaredCost] = {}
+
+
+def at_least_one(**values: int) -> None:
+    """Refuse sizes below one, naming the argument."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name}={value} must be at least 1")
+
+
+def require_divisors(name: str, value: int, in_channels: int, out_channels: int) -> None:
+    """Refuse a number of groups that does not divide both channel counts, naming those that do."""
+    at_least_one(**{name: value})
+    if in_channels % value or out_channels % value:
+        works = [d for d in range(1, min(in_channels, out_channels) + 1) if not (in_channels % d or out_channels % d)]
+        shown = ", ".join(map(str, works if len(works) <= 12 else [*works[:11], f"… {works[-1]}"]))
+        channels = (
+            f"in_channels={in_channels}"
+            if in_channels == out_channels
+            else f"in_channels={in_channels} and out_channels={out_channels}"
+        )
+        raise ValueError(f"{name}={value} must divide {channels}; try {shown}")
+
+
+def out_size(size: int, stride: int) -> int:
+    """⌈size / stride⌉, the slot's output size."""
+    return -(-size // stride)

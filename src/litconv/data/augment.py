@@ -1,0 +1,140 @@
+"""Batched augmentation: random zoom, padded crop, horizontal flip, cutout, normalisation, each a few tensor operations.
+
+Whatever is random is drawn for a whole epoch at once, on the CPU, from private generators seeded by (seed, epoch, name
+of the draw). So the draws are equal on every device, for every model, for one process or several, in memory or
+streaming, and switching one augmentation on leaves the draws of the others as they were.
+
+Cutout: DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def private_generator(*key: int | str) -> torch.Generator:
+    """A CPU generator of its own for this key; the global one is neither read nor moved."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+@lru_cache(maxsize=16)
+def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """(1 / (255 · std), mean / std), kept on the device: making them anew in every step would wait for it."""
+    means, stds = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    return (1 / (255 * stds)).to(device), (means / stds).to(device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """Turns a batch of uint8 images into what the model sees. Sizes are in pixels, (height, width).
+
+    `mean`, `std`: per channel, of values in 0..1. `crop_size`: after the crop. `crop_padding`: black border on all
+    sides before the crop. `scale`: range of a random zoom, per image. `cutout`: side of one square set to the mean.
+    Masks follow their images (nearest); where an image is padded its mask is `ignore_index`.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_size: tuple[int, int]
+    crop_padding: int = 0
+    flip: bool = False
+    scale: tuple[float, float] = (1.0, 1.0)
+    cutout: int = 0
+    ignore_index: int = -100
+
+    def draw(self, count: int, image_size: tuple[int, int], seed: int, epoch: int) -> dict[str, Tensor]:
+        """Everything random of one epoch of `count` images: tensors (count,), on the CPU."""
+
+        def uniform(name: str) -> Tensor:
+            generator = private_generator(seed, epoch, name)
+            return torch.rand(count, generator=generator, dtype=torch.float64)
+
+        draws: dict[str, Tensor] = {}
+        zoom = torch.ones(count, dtype=torch.float64)
+        if self.scale != (1.0, 1.0):
+            zoom = self.scale[0] + (self.scale[1] - self.scale[0]) * uniform("scale")
+            draws["scale"] = zoom.float()
+        for name, length, crop in zip(("top", "left"), image_size, self.crop_size, strict=True):
+            # The crop's offset in the zoomed and padded image; negative where that is smaller than the crop.
+            room = (zoom * length).round() + 2 * self.crop_padding - crop
+            if room.any():
+                low, high = room.clamp(max=0), room.clamp(min=0)
+                offset = (low + uniform(name) * (high - low + 1)).floor().minimum(high).long()
+                draws[name] = offset - self.crop_padding
+        if self.flip:
+            draws["flip"] = uniform("flip") < 0.5
+        if self.cutout:
+            draws["cut_y"] = (uniform("cut_y") * self.crop_size[0]).long()
+            draws["cut_x"] = (uniform("cut_x") * self.crop_size[1]).long()
+        return draws
+
+    def __call__(self, images: Tensor, targets: Tensor, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """uint8 (N, C, H, W), labels (N,) or masks (N, H, W) → float32 (N, C, h, w), int64. No draws: normalised."""
+        targets = targets.long()
+        dense = targets.ndim == 3
+        if "scale" in draws:
+            images, masks = self._zoom(images, targets if dense else None, draws)
+            targets = masks if dense else targets
+        elif "top" in draws or "left" in draws:
+            zero = torch.zeros(len(images), dtype=torch.long, device=images.device)
+            top, left = draws.get("top", zero), draws.get("left", zero)
+            images = self._crop(images, top, left, 0)
+            if dense:
+                targets = self._crop(targets[:, None], top, left, self.ignore_index)[:, 0]
+        if "flip" in draws:
+            flip = draws["flip"]
+            images = torch.where(flip[:, None, None, None], images.flip(-1), images)
+            if dense:
+                targets = torch.where(flip[:, None, None], targets.flip(-1), targets)
+        images = self.normalise(images)
+        if "cut_y" in draws:
+            rows = self._band(draws["cut_y"], images.shape[-2])  # (N, h)
+            columns = self._band(draws["cut_x"], images.shape[-1])  # (N, w)
+            images = images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+        return images, targets
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """0..255 → (value / 255 − mean) / std."""
+        scale, shift = _affine(self.mean, self.std, images.device)
+        return images.float().mul(scale).sub_(shift)
+
+    def _crop(self, x: Tensor, top: Tensor, left: Tensor, fill: int) -> Tensor:
+        """One window of `crop_size` per image, its corner at (top, left), after padding by `fill`."""
+        height, width = self.crop_size
+        pad = self.crop_padding
+        x = F.pad(x, (pad, pad, pad, pad), value=fill) if pad else x
+        windows = x.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, tops, lefts, h, w), a view
+        return windows[torch.arange(len(x), device=x.device), :, top + pad, left + pad]
+
+    def _zoom(self, images: Tensor, masks: Tensor | None, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Zoom and crop in one resampling: bilinear for images, nearest for masks."""
+        zoom, sources, inside = draws["scale"][:, None], [], []
+        for name, crop, length in zip(("top", "left"), self.crop_size, images.shape[-2:], strict=True):
+            steps = torch.arange(crop, device=images.device)
+            offset = draws[name][:, None] if name in draws else 0
+            source = (steps + offset + 0.5) / zoom  # (N, crop), in pixels of the source, its edge at 0
+            sources.append(source)
+            inside.append((source >= 0) & (source < length))
+        y, x = sources
+        height, width = images.shape[-2:]
+        shape = (len(images), *self.crop_size)
+        across, down = (2 * x / width - 1)[:, None], (2 * y / height - 1)[:, :, None]  # in -1..1 from edge to edge
+        grid = torch.stack((across.expand(shape), down.expand(shape)), dim=-1)  # (N, h, w, 2)
+        images = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        outside = ~(inside[0][:, :, None] & inside[1][:, None])  # (N, h, w)
+        images = images.masked_fill_(outside[:, None], 0.0)
+        if masks is None:
+            return images, None
+        rows, columns = y.floor().long().clamp(0, height - 1), x.floor().long().clamp(0, width - 1)
+        index = torch.arange(len(masks), device=masks.device)[:, None, None]
+        return images, masks[index, rows[:, :, None], columns[:, None]].masked_fill(outside, self.ignore_index)
+
+    def _band(self, centre: Tensor, length: int) -> Tensor:
+        """True within `cutout` pixels around each centre: (N, length)."""
+        distance = torch.arange(length, device=centre.device) - (centre[:, None] - self.cutout // 2)
+        return (distance >= 0) & (distance < self.cutout)

@@ -1,0 +1,179 @@
+"""Batch loaders: an epoch's order and augmentation depend on (seed, epoch) alone.
+
+`InMemoryLoader` indexes uint8 tensors on the training device; `StreamLoader` reads files through a torch DataLoader.
+Both yield the same batches for the same data. Training: shuffled, the last incomplete batch dropped. Evaluation: in
+order, all. With torch.distributed, every process takes its share of each global batch of batch_size × processes images,
+and all processes make the same number of steps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from litconv.data.augment import Augment, private_generator
+from litconv.errors import DataError
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A split in memory."""
+
+    images: Tensor  # uint8 (N, C, H, W)
+    targets: Tensor  # labels int64 (N,), or masks uint8 (N, H, W)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """What a split is stratified by; masks have none."""
+        return self.targets if self.targets.ndim == 1 else None
+
+    def subset(self, indices: Tensor) -> "Arrays":
+        return Arrays(self.images[indices], self.targets[indices])
+
+    def to(self, device: torch.device) -> "Arrays":
+        return Arrays(self.images.to(device), self.targets.to(device))
+
+
+def world() -> tuple[int, int]:
+    """(rank, number of processes)."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if distributed else (0, 1)
+
+
+class EpochSampler:
+    """Which images make up this process's batches of an epoch. Lightning calls its `set_epoch`."""
+
+    def __init__(self, count: int, batch_size: int, *, train: bool, seed: int):
+        self.count, self.batch_size, self.train, self.seed = count, batch_size, train, seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches of an epoch, the same in every process."""
+        everywhere = self.batch_size * world()[1]
+        return self.count // everywhere if self.train else -(-self.count // everywhere)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """The indices of each batch; torch's DataLoader iterates it once an epoch."""
+        order = self.order()
+        return iter([order[span].tolist() for span in self.spans()])
+
+    def order(self) -> Tensor:
+        """All images, by index, in the epoch's order: (count,)."""
+        if not self.train:
+            return torch.arange(self.count)
+        return torch.randperm(self.count, generator=private_generator(self.seed, self.epoch, "order"))
+
+    def spans(self) -> list[slice]:
+        """Where in that order each batch lies."""
+        (rank, processes), steps, size = world(), len(self), self.batch_size
+        if self.train or processes == 1:
+            starts = ((step * processes + rank) * size for step in range(steps))
+            return [slice(start, min(start + size, self.count)) for start in starts]
+        # Evaluation in several processes: equal numbers of batches, or a collective would wait for ever; no image is
+        # counted twice unless there are fewer images than batches.
+        parts = steps * processes
+        edges = [part * self.count // parts for part in range(parts + 1)]
+        return [slice(edges[part], max(edges[part + 1], edges[part] + 1)) for part in range(rank, parts, processes)]
+
+
+class _BatchLoader:
+    """What both loaders share. (No reference cycles: a DataLoader that the garbage collector ends is slow to end.)"""
+
+    batch_sampler = None  # Lightning looks for it
+
+    def __init__(self, augment: Augment, image_size: tuple[int, int], device: torch.device, sampler: EpochSampler):
+        self.augment, self.image_size, self.device, self.sampler = augment, image_size, device, sampler
+        self.batch_size = sampler.batch_size
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def draws(self) -> dict[str, Tensor]:
+        """The augmentation of the epoch, by position in its order, on the device; empty for evaluation."""
+        plan = self.sampler
+        draws = self.augment.draw(plan.count, self.image_size, plan.seed, plan.epoch) if plan.train else {}
+        return {name: values.to(self.device) for name, values in draws.items()}
+
+
+class InMemoryLoader(_BatchLoader):
+    """Batches (x, y) from `Arrays`: x float32 (N, C, h, w), normalised; y int64 (N,) or (N, h, w)."""
+
+    def __init__(self, arrays: Arrays, augment: Augment, batch_size: int, *, train: bool, seed: int = 0):
+        sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed)
+        super().__init__(augment, tuple(arrays.images.shape[-2:]), arrays.images.device, sampler)
+        self.arrays = arrays
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order, draws = self.sampler.order().to(self.device), self.draws()  # one transfer an epoch, none a step
+        for span in self.sampler.spans():
+            index = order[span] if self.sampler.train else span
+            images, targets = self.arrays.images[index], self.arrays.targets[index]
+            yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})
+
+
+class StreamLoader(_BatchLoader):
+    """The same batches from a `Dataset` of (uint8 (C, H, W), label or mask (H, W)), read by `num_workers` processes."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        augment: Augment,
+        image_size: tuple[int, int],
+        batch_size: int,
+        *,
+        train: bool,
+        seed: int = 0,
+        num_workers: int = 0,
+        device: torch.device = CPU,
+    ):
+        super().__init__(augment, image_size, device, EpochSampler(len(dataset), batch_size, train=train, seed=seed))
+        self.reader = DataLoader(
+            _Reporting(dataset),
+            batch_sampler=self.sampler,
+            collate_fn=_collate,
+            num_workers=num_workers,
+            pin_memory=device.type == "cuda",
+            generator=private_generator(seed, "workers"),  # else the DataLoader draws from the global one
+        )
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        draws = self.draws()
+        for span, batch in zip(self.sampler.spans(), self.reader, strict=True):
+            if isinstance(batch, DataError):
+                raise batch
+            images, targets = (part.to(self.device, non_blocking=True) for part in batch)
+            yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})
+
+
+class _Reporting(Dataset):
+    """Hands a DataError over as a sample: raised in a worker, it would arrive wrapped in that worker's traceback."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor] | DataError:
+        try:
+            return self.dataset[index]
+        except DataError as error:
+            return error
+
+
+def _collate(samples: list[tuple[Tensor, Tensor | int] | DataError]) -> tuple[Tensor, Tensor] | DataError:
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
+    images, targets = zip(*samples, strict=True)
+    return torch.stack(images), torch.stack([torch.as_tensor(target) for target in targets])

@@ -1,0 +1,191 @@
+"""The base of all data sets: a subclass says what it holds (`load`), this makes splits and batches of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from litconv.data.augment import Augment, private_generator
+from litconv.data.files import FileSet
+from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
+from litconv.errors import ConfigError, DataError
+
+Size = int | tuple[int, int]
+
+
+def pair(value: Size, key: str) -> tuple[int, int]:
+    """224 or (360, 480) → (height, width)."""
+    sides = value if isinstance(value, list | tuple) else [value, value]
+    if len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
+        raise ConfigError(f"data.{key}={value} must be one number of pixels or two, height and width, each at least 1")
+    return sides[0], sides[1]
+
+
+def show(size: tuple[int, int]) -> str:
+    """(360, 480) → '360x480', height first."""
+    return f"{size[0]}x{size[1]}"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DataModule(pl.LightningDataModule):
+    """Splits and batches of one data set. A subclass redeclares the fields whose defaults it changes, defines `load`.
+
+    Batches are (x, y): x float32 (N, in_channels, H, W), normalised; y int64 (N,) or, for segmentation, (N, H, W).
+    From construction on: `image_size` (H, W) in pixels, as validation sees it, `in_channels`.
+    From `setup` on: `class_names`, `num_classes`, `ignore_index` (-100: none), `test_split`, `sizes`.
+    """
+
+    batch_size: int = 128  # images per step and process
+    num_workers: int = 0  # reading processes; only sets too large for memory use them
+    seed: int = 0  # of the run: order and augmentation
+    split_seed: int = 0  # of the validation split, where the set has none
+    memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
+    image_size: Size | None = None  # every image is resized to it, its aspect ratio not kept; None: as the files are
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, of values in 0..1 (ImageNet's)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_size: Size | None = None  # pixels of a training crop; None: the image's size
+    crop_padding: int = 0  # pixels of black border before the crop
+    flip: bool = False  # horizontally, every second image
+    scale: tuple[float, float] = (1.0, 1.0)  # range of a random zoom before the crop
+    cutout: int = 0  # side in pixels of a square set to the mean; 0: none
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+    in_channels: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.class_names: tuple[str, ...] = ()
+        self.ignore_index = -100
+        self.test_split = "test"
+        self.sizes: dict[str, int] = {}
+        self._splits: dict[str, Arrays | FileSet] = {}
+        for key in ("batch_size", "num_workers", "memory_limit_mb", "crop_padding", "cutout"):
+            value, least = getattr(self, key), int(key == "batch_size")
+            if type(value) is not int or value < least:
+                raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        for key, count in {"mean": self.in_channels, "std": self.in_channels, "scale": 2}.items():
+            value = getattr(self, key)
+            if not isinstance(value, list | tuple) or [type(v) in (int, float) for v in value] != [True] * count:
+                raise ConfigError(f"data.{key}={value} must be a list of {count} number{'s' if count > 1 else ''}")
+            setattr(self, key, tuple(float(v) for v in value))
+        if min(self.std) <= 0:
+            raise ConfigError(f"data.std={list(self.std)} must be greater than 0")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f"data.scale={list(self.scale)} must be the smallest and the largest zoom, as [0.5, 2.0]")
+        self._resize = self.image_size is not None
+        if self.image_size is None:
+            self.image_size = self.native_size()
+        self.image_size = pair(self.image_size, "image_size")
+        self._check_crop()
+
+    def native_size(self) -> tuple[int, int]:
+        """(H, W) of the set's images, without reading one."""
+        raise NotImplementedError
+
+    def load(self) -> dict[str, Arrays | FileSet]:
+        """The splits there are: "train", maybe "val", maybe "test". Sets `class_names`, maybe `ignore_index`."""
+        raise NotImplementedError
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the set, once. A fault of the data is a DataError from here (of a streamed set, from the loader)."""
+        if self._splits:
+            return
+        splits = self.load()
+        if "val" not in splits:
+            splits["train"], splits["val"] = self._hold_out(splits["train"])
+        self.test_split = "test" if "test" in splits else "val"
+        self.sizes = {name: len(splits[name if name in splits else "val"]) for name in ("train", "val", "test")}
+        if self.batch_size > self.sizes["train"]:
+            raise ConfigError(
+                f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
+                f"use data.batch_size={self.sizes['train']} or less"
+            )
+        limit = self.memory_limit_mb * 2**20
+        if sum(split.nbytes for split in splits.values() if isinstance(split, FileSet)) <= limit:
+            splits = {name: split.decode() if isinstance(split, FileSet) else split for name, split in splits.items()}
+        self._splits = splits
+
+    def train_dataloader(self) -> InMemoryLoader | StreamLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> InMemoryLoader | StreamLoader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> InMemoryLoader | StreamLoader:
+        return self._loader(self.test_split)
+
+    def augment(self) -> Augment:
+        return Augment(
+            mean=self.mean,
+            std=self.std,
+            crop_size=self.image_size if self.crop_size is None else self.crop_size,
+            crop_padding=self.crop_padding,
+            flip=self.flip,
+            scale=self.scale,
+            cutout=self.cutout,
+            ignore_index=self.ignore_index,
+        )
+
+    def _loader(self, name: str) -> InMemoryLoader | StreamLoader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        split, train = self._splits[name], name == "train"
+        if isinstance(split, Arrays):
+            self._splits[name] = split = split.to(device)
+            loader = InMemoryLoader(split, self.augment(), self.batch_size, train=train, seed=self.seed)
+        else:
+            loader = StreamLoader(
+                split,
+                self.augment(),
+                self.image_size,
+                self.batch_size,
+                train=train,
+                seed=self.seed,
+                num_workers=self.num_workers,
+                device=device,
+            )
+        if train and not len(loader):
+            raise ConfigError(
+                f"data.batch_size={self.batch_size} in each of {world()[1]} processes is larger than the training set "
+                f"({len(split)} images); use data.batch_size={max(len(split) // world()[1], 1)} or less"
+            )
+        return loader
+
+    def _hold_out(self, train: Arrays | FileSet) -> tuple[Arrays | FileSet, Arrays | FileSet]:
+        """(train, val): a tenth of every class, at least one where it has two images, chosen by `split_seed` alone."""
+        labels = torch.zeros(len(train), dtype=torch.long) if train.labels is None else train.labels
+        generator, held = private_generator(self.split_seed, "split"), torch.zeros(len(train), dtype=torch.bool)
+        for label in labels.unique():  # sorted
+            members = (labels == label).nonzero()[:, 0]
+            members = members[torch.randperm(len(members), generator=generator)]
+            share = max(round(0.1 * len(members)), 1) if len(members) > 1 else 0
+            held[members[:share]] = True
+        if not held.any():
+            raise DataError(f"{len(train)} training images, one per class, leave none for validation; add a val split")
+        return train.subset(_where(~held)), train.subset(_where(held))
+
+    def _check_crop(self) -> None:
+        height, width = self.image_size
+        if self.crop_size is not None:
+            self.crop_size = pair(self.crop_size, "crop_size")
+            if self.crop_size[0] > height or self.crop_size[1] > width:
+                raise ConfigError(
+                    f"data.crop_size={show(self.crop_size)} is larger than the images ({show(self.image_size)}); "
+                    f"use data.crop_size=[{height},{width}] or less"
+                )
+        smallest = min(self.crop_size or self.image_size)
+        for key in ("crop_padding", "cutout"):
+            if getattr(self, key) >= smallest:
+                raise ConfigError(
+                    f"data.{key}={getattr(self, key)} leaves nothing of a crop of "
+                    f"{show(self.crop_size or self.image_size)}; use less than {smallest}"
+                )
+
+
+def _where(mask: Tensor) -> Tensor:
+    return mask.nonzero()[:, 0]

@@ -1,0 +1,121 @@
+"""CIFAR-10, CIFAR-100 and Fashion-MNIST in torchvision's on-disk formats; downloaded only if data.download=true.
+
+CIFAR: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. Fashion-MNIST: https://arxiv.org/abs/1708.07747
+A stratified tenth of the training images is held out for validation.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision import datasets
+
+from litconv.data.loader import Arrays
+from litconv.data.module import DataModule, Size
+from litconv.errors import DataError
+
+
+def fetch(source: type[datasets.VisionDataset], root: str, **options: str) -> None:
+    """Downloads what is not there yet; torchvision checks the archives' MD5."""
+    try:
+        source(root, download=True, **options)
+    except (OSError, RuntimeError) as error:  # no network, no space, a wrong checksum
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"data.download=true: {source.__name__} could not be fetched to data.root={root} ({reason}); "
+            f"fetch it by hand, or try again"
+        ) from error
+
+
+def missing(root: str, folder: Path) -> DataError:
+    return DataError(
+        f"data.root={root} has no folder {folder}; set data.root to where it is, or data.download=true to fetch it"
+    )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TorchvisionSet(DataModule):
+    """Classification; a subclass names torchvision's class and the folder it keeps below `root`."""
+
+    root: str = "data"
+    download: bool = False
+    flip: bool = True
+
+    source: ClassVar[type[datasets.VisionDataset]]
+    folder: ClassVar[str]
+
+    def prepare_data(self) -> None:
+        if self.download:
+            fetch(self.source, self.root)
+
+    def load(self) -> dict[str, Arrays]:
+        splits = {}
+        for name, train in (("train", True), ("test", False)):
+            try:
+                data = self.source(self.root, train=train)
+            except Exception as error:  # torchvision has one RuntimeError for all, broken files raise anything
+                raise self._unusable(error) from error
+            images = torch.as_tensor(data.data)
+            images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None]  # (N, C, H, W)
+            splits[name] = Arrays(self._sized(images), torch.as_tensor(data.targets))
+        self.class_names = tuple(data.classes)
+        return splits
+
+    def _sized(self, images: Tensor) -> Tensor:
+        if tuple(images.shape[-2:]) == self.image_size:
+            return images.contiguous()
+        parts = [
+            F.interpolate(part.float(), self.image_size, mode="bilinear", antialias=True).round().byte()
+            for part in images.split(1000)
+        ]
+        return torch.cat(parts)
+
+    def _unusable(self, error: Exception) -> DataError:
+        where = Path(self.root).expanduser() / self.folder
+        if not where.is_dir():
+            return missing(self.root, where)
+        return DataError(
+            f"{where} is incomplete or corrupt ({type(error).__name__}: {' '.join(str(error).split())[:80]}); "
+            f"remove it and set data.download=true to fetch it again"
+        )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CIFAR10(TorchvisionSet):
+    """50,000 + 10,000 images in ten classes: uint8 (N, 3, 32, 32)."""
+
+    image_size: Size | None = (32, 32)
+    mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)
+    std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
+    crop_padding: int = 4
+
+    source = datasets.CIFAR10
+    folder = "cifar-10-batches-py"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CIFAR100(CIFAR10):
+    """50,000 + 10,000 images in a hundred classes: uint8 (N, 3, 32, 32)."""
+
+    mean: tuple[float, ...] = (0.5071, 0.4865, 0.4409)
+    std: tuple[float, ...] = (0.2673, 0.2564, 0.2762)
+
+    source = datasets.CIFAR100
+    folder = "cifar-100-python"
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FashionMNIST(TorchvisionSet):
+    """60,000 + 10,000 grey images in ten classes: uint8 (N, 1, 28, 28). One channel: three would repeat its numbers."""
+
+    image_size: Size | None = (28, 28)
+    mean: tuple[float, ...] = (0.2860,)
+    std: tuple[float, ...] = (0.3530,)
+    crop_padding: int = 2
+
+    in_channels = 1
+    source = datasets.FashionMNIST
+    folder = "FashionMNIST"

@@ -1,0 +1,13 @@
+"""The errors a user can cause. Each is one line: the key, the values, the remedy."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, found before any data is read."""
+
+
+class DataError(ValueError):
+    """A data set that cannot be used as it is, found before the first training step."""
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on, such as a loss that is not finite."""

@@ -1,0 +1,40 @@
+"""Initialisation that depends on nothing but the seed and a parameter's own name and shape.
+
+Layers of equal name and shape thus start equal whatever operator fills the slots. A weight is drawn from N(0, 1) by a
+generator seeded with (seed, name), then scaled so that its mean square is exactly gain²/fan-in (He et al.,
+https://arxiv.org/abs/1502.01852): with `gain` 1 for a layer that another linear layer follows, every operator has the
+output variance of the standard convolution. All-zero weights (the offsets of a deformable convolution) stay zero.
+"""
+
+import hashlib
+
+import torch
+from torch import nn
+
+from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN
+
+
+def seed_from(*parts: object) -> int:
+    """A 63-bit seed from any values: independent streams for (seed, name), (seed, epoch), …"""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8]) >> 1
+
+
+def fan_in(module: nn.Module, weight: torch.Tensor) -> float:
+    """How many products one output value sums."""
+    if isinstance(module, nn.ConvTranspose2d):  # (Cin, Cout/g, Kh, Kw); a stride of s leaves K²/s² taps to an output
+        taps = weight[0, 0].numel() / (module.stride[0] * module.stride[1])
+        return weight.shape[0] // module.groups * taps
+    return weight[0].numel()
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int) -> None:
+    """Draw every weight of two or more dimensions anew, in place; biases and norms keep their constants."""
+    for module_name, module in model.named_modules():
+        for name, parameter in module.named_parameters(module_name, recurse=False):
+            if parameter.ndim < 2 or not parameter.any():
+                continue
+            generator = torch.Generator().manual_seed(seed_from(seed, name))
+            draw = torch.randn(parameter.shape, generator=generator)
+            gain = getattr(module, "gain", LINEAR_GAIN if isinstance(module, nn.Linear) else RELU_GAIN)
+            parameter.copy_(draw * (gain / (fan_in(module, parameter) ** 0.5 * draw.square().mean().sqrt())))

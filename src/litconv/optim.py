@@ -1,0 +1,97 @@
+"""Parameter groups and learning-rate schedules.
+
+A schedule is `(optimizer, total_steps) -> LRScheduler`, stepped once per optimiser step. `warmup` is a fraction of all
+steps: over the first w = round(warmup · total_steps) steps the rate rises linearly from lr/w to lr
+(https://arxiv.org/abs/1706.02677).
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim import lr_scheduler as torch_schedules
+from torch.optim.lr_scheduler import LRScheduler
+
+from litconv.errors import ConfigError
+
+OptimizerFactory = Callable[[list[dict]], Optimizer]
+Schedule = Callable[[Optimizer, int], LRScheduler]
+
+
+def parameter_groups(model: nn.Module) -> list[dict]:
+    """Weights, which the optimiser's weight_decay decays; norms and biases (below two dimensions), never decayed."""
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    plain = {name for name, parameter in trained if parameter.ndim < 2 or name.split(".")[-1] == "bias"}
+    groups = [
+        {"params": [parameter for name, parameter in trained if name not in plain]},
+        {"params": [parameter for name, parameter in trained if name in plain], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def check(optim: OptimizerFactory, schedule: Schedule) -> None:
+    """Refuse an impossible optimiser or schedule before any data is read, by building both on one parameter."""
+    try:
+        optimizer = optim([{"params": [nn.Parameter(torch.zeros(1, 1))]}])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"optim: {error}") from error
+    try:
+        schedule(optimizer, 1000)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"schedule: {error}") from error
+
+
+def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LRScheduler:
+    """lr_t = lr/2 · (1 + cos(π (t − w) / (total − w))), to 0 at the end (https://arxiv.org/abs/1608.03983)."""
+    steps = _warmup_steps(warmup, total_steps)
+    return _after_warmup(optimizer, steps, torch_schedules.CosineAnnealingLR(optimizer, T_max=total_steps - steps))
+
+
+def step(
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup: float = 0.0,
+    milestones: Sequence[float] = (0.5, 0.75),
+    gamma: float = 0.1,
+) -> LRScheduler:
+    """lr times gamma at each milestone, a fraction of all steps."""
+    steps = _warmup_steps(warmup, total_steps)
+    if not all(warmup < milestone < 1 for milestone in milestones):
+        raise ConfigError(f"schedule.milestones={list(milestones)} must lie between schedule.warmup={warmup} and 1")
+    at = [round(milestone * total_steps) - steps for milestone in milestones]
+    return _after_warmup(optimizer, steps, torch_schedules.MultiStepLR(optimizer, milestones=at, gamma=gamma))
+
+
+def one_cycle(
+    optimizer: Optimizer, total_steps: int, *, warmup: float = 0.3, start: float = 25.0, final: float = 1e4
+) -> LRScheduler:
+    """Cosine up from lr/start to lr over the warm-up, cosine down to lr/(start·final) (https://arxiv.org/abs/1708.07120).
+
+    The momentum is left as the optimiser has it: cycled, its own setting would have no effect.
+    """
+    _warmup_steps(warmup, total_steps)
+    peak = [group["lr"] for group in optimizer.param_groups]
+    return torch_schedules.OneCycleLR(
+        optimizer, peak, total_steps, pct_start=warmup, cycle_momentum=False, div_factor=start, final_div_factor=final
+    )
+
+
+def constant(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LRScheduler:
+    """lr at every step after the warm-up."""
+    steps = _warmup_steps(warmup, total_steps)
+    return _after_warmup(optimizer, steps, torch_schedules.ConstantLR(optimizer, factor=1.0, total_iters=0))
+
+
+def _warmup_steps(warmup: float, total_steps: int) -> int:
+    if not 0 <= warmup < 1:
+        raise ConfigError(f"schedule.warmup={warmup} must be a fraction of all steps: at least 0, less than 1")
+    return min(round(warmup * total_steps), total_steps - 1)
+
+
+def _after_warmup(optimizer: Optimizer, steps: int, schedule: LRScheduler) -> LRScheduler:
+    if steps == 0:
+        return schedule
+    rise = torch_schedules.LinearLR(optimizer, start_factor=1 / steps, total_iters=steps)
+    return torch_schedules.SequentialLR(optimizer, [rise, schedule], milestones=[steps])

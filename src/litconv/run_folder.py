@@ -1,0 +1,109 @@
+"""A run's folder: one process at a time writes it, and whatever happens it ends with a true summary.json."""
+
+import fcntl
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from litconv.errors import ConfigError
+from litconv.summary import write_summary
+
+log = logging.getLogger("litconv")
+
+
+class RunFolder:
+    """`with RunFolder(path) as folder:` locks and opens the folder; leaving it writes `folder.summary` with its status.
+
+    `completed` if the block ended, `interrupted` for Ctrl-C, `failed` with the error for everything else. Then each of
+    `at_end` is called with the exit code.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.summary: dict[str, Any] = dict(facts)
+        self.at_end: list[Callable[[int, dict[str, Any]], None]] = []
+
+    @property
+    def previous_status(self) -> str | None:
+        """What an earlier run here came to; None where there was none."""
+        try:
+            return json.loads((self.path / "summary.json").read_text()).get("status")
+        except (FileNotFoundError, ValueError, AttributeError):
+            return "interrupted" if (self.path / "checkpoints" / "last.ckpt").exists() else None
+
+    @property
+    def resume_from(self) -> Path | None:
+        """The checkpoint to go on from, if the earlier run was cut short."""
+        last = self.path / "checkpoints" / "last.ckpt"
+        return last if self.previous_status in ("interrupted", "failed") and last.exists() else None
+
+    @property
+    def best(self) -> Path:
+        return self.path / "checkpoints" / "best.ckpt"
+
+    def keep_aside(self) -> None:
+        """Move a completed run out of the way."""
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        print(f"a completed run was here; kept as {aside}")
+
+    def __enter__(self) -> "RunFolder":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = (self.path.parent / f".{self.path.name}.lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{self.path} is being written by another process; wait for it, or change the seed") from None
+        return self
+
+    def open(self, config_yaml: str) -> Path | None:
+        """Make the folder ready to be written; returns the checkpoint to resume from, if any."""
+        resume = self.resume_from
+        if self.previous_status == "completed":
+            self.keep_aside()
+        self.path.mkdir(exist_ok=True)
+        (self.path / "config.yaml").write_text(config_yaml)
+        handler = logging.FileHandler(self.path / "train.log")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger().addHandler(handler)
+        self.handler = handler
+        self.started = time.time()
+        return resume
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if hasattr(self, "handler"):
+            self.close(error)
+        self.lock.close()
+        Path(self.lock.name).unlink(missing_ok=True)
+        if isinstance(error, SystemExit) and was_interrupted(error):
+            raise KeyboardInterrupt from error  # Lightning turns Ctrl-C into exit status 1
+
+    def close(self, error: BaseException | None) -> None:
+        if error is None:
+            status, code = "completed", 0
+        elif was_interrupted(error):
+            status, code = "interrupted", 130
+        else:
+            status, code = "failed", 1
+            self.summary["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            log.debug("%s", "".join(traceback.format_exception(error)))
+        self.summary = {"status": status, **self.summary}
+        write_summary(self.path / "summary.json", self.summary)
+        for finish in self.at_end:
+            finish(code, self.summary)
+        logging.getLogger().removeHandler(self.handler)
+        self.handler.close()
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,92 @@
+"""The one dictionary a run leaves behind, `summary.json`: flat, plain types, written whole or not at all."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from litconv.naming import arm_hash, config_hash
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics")
+
+
+def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[str, Any]:
+    """What is known of a run before it starts."""
+    commit, dirty = git_state()
+    stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
+    short = {k: config[k] for k in ("groups", "dilation", "kernel_size") if k in config}
+    return {
+        "name": name,
+        "sweep": config["sweep"],
+        "config_hash": config_hash(config),
+        "arm_hash": arm_hash(config),
+        "git_commit": commit,
+        "git_dirty": dirty,
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "seed": config["seed"],
+        **{k: choices[k] for k in ("task", "data", "conv", "backbone", "head")},
+        **stages,
+        **({"upsample": choices["upsample"]} if choices["task"] == "segmentation" else {}),
+        "width": config["width"],
+        **short,
+        "precision": str(config["trainer"].get("precision", "32-true")),
+        "memory_format": "contiguous",
+    }
+
+
+def training(trainer: Any) -> dict[str, Any]:
+    """How long the training took: epochs, seconds of training steps (validation left out), images a second."""
+    from litconv.callbacks import Timing
+
+    timing = next(c for c in trainer.callbacks if isinstance(c, Timing))
+    return {
+        "train/epochs": trainer.current_epoch,
+        "train/seconds": timing.train_seconds,
+        "train/images_per_second": timing.images_per_second,
+    }
+
+
+def git_state() -> tuple[str | None, bool | None]:
+    """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Atomically; values that JSON has no word for (NaN, infinities) become null."""
+    clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".summary-", delete=False) as file:
+        json.dump(clean, file, indent=2, allow_nan=False, default=str)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The figures a person wants to see last."""
+    rows = []
+    for key, value in summary.items():
+        if isinstance(value, float):
+            rows.append((key, f"{value:.4f}"))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            rows.append((key, f"{value:,}"))
+        elif key in ("status", "conv", "test/split") or key.startswith("conv_stage"):
+            rows.append((key, str(value)))
+        elif isinstance(value, list) and value:
+            rows.append((key, ", ".join(map(str, value))))
+    width = max(len(key) for key, _ in rows)
+    return "\n".join(f"  {key:<{width}}  {value}" for key, value in rows)

@@ -1,0 +1,122 @@
+"""What both tasks share: optimiser, epoch means, evaluation. A train step logs nothing and never awaits the device."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from litconv.errors import ConfigError
+from litconv.optim import OptimizerFactory, Schedule, parameter_groups
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Task(pl.LightningModule):
+    name: ClassVar[str]
+    monitor: ClassVar[str]  # what the best checkpoint is chosen by
+    mode: ClassVar[str] = "max"
+
+    def __init__(self, model: nn.Module, optim: OptimizerFactory, schedule: Schedule, *, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.optim = optim
+        self.schedule = schedule
+        self.seed = seed
+        self.generator = np.random.default_rng([seed, 0, 0])
+        self.train_values: dict[str, list[Tensor]] = {}  # one scalar a step
+        self.evaluation_losses: list[tuple[Tensor, int]] = []  # (mean over the batch, images)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).float()  # the loss in float32 whatever the precision
+
+    def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """The batch's scalars, on the device; "loss" is minimised, all are averaged over the epoch."""
+        raise NotImplementedError
+
+    def evaluate_batch(self, x: Tensor, y: Tensor) -> Tensor:
+        """Updates the metrics, returns the batch's loss."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics of all batches since the last call."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> dict:
+        total_steps = self.trainer.estimated_stepping_batches
+        if total_steps in (0, float("inf")):
+            raise ConfigError(
+                f"trainer.max_epochs={self.trainer.max_epochs} gives {total_steps} steps: "
+                "a schedule needs a finite number, at least 1"
+            )
+        optimizer = self.optim(parameter_groups(self.model))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, int(total_steps)), "interval": "step"},
+        }
+
+    def on_train_epoch_start(self) -> None:
+        # An epoch's draws depend on seed and epoch alone, so that a resumed run repeats them: those of this task by a
+        # generator of its own, dropout's by the global one.
+        self.generator = np.random.default_rng([self.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(self.generator.integers(2**63)))
+        self.train_values = {}
+        self.first_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        values = self.train_batch(*batch)
+        for key, value in values.items():
+            self.train_values.setdefault(key, []).append(value.detach())
+        return values["loss"]
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        if self.trainer.is_last_batch:
+            self.log_train_means()
+
+    def on_train_epoch_end(self) -> None:
+        if self.train_values:  # the epoch was cut short: no batch was the last
+            self.log_train_means()
+
+    def log_train_means(self) -> None:
+        values = {key: torch.stack(values).float().cpu() for key, values in self.train_values.items()}  # (steps,)
+        self.train_values = {}
+        finite = values["loss"].isfinite()
+        if not finite.all():
+            first = int((~finite).nonzero()[0])
+            raise RuntimeError(
+                f"train/loss is {values['loss'][first].item()} in epoch {self.current_epoch + 1}/"
+                f"{self.trainer.max_epochs}, step {first + 1}/{len(finite)}: "
+                "try a smaller optim.lr or a longer schedule.warmup"
+            )
+        means = {f"train/{key}": value.mean().item() for key, value in values.items()}
+        # "lr" is the rate of the epoch's first step.
+        self.log_dict({**means, "lr": self.first_lr}, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluation_losses = []
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluation_losses = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.evaluation_step(*batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.evaluation_step(*batch)
+
+    def evaluation_step(self, x: Tensor, y: Tensor) -> None:
+        self.evaluation_losses.append((self.evaluate_batch(x, y), len(x)))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        self.log_evaluation("test")
+
+    def log_evaluation(self, split: str) -> None:
+        # Not torchmetrics' MeanMetric: it sums in bfloat16 under bf16-true; without its NaN check it drops the weights.
+        losses, images = zip(*self.evaluation_losses, strict=True)
+        total = (torch.stack(losses).cpu() * torch.tensor(images)).sum().item()
+        self.log(f"{split}/loss", total / sum(images), batch_size=sum(images), sync_dist=True)
+        self.log_dict({f"{split}/{key}": value for key, value in self.metrics().items()}, sync_dist=True)

@@ -1,0 +1,93 @@
+"""Semantic segmentation: pixel cross-entropy and soft Dice; mIoU, pixel accuracy and IoU per class.
+
+Dice  1 − mean over the classes present of 2 Σ p·t / (Σ p + Σ t) (https://arxiv.org/abs/1606.04797);
+IoU   TP / (TP + FP + FN) of the confusion matrix pooled over the whole set, not a mean over batches
+      (https://arxiv.org/abs/1411.4038).
+Pixels of the ignore index count in none of them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from litconv.errors import ConfigError, DataError
+from litconv.optim import OptimizerFactory, Schedule
+from litconv.tasks.base import Task
+
+
+class Segmentation(Task):
+    name = "segmentation"
+    monitor = "val/miou"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        optim: OptimizerFactory,
+        schedule: Schedule,
+        *,
+        seed: int,
+        ignore_index: int,
+        class_names: Sequence[str],
+        cross_entropy: float = 1.0,
+        dice: float = 0.0,
+    ) -> None:
+        super().__init__(model, optim, schedule, seed=seed)
+        if cross_entropy < 0 or dice < 0 or cross_entropy + dice == 0:
+            raise ConfigError(
+                f"task.cross_entropy={cross_entropy} and task.dice={dice} weigh the losses: none below 0, not both 0"
+            )
+        assert len(class_names) == num_classes
+        self.ignore_index = ignore_index
+        self.class_names = list(class_names)
+        self.cross_entropy = cross_entropy
+        self.dice = dice
+        self.confusion = MulticlassConfusionMatrix(num_classes, ignore_index=ignore_index, validate_args=False)
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        loss = logits.new_zeros(())
+        if self.cross_entropy:
+            # A batch without one labelled pixel has loss 0, not 0/0.
+            total = F.cross_entropy(logits, y, ignore_index=self.ignore_index, reduction="sum")
+            loss = loss + self.cross_entropy * total / (y != self.ignore_index).sum().clamp(min=1)
+        if self.dice:
+            loss = loss + self.dice * dice_loss(logits, y, self.ignore_index)
+        return loss
+
+    def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.loss(self(x), y)}
+
+    def evaluate_batch(self, x: Tensor, y: Tensor) -> Tensor:
+        logits = self(x)
+        self.confusion.update(logits.argmax(1), y)
+        return self.loss(logits, y)
+
+    def metrics(self) -> dict[str, float]:
+        confusion = self.confusion.compute().cpu().double()  # (true class, predicted class)
+        self.confusion.reset()
+        if not confusion.any():
+            raise DataError(f"the masks evaluated have no pixel other than the ignored id {self.ignore_index}")
+        hits = confusion.diag()
+        union = confusion.sum(0) + confusion.sum(1) - hits
+        present = union > 0
+        iou = hits / union.clamp(min=1)
+        per_class = {f"iou/{name}": iou[i].item() for i, name in enumerate(self.class_names) if present[i]}
+        return {
+            "miou": iou[present].mean().item(),
+            "pixel_accuracy": (hits.sum() / confusion.sum()).item(),
+            **per_class,
+        }
+
+
+def dice_loss(logits: Tensor, y: Tensor, ignore_index: int) -> Tensor:
+    probabilities = logits.softmax(1)  # (N, classes, H, W)
+    labelled = (y != ignore_index).unsqueeze(1).to(probabilities.dtype)  # (N, 1, H, W)
+    target = torch.zeros_like(probabilities).scatter_(1, y.masked_fill(y == ignore_index, 0).unsqueeze(1), labelled)
+    overlap = (probabilities * target).sum((0, 2, 3))  # (classes,)
+    truth = target.sum((0, 2, 3))
+    dice = 2 * overlap / ((probabilities * labelled).sum((0, 2, 3)) + truth).clamp(min=1e-6)
+    present = (truth > 0).to(dice.dtype)
+    return ((1 - dice) * present).sum() / present.sum().clamp(min=1)

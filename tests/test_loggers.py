@@ -1,0 +1,166 @@
+"""wandb: what a run leaves in its file, read back by wandb itself; however wandb fails, the run goes on."""
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from litconv.errors import ConfigError
+from litconv.loggers import csv_only, finish_wandb, make_wandb, sync_command
+from test_tasks import Loader, classification, classifier, labelled, trainer
+from wandb_reader import read_run
+
+RUN = {"name": "resnet-grouped", "group": "sweep1", "job_type": "train", "tags": ["grouped", "shapes"]}
+CONFIG = {"conv": {"_target_": "litconv.conv.Grouped", "groups": 4}, "seed": 0, "widths": [1, 2]}
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    for key in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_DIR", "WANDB_PROJECT"):
+        monkeypatch.delenv(key, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+
+
+def start(folder: Path, **options):
+    folder.mkdir(exist_ok=True)
+    return make_wandb(folder, **{**RUN, "config": CONFIG, **options})
+
+
+def test_a_run_without_a_key_is_offline_and_its_file_holds_config_history_summary_and_exit_code(tmp_path, caplog):
+    logger = start(tmp_path)
+    offline = [path for path in (tmp_path / "wandb").iterdir() if path.name.startswith("offline-run-")]
+    assert len(offline) == 1
+    assert sync_command(tmp_path) == f"wandb sync {offline[0]}"
+    assert caplog.messages == [
+        f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {offline[0]}"
+    ]
+    task = classification(classifier())
+    trainer(tmp_path, logger=logger, max_epochs=3, log_every_n_steps=0).fit(
+        task, Loader(labelled(6)), Loader(labelled(9))
+    )
+    finish_wandb(logger, 3, {"status": "failed", "cost/params": 1234, "test/accuracy": 0.75})
+
+    found = read_run(tmp_path)
+    assert {key: found["run"][key] for key in ("display_name", "run_group", "job_type", "tags", "project")} == {
+        **{"display_name": "resnet-grouped", "run_group": "sweep1", "job_type": "train"},
+        **{"tags": ["grouped", "shapes"], "project": "litconv"},
+    }
+    assert {key: found["config"][key] for key in CONFIG} == CONFIG
+    steps = [row["trainer/global_step"] for row in found["history"] if "val/accuracy" in row]
+    assert steps == [0, 1, 2]
+    train = [row["train/loss"] for row in found["history"] if "train/loss" in row]
+    assert len(train) == 3
+    assert all(0 < loss < 10 for loss in train)
+    assert found["summary"]["cost/params"] == 1234
+    assert found["summary"]["test/accuracy"] == 0.75
+    assert found["summary"]["status"] == "failed"
+    assert found["summary"]["train/loss"] == train[-1]
+    assert found["exit_code"] == 3
+
+
+def test_a_second_run_of_the_process_is_a_run_of_its_own_even_if_the_first_was_left_open(tmp_path):
+    ids = []
+    for k in range(2):  # the first is never finished
+        logger = start(tmp_path / str(k), name=f"run{k}")
+        ids.append(logger.experiment.id)
+        logger.log_metrics({"k": k}, step=k)
+    finish_wandb(logger, 143, {})
+    assert len(set(ids)) == 2
+    for k in range(2):
+        found = read_run(tmp_path / str(k))
+        assert found["run"]["display_name"] == f"run{k}"
+        assert [row["k"] for row in found["history"]] == [k]
+        assert found["exit_code"] == (0, 143)[k]
+
+
+def test_without_a_network_a_run_with_a_key_goes_offline(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens
+    logger = start(tmp_path, timeout_seconds=1.0)
+    assert "To upload the run later: wandb sync" in caplog.messages[-1]
+    assert "0123456789" not in caplog.text
+    finish_wandb(logger, 0, {"a": 1})
+    offline = next((tmp_path / "wandb").glob("offline-run-*"))
+    assert read_run(offline)["summary"]["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("netrc", "mode"),
+    [
+        ("machine api.wandb.ai login user password secret", "online"),
+        ("machine example.org login user password secret", "offline"),
+        ("not a netrc", "offline"),
+    ],
+)
+def test_a_key_in_netrc_is_found(tmp_path, monkeypatch, netrc, mode):
+    tried = []
+
+    def init(**options):
+        tried.append(options["mode"])
+        raise OSError("no")
+
+    (tmp_path / "netrc").write_text(netrc)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr("wandb.init", init)
+    assert start(tmp_path) is None
+    assert tried[0] == mode
+
+
+def test_wandb_mode_decides_where_it_is_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert start(tmp_path) is None
+    assert not (tmp_path / "wandb").exists()
+
+
+def one_warning(caplog) -> str:
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "\n" not in caplog.messages[0]
+    return caplog.messages[0]
+
+
+def test_an_error_of_wandb_leaves_the_run_without_it(tmp_path, monkeypatch, caplog):
+    def init(**options):
+        raise RuntimeError("broken\n  in two lines")
+
+    monkeypatch.setattr("wandb.init", init)
+    assert start(tmp_path) is None
+    assert one_warning(caplog) == "wandb: off for this run (RuntimeError: broken in two lines)"
+    finish_wandb(None, 0, {"a": 1})
+
+
+def test_a_wandb_that_cannot_be_imported_leaves_the_run_without_it(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert start(tmp_path) is None
+    assert "wandb: off for this run (ModuleNotFoundError" in one_warning(caplog)
+
+
+def test_a_folder_that_cannot_be_written_leaves_the_run_without_wandb(tmp_path, caplog):
+    (tmp_path / "wandb").write_text("a file is in the way")
+    assert start(tmp_path) is None
+    assert "wandb: off for this run (FileExistsError" in one_warning(caplog)
+
+
+def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog):
+    logger = start(tmp_path)
+    finish_wandb(logger, 0, {})  # a closed run refuses everything
+    caplog.clear()
+    task = classification(classifier())
+    fit = trainer(tmp_path, logger=logger, log_every_n_steps=0)
+    fit.fit(task, Loader(labelled(6)), Loader(labelled(9)))
+    assert fit.global_step == 2
+    assert "wandb: logging stopped" in one_warning(caplog)
+    caplog.clear()
+    finish_wandb(logger, 1, {"a": 1})
+    assert "wandb: the run was not closed" in one_warning(caplog)
+
+
+def test_an_unknown_mode_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"logger\.mode=of is unknown; choose auto, online, offline or disabled"):
+        start(tmp_path, mode="of")
+
+
+def test_csv_takes_the_same_arguments_and_makes_no_logger(tmp_path):
+    assert csv_only(tmp_path, **RUN, config=CONFIG) is None
+    assert list(tmp_path.iterdir()) == []
