@@ -10,7 +10,7 @@ from litconv import config as configuration
 from litconv.cli import command_line, guarded, quiet
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
 @guarded
 def main(config: DictConfig) -> None:
     # check: what needs no torch first, then everything that can be built without data
@@ -54,14 +54,15 @@ def main(config: DictConfig) -> None:
             group=config.sweep or "runs",
             job_type="train",
             tags=[choices["task"], choices["data"], choices["backbone"], choices["conv"]],
-            config={**settings, **choices, "arm_hash": folder.summary["arm_hash"]},
+            config={**settings, "choices": choices, "arm_hash": folder.summary["arm_hash"]},
         )
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.part(config.trainer, logger=logger or False, callbacks=callbacks)
         trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
 
-        # test: the checkpoint that validation chose
+        # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training
+        trainer.logger = None
         folder.summary |= trainer.validate(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
         folder.summary |= trainer.test(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
         folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}

@@ -20,6 +20,10 @@ from omegaconf import DictConfig
 
 from litconv.errors import ConfigError, DataError, TrainingError
 
+# Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
+# sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 
@@ -48,6 +52,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
     sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
     if sweep:
+        sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         name_the_sweep(sys.argv)
     try:
         main()
@@ -71,8 +76,7 @@ def name_the_sweep(argv: list[str]) -> None:
     the same sweep."""
     if any(a.startswith("sweep=") for a in argv):
         return
-    arguments = sorted(a for a in argv[1:] if a not in ("-m", "--multirun"))
-    argv.append(f"sweep=sweep-{hashlib.sha256(repr(arguments).encode()).hexdigest()[:8]}")
+    argv.append(f"sweep=sweep-{hashlib.sha256(repr(sorted(argv[1:])).encode()).hexdigest()[:8]}")
 
 
 def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
@@ -96,9 +100,11 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
 
 
 def unknown_key(key: str, keys: list[str]) -> str:
-    siblings = sorted({k for k in keys if k.rpartition(".")[0] == key.rpartition(".")[0]})
-    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys}))
-    return f"{key}: unknown key{did_you_mean(key, keys)}; accepted here: {accepted}"
+    if f"+{key}" in keys:
+        return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
+    siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
+    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
+    return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
 
 
 def did_you_mean(name: str, options: list[str]) -> str:

@@ -7,6 +7,7 @@ and no task sees a configuration.
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,6 +25,10 @@ from litconv.errors import ConfigError, DataError
 
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
 STAGES = range(1, 6)
+# Arguments that litconv itself passes
+BUILT = {"self", "in_channels", "out_channels", "stride", "dilation", "conv", "upsample", "stage_convs", "channels", "strides",
+         "num_classes", "model", "optim", "schedule", "ignore_index", "class_names", "params", "optimizer", "total_steps",
+         "folder", "name", "group", "job_type", "tags", "config", "monitor", "callbacks", "logger", "unused", "extra"}
 ROOT_TYPES = {"seed": int, "width": float, "output_dir": str}
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -35,16 +40,27 @@ def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
 
 
 def keys(config_name: str = "train") -> list[str]:
-    """Every key of the default configuration, dotted, and the groups."""
+    """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
+    chosen = [a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a]
     backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
-    config = compose([], config_name)
-    GlobalHydra.instance().hydra = backup
-    found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
+    try:
+        config = compose(chosen, config_name)
+    except HydraException:  # a choice is at fault itself
+        GlobalHydra.instance().clear()
+        config = compose([], config_name)
+    finally:
+        GlobalHydra.instance().hydra = backup
+    found = []
+    if config_name == "train":
+        found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for key, child in node.items():
             found.append(f"{prefix}{key}")
             if isinstance(child, dict):
+                if "_target_" in child:  # what its class takes and its yaml leaves at the default, to be added by a plus
+                    parameters = inspect.signature(get_object(child["_target_"])).parameters
+                    found.extend(f"+{prefix}{key}.{p}" for p in parameters if p not in child and p not in BUILT)
                 walk(child, f"{prefix}{key}.")
 
     walk(raw(config), "")
@@ -59,9 +75,16 @@ def raw(config: DictConfig) -> dict[str, Any]:
 
 def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     """The overrides, the choice made in each group, and whether this is one point of a multirun."""
-    state = HydraConfig.get() if HydraConfig.initialized() else config.hydra
+    if "choices" in config:  # the config.yaml of a run
+        return [], dict(config.choices), False
+    state = config.hydra if "hydra" in config else HydraConfig.get()  # composed here, or by hydra.main
     chosen = {k: v for k, v in state.runtime.choices.items() if v not in (None, "null") and not k.startswith("hydra/")}
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
+
+
+def load(path: Path) -> DictConfig:
+    """The config.yaml of a run's folder."""
+    return OmegaConf.load(path)
 
 
 def choices(config: DictConfig) -> dict[str, str]:
@@ -231,7 +254,7 @@ def build_data(config: DictConfig) -> Any:
         chosen = choices(config)
         raise ConfigError(
             f"task={chosen.get('task')} needs {'masks' if task.name == 'segmentation' else 'labels'}, and "
-            f"data={chosen.get('data')} has {' and '.join(sorted(data.tasks))} only; choose another data or task"
+            f"data={chosen.get('data')} is for {' and '.join(sorted(data.tasks))} only; choose another data or task"
         )
     return part(config.data, **({"task": task.name} if takes(config.data, "task") else {}))
 
@@ -294,8 +317,8 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain types, without Hydra's own and without short names that are not set."""
-    masked = OmegaConf.masked_copy(
-        config, [str(k) for k in config if k != "hydra" and not OmegaConf.is_missing(config, k)]
-    )
+    """The resolved configuration as plain types, without Hydra's own part and without short names that nothing takes up."""
+    used = short_names_used(config)
+    left_out = {"hydra", *(n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n))}
+    masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)

@@ -55,9 +55,10 @@ def _sample(x: Tensor, offset: Tensor, mask: Tensor | None, kernel: Sequence[int
     columns = torch.arange(wo, device=device).view(1, wo, 1, 1) * geometry.stride[1] - geometry.padding[1]
     position[0] += rows + (tap // kw * geometry.dilation[0]).view(-1, 1)
     position[1] += columns + (tap % kw * geometry.dilation[1]).view(-1, 1)
-    # A border of zeros stands for everything outside; beyond it nothing changes, so positions are held at it.
+    # A border of zeros stands for everything outside; beyond it nothing changes, so positions are held at it. On whole
+    # pixels the slope is the one towards the next: at −1, where training starts, that is into the image.
     limit = torch.tensor([h, w], device=device).view(2, 1, 1, 1, 1, 1).to(position.dtype)
-    moves = (position > -1) & (position < limit)
+    moves = (position >= -1) & (position < limit)
     position = position.clamp(min=-1).minimum(limit)
     corner = position.floor()
     fraction = (position - corner).view(2, -1)

@@ -27,6 +27,7 @@ INVALID = -1  # in a table of mask ids
 
 def list_images(folder: Path) -> list[str]:
     """Every file under `folder`, at any depth, whose extension PIL can read, sorted; hidden files left out."""
+    Image.preinit()  # the common formats first, or every JPEG is offered to a dozen rare ones before
     readable = {extension for extension, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
     for where, folders, files in os.walk(folder, followlinks=True):

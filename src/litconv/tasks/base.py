@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, TrainingError
 from litconv.optim import OptimizerFactory, Schedule, parameter_groups
 
 Batch = tuple[Tensor, Tensor]
@@ -84,7 +84,7 @@ class Task(pl.LightningModule):
         finite = values["loss"].isfinite()
         if not finite.all():
             first = int((~finite).nonzero()[0])
-            raise RuntimeError(
+            raise TrainingError(
                 f"train/loss is {values['loss'][first].item()} in epoch {self.current_epoch + 1}/"
                 f"{self.trainer.max_epochs}, step {first + 1}/{len(finite)}: "
                 "try a smaller optim.lr or a longer schedule.warmup"

@@ -1,0 +1,56 @@
+"""A finished run's checkpoint on a split: python scripts/evaluate.py run=outputs/runs/NAME split=val
+
+Rebuilds data and model from the run's config.yaml, so that the figures are those that the run itself reported.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from litconv import config as configuration
+from litconv.cli import command_line, guarded, quiet
+from litconv.errors import ConfigError
+
+
+@hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="evaluate")
+@guarded
+def main(arguments: DictConfig) -> None:
+    folder, split = Path(arguments.run or ""), arguments.split
+    if not arguments.run or not (folder / "config.yaml").exists():
+        raise ConfigError(f"run={arguments.run} is not a run's folder; give one, such as run=outputs/runs/NAME")
+    if split not in ("val", "test"):
+        raise ConfigError(f"split={split} must be val or test")
+    checkpoint = folder / "checkpoints" / f"{arguments.checkpoint}.ckpt"
+    if not checkpoint.exists():
+        there = ", ".join(sorted(p.stem for p in checkpoint.parent.glob("*.ckpt"))) or "none"
+        raise ConfigError(f"checkpoint={arguments.checkpoint} is not in {folder}; there: {there}")
+    config = configuration.load(folder / "config.yaml")
+
+    import pytorch_lightning as pl
+
+    quiet()
+    data = configuration.build_data(config)
+    data.prepare_data()
+    data.setup("test")
+    if split != data.test_split and split == "test":
+        raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
+    task = configuration.build_task(config, data)
+    trainer = pl.Trainer(
+        accelerator=arguments.accelerator,
+        devices=1,
+        precision=config.trainer.precision,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    evaluate = trainer.test if split == "test" else trainer.validate
+    (metrics,) = evaluate(task, data, ckpt_path=checkpoint, weights_only=True, verbose=False)
+    print(f"{checkpoint} on {split} ({data.sizes[split]} images)")
+    for key, value in metrics.items():
+        print(f"  {key:<24} {value:.4f}")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(main, lambda: configuration.keys("evaluate")))

@@ -1,0 +1,34 @@
+"""Runs train.py and the scripts in this process, as `python train.py …` would."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+from litconv import cli, config
+
+ROOT = Path(__file__).resolve().parents[1]
+# A shapes run of a second: enough to go through everything.
+TINY = (
+    "++data.n_train=64",
+    "++data.n_val=32",
+    "++data.n_test=32",
+    "data.batch_size=16",
+    "backbone.width=0.5",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+)
+
+
+def command(*arguments: str, module: str = "train") -> int:
+    """The exit status; what was printed is in pytest's capsys."""
+    sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+    cli._failures.clear()
+    environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+    try:
+        script = importlib.import_module(module)
+        with mock.patch.object(sys, "argv", [f"{module}.py", *arguments]), mock.patch.dict(os.environ, environment, clear=True):
+            return cli.command_line(script.main, lambda: config.keys(module))
+    finally:
+        del sys.path[:2]

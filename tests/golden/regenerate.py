@@ -1,0 +1,40 @@
+"""The ledger of costs: every operator in every backbone, by its default yaml, at width 1, 32 px and ten classes.
+
+python tests/golden/regenerate.py writes cost.json anew; the tests compare it exactly, so a cost changes only on purpose.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from litconv.config import assemble, compose
+from litconv.cost import Count, count
+
+LEDGER = Path(__file__).with_name("cost.json")
+COMMAND = "python tests/golden/regenerate.py"
+CONF = Path(__file__).parents[2] / "conf"
+OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
+BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
+
+
+def counted(backbone: str, operator: str) -> Count:
+    config = compose([f"backbone={backbone}", f"conv={operator}", "head=linear"])
+    return count(assemble(config, in_channels=3, num_classes=10), 3, (32, 32))
+
+
+def row(cost: Count) -> dict[str, int]:
+    return {"params": cost.params, "macs": cost.macs, "activations": cost.activations}
+
+
+def main() -> None:
+    rows = [
+        f'  "{backbone} {operator}": {json.dumps(row(counted(backbone, operator)))}'
+        for backbone in BACKBONES
+        for operator in OPERATORS
+    ]
+    LEDGER.write_text("{\n" + ",\n".join(rows) + "\n}\n")
+    print(f"{len(rows)} rows in {LEDGER}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Costs: the golden ledger, published numbers, operations that nobody can count."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from litconv.conv import Standard
+from litconv.cost import count
+
+spec = importlib.util.spec_from_file_location("regenerate", Path(__file__).parent / "golden" / "regenerate.py")
+regenerate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(regenerate)
+
+
+@pytest.fixture(scope="module")
+def ledger() -> dict[str, dict[str, int]]:
+    return json.loads(regenerate.LEDGER.read_text())
+
+
+@pytest.mark.parametrize("operator", regenerate.OPERATORS)
+@pytest.mark.parametrize("backbone", regenerate.BACKBONES)
+def test_the_cost_is_that_of_the_ledger(ledger, backbone, operator):
+    cost = regenerate.counted(backbone, operator)
+    assert cost.uncounted_ops == {}
+    found = regenerate.row(cost)
+    remedy = f"if this is meant, run: {regenerate.COMMAND}"
+    assert ledger.get(f"{backbone} {operator}") == found, f"{backbone} {operator} costs {found}; {remedy}"
+
+
+def test_the_ledger_has_no_row_of_what_is_gone(ledger):
+    known = {f"{backbone} {operator}" for backbone in regenerate.BACKBONES for operator in regenerate.OPERATORS}
+    assert ledger.keys() <= known, f"run: {regenerate.COMMAND}"
+
+
+@pytest.mark.parametrize(
+    ("build", "weights"),
+    [
+        (models.resnet18, models.ResNet18_Weights.IMAGENET1K_V1),
+        (models.mobilenet_v2, models.MobileNet_V2_Weights.IMAGENET1K_V1),
+    ],
+    ids=["resnet18", "mobilenet_v2"],
+)
+def test_torchvision_models_cost_what_is_published(build, weights):
+    cost = count(build(), 3, (224, 224))
+    assert cost.params == weights.meta["num_params"]
+    assert round(cost.macs / 1e9, 3) == weights.meta["_ops"]
+    assert cost.flops == 2 * cost.macs
+    assert cost.uncounted_ops == {}
+
+
+class Fourier(nn.Module):
+    def forward(self, x):
+        return torch.fft.fft2(torch.fft.fft2(x)).real
+
+
+def test_an_operation_that_nobody_can_count_is_listed_not_zero():
+    cost = count(nn.Sequential(Standard(3, 4), Fourier()), 3, (8, 8))
+    assert cost.macs == 9 * 3 * 4 * 64
+    assert cost.uncounted_ops["aten::fft_fft2"] == 2
+    assert "aten::fft_fft2 ×2" in cost.summary()["cost/uncounted_ops"]
+
+
+def test_norms_activations_pooling_and_interpolation_are_no_macs():
+    layers = (nn.BatchNorm2d(4), nn.ReLU(), nn.SiLU(), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.Upsample(scale_factor=2))
+    bilinear = nn.Upsample(scale_factor=2, mode="bilinear")
+    cost = count(nn.Sequential(Standard(3, 4), *layers, bilinear, nn.AdaptiveAvgPool2d(1)), 3, (16, 16))
+    assert cost.macs == 9 * 3 * 4 * 256
+    assert cost.activations == 4 * 256  # of the convolution alone
+    assert cost.uncounted_ops == {}
+
+
+def test_trainable_params_are_those_that_are():
+    model = nn.Sequential(Standard(3, 4), Standard(4, 4))
+    model[0].requires_grad_(False)
+    cost = count(model, 3, (8, 8))
+    assert (cost.params, cost.trainable_params) == (9 * 12 + 9 * 16, 9 * 16)

@@ -1,0 +1,217 @@
+"""`litconv::deform_conv2d` against torchvision's, its gradients, and everything that must see it as one operation."""
+
+import copy
+import shutil
+from itertools import product
+
+import pytest
+import torch
+import torchvision
+from fvcore.nn import FlopCountAnalysis
+from torch import Tensor, nn
+
+from litconv.conv import Deformable
+from litconv.conv.deform_op import deform_conv2d
+from litconv.conv.slot import DECLARED_COSTS
+from litconv.cost import count
+
+# (groups, offset groups, modulated, kernel, stride, padding, dilation); torchvision's paddings are symmetric
+GEOMETRIES = [
+    (1, 1, False, (3, 3), (1, 1), (1, 1), (1, 1)),
+    (1, 1, True, (3, 3), (2, 2), (1, 1), (1, 1)),
+    (1, 2, True, (3, 3), (1, 1), (2, 2), (2, 2)),
+    (2, 1, False, (3, 3), (1, 1), (1, 1), (1, 1)),
+    (2, 4, True, (5, 5), (2, 2), (2, 2), (1, 1)),
+    (4, 2, False, (1, 1), (1, 1), (0, 0), (1, 1)),
+    (1, 2, False, (2, 2), (1, 1), (1, 1), (1, 1)),
+    (2, 2, True, (4, 4), (1, 2), (3, 1), (2, 1)),
+    (1, 1, True, (1, 3), (1, 1), (0, 1), (1, 1)),
+]
+INPUTS = ("x", "weight", "offset", "mask")
+SPREADS = {"near": 1.0, "far": 30.0, "none": 0.0}  # of the offsets, in pixels; far: most samples lie outside
+
+
+def tensors(geometry: tuple, spread: float, dtype: torch.dtype = torch.double, c: int = 8) -> list[Tensor | None]:
+    """x, weight, offset and mask, all to be differentiated."""
+    groups, offset_groups, modulated, kernel, stride, padding, dilation = geometry
+    generator, n, h, w, taps = torch.Generator().manual_seed(0), 2, 7, 6, kernel[0] * kernel[1]
+    axes = zip((h, w), kernel, stride, padding, dilation, strict=True)
+    out = [(size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in axes]
+    shapes = [(n, c, h, w), (12, c // groups, *kernel), (n, 2 * offset_groups * taps, *out)]
+    made = [torch.randn(shape, generator=generator, dtype=torch.double) for shape in shapes]
+    made[2] *= spread
+    made.append(torch.rand(n, offset_groups * taps, *out, generator=generator, dtype=torch.double) if modulated else None)
+    return [None if t is None else t.to(dtype).requires_grad_() for t in made]
+
+
+def ours(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: tuple) -> Tensor:
+    return deform_conv2d(x, weight, offset, mask, *geometry[4:], geometry[1])
+
+
+def theirs(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: tuple) -> Tensor:
+    _, _, _, _, stride, padding, dilation = geometry
+    return torchvision.ops.deform_conv2d(
+        x, offset, weight, stride=stride, padding=padding, dilation=dilation, mask=mask
+    )
+
+
+def with_gradients(function, inputs: list[Tensor | None], geometry: tuple) -> dict[str, Tensor]:
+    inputs = [None if t is None else t.detach().clone().requires_grad_() for t in inputs]
+    y = function(*inputs, geometry)
+    y.backward(torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=torch.double).to(y.dtype))
+    return {"output": y.detach()} | {name: t.grad for name, t in zip(INPUTS, inputs, strict=True) if t is not None}
+
+
+def relative_error(a: Tensor, b: Tensor) -> float:
+    return ((a.double() - b.double()).abs().max() / b.abs().max().double().clamp(min=1e-30)).item()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.double, 1e-12), (torch.float, 1e-5)], ids=["64", "32"])
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_output_and_every_gradient_are_torchvisions(geometry, spread, dtype, tolerance):
+    inputs = tensors(geometry, SPREADS[spread], dtype)
+    mine, reference = (with_gradients(function, inputs, geometry) for function in (ours, theirs))
+    assert mine.keys() == reference.keys()
+    for name, expected in reference.items():
+        assert mine[name].dtype == dtype
+        assert relative_error(mine[name], expected) <= tolerance, name
+
+
+@pytest.mark.parametrize("whole", [-2.0, -1.0, 1.0, 5.0])
+def test_gradients_on_whole_pixels_are_torchvisions_one_sided_ones(whole):
+    """There the slope jumps; training starts there, with the border's samples exactly one pixel outside."""
+    inputs = tensors(GEOMETRIES[1], 0.0)
+    inputs[2] = torch.full_like(inputs[2], whole)
+    mine, reference = (with_gradients(function, inputs, GEOMETRIES[1]) for function in (ours, theirs))
+    for name, expected in reference.items():
+        assert relative_error(mine[name], expected) <= 1e-12, name
+
+
+@pytest.mark.parametrize("geometry", [GEOMETRIES[3], GEOMETRIES[2]])
+def test_gradients_are_those_of_finite_differences(geometry):
+    inputs = [None if t is None else t.detach()[:1, ..., :4, :4] for t in tensors(geometry, 1.0, c=4)]
+    inputs[1] = tensors(geometry, 1.0, c=4)[1].detach()[:4]
+    inputs = [None if t is None else t.clone().requires_grad_() for t in inputs]
+    assert torch.autograd.gradcheck(lambda *t: ours(*t, geometry), inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[4]])
+def test_torch_library_finds_no_fault_in_the_operation(geometry):
+    arguments = (*tensors(geometry, 1.0, torch.float), *geometry[4:], geometry[1])
+    results = torch.library.opcheck(torch.ops.litconv.deform_conv2d.default, arguments)
+    assert set(results.values()) == {"SUCCESS"}
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return torch.randn(2, 8, 9, 7, generator=torch.Generator().manual_seed(0))
+
+
+def shaken(modulated: bool, **options) -> nn.Module:
+    torch.manual_seed(0)
+    module = Deformable(8, 6, modulated=modulated, **options)
+    nn.init.normal_(module.offset.weight, std=0.1)
+    nn.init.normal_(module.offset.bias, std=0.5)
+    return module
+
+
+def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
+    module.zero_grad()
+    x = x.detach().clone().requires_grad_()
+    y = module(x)
+    y.float().square().mean().backward()
+    return [y.detach(), x.grad, *(p.grad.clone() for p in module.parameters())]
+
+
+def in_float32_after_its_offsets(module: nn.Module, x: Tensor) -> Tensor:
+    """The operation in float32, on the offsets and masks of whatever precision is in force."""
+    guide = module.offset(x)
+    offset, logits = guide[:, : 2 * module.samples], guide[:, 2 * module.samples :]
+    mask = (2 * logits.sigmoid()).float() if module.offset.out_channels > 2 * module.samples else None
+    with torch.autocast("cpu", enabled=False):
+        arguments = (module.stride, module.padding, module.dilation, module.offset_groups)
+        return deform_conv2d(x.float(), module.weight.float(), offset.float(), mask, *arguments)
+
+
+@pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.half], ids=str)
+def test_autocast_computes_the_operation_in_float32_forward_and_backward(x, dtype, modulated):
+    module = shaken(modulated)
+    full = gradients(module, x)
+    with torch.autocast("cpu", dtype):
+        mixed = gradients(module, x)
+        assert torch.equal(mixed[0], in_float32_after_its_offsets(module, x))
+    for a, b in zip(mixed, full, strict=True):
+        assert a.dtype == b.dtype
+        assert (a - b).norm() / b.norm() < 0.2  # an offset rounded across a pixel's border changes the slope there
+
+
+@pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.half], ids=str)
+def test_a_module_in_half_precision_samples_in_float32(x, dtype, modulated):
+    module = shaken(modulated)
+    low = copy.deepcopy(module).to(dtype)
+    mixed = gradients(low, x.to(dtype))
+    assert torch.equal(mixed[0], in_float32_after_its_offsets(low, x.to(dtype)).to(dtype))
+    for a, b in zip(mixed, gradients(module, x), strict=True):
+        assert a.dtype == dtype
+        assert (a - b).norm() / b.norm() < 0.2
+
+
+def test_bfloat16_reaches_every_column_of_a_wide_image():
+    """In bfloat16, 301 is 300 or 302: positions must not be computed in it."""
+    wide = torch.arange(310.0).remainder(7).bfloat16().view(1, 1, 1, 310)
+    one, still = torch.ones(1, 1, 1, 1).bfloat16(), torch.zeros(1, 2, 1, 310).bfloat16()
+    assert torch.equal(deform_conv2d(wide, one, still, None, (1, 1), (0, 0), (1, 1), 1), wide)
+
+
+def compiled_equals_eager(x: Tensor, backend: str) -> None:
+    torch.compiler.reset()
+    for modulated in (False, True):
+        module = shaken(modulated, kernel_size=2, stride=2, offset_groups=2)
+        compiled = torch.compile(module, fullgraph=True, backend=backend)
+        for a, b in zip(gradients(compiled, x), gradients(module, x), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_compiled_as_one_graph_it_equals_eager(x):
+    compiled_equals_eager(x, "aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+def test_compiled_by_inductor_it_equals_eager(x):
+    compiled_equals_eager(x, "inductor")
+
+
+def test_offsets_that_are_not_numbers_give_nan_where_they_are_and_no_wild_read():
+    for geometry, value in product(GEOMETRIES[:5], (float("nan"), float("inf"), -float("inf"), 1e30)):
+        inputs = tensors(geometry, 1.0, torch.float)
+        clean = ours(*inputs, geometry).detach()
+        with torch.no_grad():
+            inputs[2][1, :, 1, 2] = value
+        y = ours(*inputs, geometry)
+        y.sum().backward()
+        hit = torch.zeros_like(y, dtype=torch.bool)
+        hit[1, :, 1, 2] = True
+        assert torch.equal(y[~hit], clean[~hit])
+        assert y[hit].isnan().all() if value != value else (y[hit] == 0).all()  # infinitely far outside: 0
+        assert inputs[2].grad[0].isfinite().all()
+
+
+@pytest.mark.parametrize(("modulated", "products"), [(False, 4), (True, 5)], ids=["v1", "v2"])
+def test_counters_see_one_operation_that_declares_its_cost(x, modulated, products):
+    module, declared = Deformable(8, 6, stride=2, modulated=modulated), DECLARED_COSTS["litconv::deform_conv2d"]
+    unaware = FlopCountAnalysis(module, x[:1]).unsupported_ops_warnings(False)
+    counted = count(module, 8, (9, 7))
+    assert counted.macs - unaware.total() == 9 * 8 * 6 * 5 * 4
+    assert unaware.unsupported_ops()["litconv::deform_conv2d"] == 1
+    assert counted.activations == 6 * 5 * 4 + module.offset.out_channels * 5 * 4
+    shapes = [[1, 8, 9, 7], [6, 8, 3, 3], [1, 18, 5, 4], [1, 9, 5, 4] if modulated else None]
+    assert declared.elementwise_ops(shapes, [1, 6, 5, 4]) == 8 * 9 * products * 5 * 4
+
+
+def test_offset_groups_that_do_not_divide_the_input_channels_are_refused():
+    with pytest.raises(ValueError, match=r"^offset_groups=3 must divide in_channels=8; try 1, 2, 4, 8$"):
+        Deformable(8, 6, offset_groups=3)

@@ -1,0 +1,60 @@
+"""Every operator in every backbone for both tasks: forward, backward, and a gradient at every parameter, at 32 px."""
+
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from litconv.config import build_model, compose
+
+CONF = Path(__file__).parents[1] / "conf"
+OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
+# Cheap, and with channels that all divide one another.
+CHEAP = {
+    "resnet": ["backbone.depth=8", "width=0.5"],
+    "wide_resnet": ["backbone.depth=10", "backbone.widen=1", "width=0.5"],
+    "vgg": ["backbone.depth=11", "width=0.125"],
+    "mobilenet": ["width=0.125"],
+}
+BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
+DECODERS = cycle(["unet", "fcn", "deeplab"])  # 3 and 4 backbones: every operator meets each decoder
+CELLS = [(operator, backbone, next(DECODERS)) for operator in OPERATORS for backbone in BACKBONES]
+
+
+def step(overrides: list[str], target: torch.Tensor) -> torch.nn.Module:
+    model = build_model(compose(overrides), in_channels=3, num_classes=10).train()
+    logits = model(torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert logits.shape == (2, 10, *target.shape[1:])
+    F.cross_entropy(logits, target).backward()
+    return model
+
+
+def check_gradients(model: torch.nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize(("operator", "backbone"), [cell[:2] for cell in CELLS])
+def test_classification_reaches_every_parameter(operator, backbone):
+    overrides = [f"conv={operator}", f"backbone={backbone}", *CHEAP.get(backbone, [])]
+    check_gradients(step(overrides, torch.tensor([3, 7])))
+
+
+@pytest.mark.parametrize(("operator", "backbone", "head"), CELLS)
+def test_segmentation_reaches_every_parameter(operator, backbone, head):
+    target = torch.randint(10, (2, 32, 32), generator=torch.Generator().manual_seed(0))
+    overrides = [f"conv={operator}", f"backbone={backbone}", *CHEAP.get(backbone, [])]
+    check_gradients(step([*overrides, "task=segmentation", f"head={head}"], target))
+
+
+@pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])
+def test_offsets_get_gradients_from_the_first_step(modulated):
+    overrides = ["conv=deformable", f"conv.modulated={modulated}", "width=0.5"]
+    model = step(overrides, torch.tensor([3, 7]))
+    offsets = {name: p.grad for name, p in model.named_parameters() if ".offset." in name}
+    assert len(offsets) == 2 * 6  # weight and bias of the six slots
+    assert all(grad.abs().flatten(1).sum(1).all() for name, grad in offsets.items() if grad.ndim > 1)

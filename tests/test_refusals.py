@@ -1,0 +1,99 @@
+"""Every command line that must be refused: one line on stderr that names the key, the values and the remedy."""
+
+import pytest
+from command import command
+
+CONVS = "bottleneck, deformable, depthwise, depthwise_separable, dilated, grouped, pointwise, separable, standard"
+REFUSED = {
+    "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",
+    "backbone=resnt": (
+        "backbone=resnt: no such backbone (did you mean 'resnet'?); choose from mobilenet, resnet, vgg, wide_resnet"
+    ),
+    "grups=4": "grups: unknown key (did you mean 'groups'?); accepted here: ",
+    "conv=grouped conv.grups=4": "conv.grups: unknown key (did you mean 'conv.groups'?); accepted here: conv.groups, ",
+    "+grups=4": "+grups: unknown key (did you mean 'groups'?); accepted here: ",
+    "+backbone.dept=20": "+backbone.dept: ResNet takes no 'dept' (did you mean 'depth'?); it takes conv, in_channels, ",
+    "conv=standard groups=8": (
+        "groups=8 has no effect: conv=standard has no groups; operators that do: depthwise_separable, grouped; "
+        "remove groups or choose one of them"
+    ),
+    "+groups=4": (
+        "groups=4 has no effect: conv=standard has no groups; operators that do: depthwise_separable, grouped; "
+        "remove groups or choose one of them"
+    ),
+    "dilation=2": (
+        "dilation=2 has no effect: conv=standard has no dilation; operators that do: dilated; "
+        "remove dilation or choose one of them"
+    ),
+    "conv=pointwise kernel_size=5": "kernel_size=5 has no effect: conv=pointwise has no kernel_size; operators that do: ",
+    "upsample=transposed": (
+        "upsample=transposed has no effect: head=linear has no upsampler; heads that do: deeplab, fcn, unet"
+    ),
+    "conv=grouped groups=3": "groups=3 must divide in_channels=16; try 1, 2, 4, 8, 16 (in backbone.stage1.0)",
+    "conv@conv_stage3=grouped groups=5": (
+        "groups=5 must divide in_channels=32 and out_channels=64; try 1, 2, 4, 8, 16, 32 (in backbone.stage3.0)"
+    ),
+    "conv=grouped groups=abc": "groups=abc must be an integer",
+    "conv=grouped groups=": "groups='' must be an integer",
+    "conv=grouped groups=null": "groups=null must be an integer",
+    "conv=grouped groups=2.5": "groups=2.5 must be an integer",
+    "conv=grouped groups=0": "groups=0 must be at least 1 (in backbone.stage1.0)",
+    "conv=dilated dilation=-1": "dilation=-1 must be at least 1 (in backbone.stage1.0)",
+    "kernel_size=0": "kernel_size=0 must be at least 1 (in backbone.stage1.0)",
+    "conv=bottleneck conv.reduction=5": "reduction=5 must divide out_channels=16; try 2, 4, 8, 16 (in backbone.stage1.0)",
+    "width=0": "width=0 must be greater than 0",
+    "width=wide": "width=wide must be a number",
+    "backbone.depth=21": "depth=21 must be 18, 34, 50 (ImageNet) or 6n+2 (CIFAR: 8, 14, 20, 26, 32, 44, 56, 110)",
+    "backbone.output_stride=3": "output_stride=3 is not possible with this backbone's own stride of 4; try ",
+    "conv@conv_stage4=deformable": "conv_stage4: this backbone has 3 stages (1, 2, 3)",
+    "optim.lr=abc": "optim.lr=abc must be a number",
+    "optim.lr=-1": "optim: Invalid learning rate: -1",
+    "schedule.warmup=2": "schedule.warmup=2 must be a fraction of all steps: at least 0, less than 1",
+    "seed=abc": "seed=abc must be an integer",
+    "seed=-1": "seed=-1 must be at least 0 and less than 2**32",
+    "task.label_smoothing=1.5": "task.label_smoothing=1.5 must be at least 0 and less than 1",
+    "task=segmentation data=cifar10": "task=segmentation needs masks, and data=cifar10 is for classification only; ",
+    "groups=[": "groups=[: not an override that Hydra can read (",
+    "data.batch_size=0": "data.batch_size=0 must be a whole number, at least 1",
+    "data.crop_size=64": "data.crop_size: its yaml leaves it at the default; to set it write +data.crop_size=…",
+    "+data.crop_size=64": "data.crop_size=64x64 is larger than the images (32x32); use data.crop_size=[32,32] or less",
+    "data=image_folder data.root=/no/such/place": "data.root=/no/such/place is not a folder; ",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_a_command_line_that_cannot_run_gets_one_clear_line(arguments, capsys, tmp_path):
+    assert command(*arguments.split(), f"output_dir={tmp_path}", "logger=csv") == 1
+    printed = capsys.readouterr()
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith(f"error: {REFUSED[arguments]}")
+    assert "Traceback" not in printed.err + printed.out
+    assert not list(tmp_path.rglob("wandb"))
+
+
+def test_a_batch_larger_than_the_training_set_is_refused_before_a_logger_starts(capsys, tmp_path):
+    arguments = ("++data.n_train=64", "++data.n_val=16", "++data.n_test=16", "data.batch_size=128", f"output_dir={tmp_path}")
+    assert command(*arguments) == 1
+    assert capsys.readouterr().err == (
+        "error: data.batch_size=128 is larger than the training set (64 images); use data.batch_size=64 or less\n"
+    )
+    assert not list(tmp_path.rglob("wandb"))
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    assert command(f"output_dir={tmp_path}/file/inside", "logger=csv") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}/file/inside")
+    assert "output_dir" in error
+    assert error.count("\n") == 1
+
+
+def test_full_error_shows_the_traceback(monkeypatch, tmp_path):
+    import command as module
+
+    monkeypatch.setattr(module.mock.patch, "dict", lambda *unused, **also: module.mock.MagicMock())
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="groups=3 must divide"):
+        command("conv=grouped", "groups=3", f"output_dir={tmp_path}")

@@ -1,0 +1,146 @@
+"""Whole runs, in this process, on a few images."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from command import TINY, command
+from wandb_reader import read_run
+
+FIGURES = ("val/accuracy", "val/loss", "test/accuracy", "test/loss", "cost/params", "cost/macs")
+
+
+def run(folder, *arguments):
+    return command(*TINY, f"output_dir={folder}", *arguments)
+
+
+def summaries(folder: Path) -> dict[str, dict]:
+    return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.rglob("summary.json"))}
+
+
+def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert run(tmp_path, "conv=grouped", "groups=4") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    for name in ("config.yaml", "train.log", "metrics.csv", "summary.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (folder / name).is_file(), name
+    summary = json.loads((folder / "summary.json").read_text())
+    expected = {"status": "completed", "conv": "grouped", "groups": 4, "backbone": "resnet", "seed": 0, "test/split": "test"}
+    assert expected.items() <= summary.items()
+    assert summary["cost/flops"] == 2 * summary["cost/macs"]
+    assert summary["cost/uncounted_ops"] == []
+    assert 0 <= summary["test/accuracy"] <= 1
+    assert summary["train/epochs"] == 1
+    printed = capsys.readouterr()
+    assert str(folder) in printed.out
+    assert f"{summary['cost/macs']:,}" in printed.out
+    assert "wandb sync" in printed.err  # no key here: offline, and it says how to upload
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1
+    assert float(rows[0]["val/accuracy"]) == pytest.approx(summary["val/accuracy"], abs=1e-6)
+
+    kept = read_run(folder)
+    assert kept["config"]["conv"]["groups"] == 4
+    assert kept["exit_code"] == 0
+    for key in FIGURES:
+        assert kept["summary"][key] == pytest.approx(summary[key])
+    history = [float(row["val/accuracy"]) for row in kept["history"] if "val/accuracy" in row]
+    assert history == [pytest.approx(float(rows[0]["val/accuracy"]), abs=1e-6)]
+
+
+def test_segmentation_runs_the_same_way(tmp_path):
+    assert run(tmp_path, "task=segmentation", "logger=csv", "head=deeplab", "upsample=transposed") == 0
+    (summary,) = summaries(tmp_path).values()
+    assert summary["head"] == "deeplab"
+    assert summary["upsample"] == "transposed"
+    assert 0 <= summary["test/miou"] <= 1
+    assert {"test/pixel_accuracy", "val/miou"} <= summary.keys()
+
+
+def test_a_multirun_gives_each_point_its_own_folder_wandb_run_and_summary(tmp_path):
+    assert run(tmp_path, "-m", "conv=standard,grouped,depthwise_separable") == 0
+    found = summaries(tmp_path)
+    assert sorted(s["conv"] for s in found.values()) == ["depthwise_separable", "grouped", "standard"]
+    kept = [read_run(path.parent) for path in tmp_path.rglob("summary.json")]
+    assert len({k["run"]["run_id"] for k in kept}) == 3
+    assert {k["run"]["run_group"] for k in kept} == {next(iter(found.values()))["sweep"]}
+
+
+def test_equal_points_of_a_grid_are_trained_once_and_the_output_says_so(tmp_path, capsys):
+    assert run(tmp_path, "-m", "logger=csv", "conv=standard,grouped", "groups=2,4", "sweep=grid") == 0
+    points = {(s["conv"], s.get("groups")) for s in summaries(tmp_path / "sweeps" / "grid").values()}
+    assert points == {("standard", None), ("grouped", 2), ("grouped", 4)}
+    assert capsys.readouterr().out.count("not trained again") == 1
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert run(tmp_path / name, "logger=csv", f"seed={seed}") == 0
+    first, second, other = (next(iter(summaries(tmp_path / name).values())) for name in "abc")
+    assert [first[k] for k in FIGURES] == [second[k] for k in FIGURES]
+    assert first["val/loss"] != other["val/loss"]
+
+
+def test_a_completed_run_is_kept_aside_when_it_is_run_again(tmp_path):
+    assert run(tmp_path, "logger=csv") == 0
+    assert run(tmp_path, "logger=csv") == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, monkeypatch, capsys):
+    from litconv.callbacks import MetricsCsv
+
+    original = MetricsCsv.on_train_epoch_start
+
+    def interrupt(self, trainer, module):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        original(self, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsCsv, "on_train_epoch_start", interrupt)
+        assert run(tmp_path, "logger=csv", "trainer.max_epochs=2") == 130
+    assert next(iter(summaries(tmp_path).values()))["status"] == "interrupted"
+    assert run(tmp_path, "logger=csv", "trainer.max_epochs=2") == 0
+    (resumed,) = summaries(tmp_path).values()
+    assert run(tmp_path / "straight", "logger=csv", "trainer.max_epochs=2") == 0
+    (straight,) = summaries(tmp_path / "straight").values()
+    assert [resumed[k] for k in FIGURES] == [straight[k] for k in FIGURES]
+    rows = next((tmp_path / "runs").rglob("metrics.csv")).read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
+
+
+def test_a_loss_that_is_not_finite_fails_the_run_with_epoch_and_step(tmp_path, capsys):
+    assert run(tmp_path, "logger=csv", "optim.lr=1e30", "schedule=constant") == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: train/loss is nan in epoch 1/1, step ")
+    (summary,) = summaries(tmp_path).values()
+    assert summary["status"] == "failed"
+    assert "train/loss is nan" in summary["error"]
+
+
+def test_evaluate_repeats_the_figures_that_the_run_reported(tmp_path, capsys):
+    assert run(tmp_path, "logger=csv") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    for split in ("val", "test"):
+        capsys.readouterr()
+        assert command(f"run={folder}", f"split={split}", "accelerator=cpu", module="evaluate") == 0
+        printed = dict(line.split() for line in capsys.readouterr().out.strip().splitlines()[1:])
+        for key in (f"{split}/accuracy", f"{split}/loss"):
+            assert float(printed[key]) == pytest.approx(summary[key], abs=5e-5)
+
+
+@pytest.mark.parametrize("arguments", ["", "run=/no/such/run", "split=train"])
+def test_evaluate_refuses_what_is_no_run_in_one_line(arguments, capsys):
+    assert command(*arguments.split(), module="evaluate") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_checkpoints_hold_plain_types_only(tmp_path):
+    assert run(tmp_path, "logger=csv") == 0
+    for checkpoint in tmp_path.rglob("*.ckpt"):
+        assert "state_dict" in torch.load(checkpoint, weights_only=True)
