@@ -67,7 +67,8 @@ def main(config: DictConfig) -> None:
         folder.summary |= trainer.test(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
         folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}
 
-    print(f"{folder.path}\n{summary.table(folder.summary)}")
+    if trainer.is_global_zero:
+        print(f"{folder.path}\n{summary.table(folder.summary)}")
 
 
 if __name__ == "__main__":

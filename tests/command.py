@@ -16,7 +16,7 @@ TINY = (
     "++data.n_test=32",
     "data.batch_size=16",
     "backbone.width=0.5",
-    "trainer.max_epochs=1",
+    "epochs=1",
     "trainer.accelerator=cpu",
 )
 
@@ -28,7 +28,10 @@ def command(*arguments: str, module: str = "train") -> int:
     environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
     try:
         script = importlib.import_module(module)
-        with mock.patch.object(sys, "argv", [f"{module}.py", *arguments]), mock.patch.dict(os.environ, environment, clear=True):
+        with (
+            mock.patch.object(sys, "argv", [f"{module}.py", *arguments]),
+            mock.patch.dict(os.environ, environment, clear=True),
+        ):
             return cli.command_line(script.main, lambda: config.keys(module))
     finally:
         del sys.path[:2]

@@ -1,5 +1,34 @@
-"""Two xdist workers share two cores: one thread each is faster than fighting for them."""
+"""What the tests share: one thread a worker, and the models of an ablation's arms."""
 
+import copy
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
-torch.set_num_threads(1)
+from litconv.config import build_model, compose
+
+CONF = Path(__file__).parents[1] / "conf" / "conv"
+torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
+
+
+@cache
+def composed(*overrides: str) -> DictConfig:
+    """Hydra needs 0.15 s for one."""
+    return compose(list(overrides))
+
+
+@pytest.fixture(scope="session")
+def arm() -> Callable[..., nn.Module]:
+    """arm(operator, *overrides): the model of `conv=operator` and these, initialised from the seed."""
+
+    def build(operator: str, *overrides: str) -> nn.Module:
+        config = copy.deepcopy(composed(*overrides))
+        config.conv = OmegaConf.load(CONF / f"{operator}.yaml")
+        return build_model(config, in_channels=3, num_classes=10)
+
+    return build

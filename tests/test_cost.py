@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import nn
 from torchvision import models
 
@@ -50,6 +52,14 @@ def test_torchvision_models_cost_what_is_published(build, weights):
     assert cost.params == weights.meta["num_params"]
     assert round(cost.macs / 1e9, 3) == weights.meta["_ops"]
     assert cost.flops == 2 * cost.macs
+    assert cost.uncounted_ops == {}
+
+
+@pytest.mark.parametrize("path", sorted((regenerate.CONF / "upsample").glob("*.yaml")), ids=lambda path: path.stem)
+def test_upsamplers_cost_their_formula(path):
+    module = instantiate(OmegaConf.load(path))(6, 10)
+    cost = count(module, 6, (5, 7))
+    assert (cost.params, cost.macs) == module.formula(5, 7)
     assert cost.uncounted_ops == {}
 
 

@@ -40,7 +40,8 @@ def tensors(geometry: tuple, spread: float, dtype: torch.dtype = torch.double, c
     shapes = [(n, c, h, w), (12, c // groups, *kernel), (n, 2 * offset_groups * taps, *out)]
     made = [torch.randn(shape, generator=generator, dtype=torch.double) for shape in shapes]
     made[2] *= spread
-    made.append(torch.rand(n, offset_groups * taps, *out, generator=generator, dtype=torch.double) if modulated else None)
+    mask = torch.rand(n, offset_groups * taps, *out, generator=generator, dtype=torch.double)
+    made.append(mask if modulated else None)
     return [None if t is None else t.to(dtype).requires_grad_() for t in made]
 
 
@@ -164,6 +165,15 @@ def test_bfloat16_reaches_every_column_of_a_wide_image():
     wide = torch.arange(310.0).remainder(7).bfloat16().view(1, 1, 1, 310)
     one, still = torch.ones(1, 1, 1, 1).bfloat16(), torch.zeros(1, 2, 1, 310).bfloat16()
     assert torch.equal(deform_conv2d(wide, one, still, None, (1, 1), (0, 0), (1, 1), 1), wide)
+
+
+@pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])
+def test_channels_last_changes_nothing(x, modulated):
+    module = shaken(modulated, kernel_size=4, stride=2, offset_groups=2)
+    expected = gradients(module, x)
+    module.to(memory_format=torch.channels_last)
+    for a, b in zip(gradients(module, x.to(memory_format=torch.channels_last)), expected, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def compiled_equals_eager(x: Tensor, backend: str) -> None:

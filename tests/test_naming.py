@@ -22,7 +22,7 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(change):
 
 @pytest.mark.parametrize(
     "change",
-    ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.2", "trainer.max_epochs=1", "data.batch_size=8",
+    ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.2", "epochs=1", "data.batch_size=8",
      "conv@conv_stage3=deformable", "trainer.devices=2", "trainer.precision=bf16-mixed"],
 )  # fmt: skip
 def test_what_can_change_the_result_changes_the_hash(change):
@@ -30,14 +30,14 @@ def test_what_can_change_the_result_changes_the_hash(change):
 
 
 def test_the_arm_is_everything_but_the_seed():
-    first, second, other = (
-        plain(compose(o)) for o in (["seed=1"], ["seed=2"], ["seed=1", "conv=grouped"])
-    )
+    first, second, other = (plain(compose(o)) for o in (["seed=1"], ["seed=2"], ["seed=1", "conv=grouped"]))
     assert config_hash(first) != config_hash(second)
     assert arm_hash(first) == arm_hash(second) != arm_hash(other)
 
 
-@pytest.mark.parametrize("overrides", [[], ["conv=grouped", "groups=4"], [f"conv@conv_stage{n}=deformable" for n in (1, 2, 3)]])
+@pytest.mark.parametrize(
+    "overrides", [[], ["conv=grouped", "groups=4"], [f"conv@conv_stage{n}=deformable" for n in (1, 2, 3)]]
+)
 def test_a_run_name_is_a_short_slug_that_ends_in_the_hash(overrides):
     config = compose(overrides)
     name = run_name(plain(config), choices(config))

@@ -1,6 +1,7 @@
 """Every command line that must be refused: one line on stderr that names the key, the values and the remedy."""
 
 import pytest
+
 from command import command
 
 CONVS = "bottleneck, deformable, depthwise, depthwise_separable, dilated, grouped, pointwise, separable, standard"
@@ -42,6 +43,7 @@ REFUSED = {
     "kernel_size=0": "kernel_size=0 must be at least 1 (in backbone.stage1.0)",
     "conv=bottleneck conv.reduction=5": "reduction=5 must divide out_channels=16; try 2, 4, 8, 16 (in backbone.stage1.0)",
     "width=0": "width=0 must be greater than 0",
+    "memory_format=nhwc": "memory_format=nhwc must be channels_last or contiguous",
     "width=wide": "width=wide must be a number",
     "backbone.depth=21": "depth=21 must be 18, 34, 50 (ImageNet) or 6n+2 (CIFAR: 8, 14, 20, 26, 32, 44, 56, 110)",
     "backbone.output_stride=3": "output_stride=3 is not possible with this backbone's own stride of 4; try ",
@@ -49,6 +51,8 @@ REFUSED = {
     "optim.lr=abc": "optim.lr=abc must be a number",
     "optim.lr=-1": "optim: Invalid learning rate: -1",
     "schedule.warmup=2": "schedule.warmup=2 must be a fraction of all steps: at least 0, less than 1",
+    "epochs=0": "epochs=0 must be at least 1",
+    "trainer=debug epochs=3": "epochs=3 has no effect: trainer=debug sets max_epochs=1; remove epochs, or set trainer.",
     "seed=abc": "seed=abc must be an integer",
     "seed=-1": "seed=-1 must be at least 0 and less than 2**32",
     "task.label_smoothing=1.5": "task.label_smoothing=1.5 must be at least 0 and less than 1",
@@ -73,7 +77,13 @@ def test_a_command_line_that_cannot_run_gets_one_clear_line(arguments, capsys, t
 
 
 def test_a_batch_larger_than_the_training_set_is_refused_before_a_logger_starts(capsys, tmp_path):
-    arguments = ("++data.n_train=64", "++data.n_val=16", "++data.n_test=16", "data.batch_size=128", f"output_dir={tmp_path}")
+    arguments = (
+        "++data.n_train=64",
+        "++data.n_val=16",
+        "++data.n_test=16",
+        "data.batch_size=128",
+        f"output_dir={tmp_path}",
+    )
     assert command(*arguments) == 1
     assert capsys.readouterr().err == (
         "error: data.batch_size=128 is larger than the training set (64 images); use data.batch_size=64 or less\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from command import TINY, command
 from wandb_reader import read_run
 
@@ -24,10 +25,24 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     assert run(tmp_path, "conv=grouped", "groups=4") == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    for name in ("config.yaml", "train.log", "metrics.csv", "summary.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+    for name in (
+        "config.yaml",
+        "train.log",
+        "metrics.csv",
+        "summary.json",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    ):
         assert (folder / name).is_file(), name
     summary = json.loads((folder / "summary.json").read_text())
-    expected = {"status": "completed", "conv": "grouped", "groups": 4, "backbone": "resnet", "seed": 0, "test/split": "test"}
+    expected = {
+        "status": "completed",
+        "conv": "grouped",
+        "groups": 4,
+        "backbone": "resnet",
+        "seed": 0,
+        "test/split": "test",
+    }
     assert expected.items() <= summary.items()
     assert summary["cost/flops"] == 2 * summary["cost/macs"]
     assert summary["cost/uncounted_ops"] == []
@@ -102,11 +117,11 @@ def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(MetricsCsv, "on_train_epoch_start", interrupt)
-        assert run(tmp_path, "logger=csv", "trainer.max_epochs=2") == 130
+        assert run(tmp_path, "logger=csv", "epochs=2") == 130
     assert next(iter(summaries(tmp_path).values()))["status"] == "interrupted"
-    assert run(tmp_path, "logger=csv", "trainer.max_epochs=2") == 0
+    assert run(tmp_path, "logger=csv", "epochs=2") == 0
     (resumed,) = summaries(tmp_path).values()
-    assert run(tmp_path / "straight", "logger=csv", "trainer.max_epochs=2") == 0
+    assert run(tmp_path / "straight", "logger=csv", "epochs=2") == 0
     (straight,) = summaries(tmp_path / "straight").values()
     assert [resumed[k] for k in FIGURES] == [straight[k] for k in FIGURES]
     rows = next((tmp_path / "runs").rglob("metrics.csv")).read_text().splitlines()

@@ -468,7 +468,7 @@ def test_every_trainer_preset_can_be_built_and_trains_where_it_can(tmp_path, nam
     where = [] if name in ("cpu", "gpu") else ["trainer.accelerator=cpu"]
     devices = ["trainer.devices=1"] if name == "ddp" else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(overrides=[f"+trainer={name}", *where, *devices]).trainer
+        config = compose(overrides=[f"+trainer={name}", "+epochs=10", *where, *devices]).trainer
     if name == "gpu" and not torch.cuda.is_available():
         with pytest.raises(InstantiationException, match="No supported gpu backend found"):
             instantiate(config)
@@ -485,7 +485,7 @@ def test_every_trainer_preset_can_be_built_and_trains_where_it_can(tmp_path, nam
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_every_task_yaml_builds_its_task(task):
     config = OmegaConf.load(CONF / "task" / f"{task}.yaml")
-    config.pop("defaults", None)  # the head that fits
+    config = config.get("task", config)  # what stands beside it: the head that fits, the default recipe's epochs
     extra = {} if task == "classification" else {"ignore_index": 0, "class_names": ["a", "b"]}
     built = instantiate(config, nn.Identity(), 2, sgd, optim.cosine, seed=0, **extra)
     assert built.name == task

@@ -95,7 +95,9 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
     if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
+        return (
+            f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
+        )
     return " ".join(text.split())
 
 

@@ -26,10 +26,45 @@ from litconv.errors import ConfigError, DataError
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
 STAGES = range(1, 6)
 # Arguments that litconv itself passes
-BUILT = {"self", "in_channels", "out_channels", "stride", "dilation", "conv", "upsample", "stage_convs", "channels", "strides",
-         "num_classes", "model", "optim", "schedule", "ignore_index", "class_names", "params", "optimizer", "total_steps",
-         "folder", "name", "group", "job_type", "tags", "config", "monitor", "callbacks", "logger", "unused", "extra"}
-ROOT_TYPES = {"seed": int, "width": float, "output_dir": str}
+BUILT = {
+    "self",
+    "in_channels",
+    "out_channels",
+    "stride",
+    "dilation",
+    "conv",
+    "upsample",
+    "stage_convs",
+    "channels",
+    "strides",
+    "num_classes",
+    "model",
+    "optim",
+    "schedule",
+    "ignore_index",
+    "class_names",
+    "params",
+    "optimizer",
+    "total_steps",
+    "folder",
+    "name",
+    "group",
+    "job_type",
+    "tags",
+    "config",
+    "monitor",
+    "callbacks",
+    "logger",
+    "unused",
+    "extra",
+}
+ROOT_TYPES = {
+    "seed": int,
+    "epochs": int,
+    "width": float,
+    "memory_format": Literal["channels_last", "contiguous"],
+    "output_dir": str,
+}
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -41,7 +76,9 @@ def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
 
 def keys(config_name: str = "train") -> list[str]:
     """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
-    chosen = [a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a]
+    chosen = [
+        a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
+    ]
     backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
     try:
         config = compose(chosen, config_name)
@@ -58,7 +95,9 @@ def keys(config_name: str = "train") -> list[str]:
         for key, child in node.items():
             found.append(f"{prefix}{key}")
             if isinstance(child, dict):
-                if "_target_" in child:  # what its class takes and its yaml leaves at the default, to be added by a plus
+                if (
+                    "_target_" in child
+                ):  # what its class takes and its yaml leaves at the default, to be added by a plus
                     parameters = inspect.signature(get_object(child["_target_"])).parameters
                     found.extend(f"+{prefix}{key}.{p}" for p in parameters if p not in child and p not in BUILT)
                 walk(child, f"{prefix}{key}.")
@@ -110,9 +149,16 @@ def check(config: DictConfig) -> None:
             faults.append(
                 f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
             )
+        if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
+            faults.append(
+                f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
+                f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
+            )
     for key, hint in ROOT_TYPES.items():
         if not matches(config[key], hint):
             faults.append(f"{key}={shown(config[key])} must be {describe(hint)}")
+    if matches(config.epochs, int) and config.epochs < 1:
+        faults.append(f"epochs={config.epochs} must be at least 1")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
         faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
     for key, node in raw(config).items():
@@ -266,19 +312,20 @@ def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Any:
     stages = {n: part(node) for n in STAGES if (node := config.get(f"conv_stage{n}")) is not None}
     backbone = part(config.backbone, conv=conv, in_channels=in_channels, stage_convs=stages)
     slots = {name: slot for name, slot in (("conv", conv), ("upsample", upsample)) if takes(config.head, name)}
-    head = part(
-        config.head, channels=backbone.channels, strides=backbone.strides, num_classes=num_classes, **slots
-    )
+    head = part(config.head, channels=backbone.channels, strides=backbone.strides, num_classes=num_classes, **slots)
     return Model(backbone, head)
 
 
 def build_model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
-    """Backbone and head, initialised from the seed."""
+    """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
+    import torch
+
     from litconv.init import initialise
 
     model = assemble(config, in_channels, num_classes)
     initialise(model, config.seed)
-    return model
+    formats = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+    return model.to(memory_format=formats[config.memory_format])
 
 
 def build_task(config: DictConfig, data: Any) -> Any:

@@ -4,12 +4,14 @@ Layers of equal name and shape thus start equal whatever operator fills the slot
 generator seeded with (seed, name), then scaled so that its mean square is exactly gain²/fan-in (He et al.,
 https://arxiv.org/abs/1502.01852): with `gain` 1 for a layer that another linear layer follows, every operator has the
 output variance of the standard convolution. All-zero weights (the offsets of a deformable convolution) stay zero.
+Biases start at zero: PyTorch draws them from the global generator, whose state depends on the operators built before.
 """
 
 import hashlib
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN
 
@@ -29,8 +31,10 @@ def fan_in(module: nn.Module, weight: torch.Tensor) -> float:
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every weight of two or more dimensions anew, in place; biases and norms keep their constants."""
+    """Draw every weight of two or more dimensions anew, in place; biases become zero, norms keep their constants."""
     for module_name, module in model.named_modules():
+        if isinstance(module, nn.Linear | _ConvNd) and module.bias is not None:
+            module.bias.zero_()
         for name, parameter in module.named_parameters(module_name, recurse=False):
             if parameter.ndim < 2 or not parameter.any():
                 continue

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 # What cannot change the result, and the short names, which the operator's own options already carry.
-NOT_HASHED = ("output_dir", "sweep", "logger", "callbacks", "groups", "dilation", "kernel_size")
+NOT_HASHED = ("output_dir", "sweep", "logger", "callbacks", "epochs", "groups", "dilation", "kernel_size")
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
@@ -33,6 +33,13 @@ def run_name(config: dict[str, Any], choices: dict[str, str]) -> str:
     short = [f"{k}{config[k]}" for k in ("groups", "dilation", "kernel_size") if k in config]
     stages = [f"s{k[-1]}-{v}" for k, v in sorted(choices.items()) if "@conv_stage" in k]
     depth = config["backbone"].get("depth", "")
-    parts = [choices["data"], f"{choices['backbone']}{depth}", choices["conv"], *stages, *short, f"seed{config['seed']}"]
+    parts = [
+        choices["data"],
+        f"{choices['backbone']}{depth}",
+        choices["conv"],
+        *stages,
+        *short,
+        f"seed{config['seed']}",
+    ]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip(".-")
     return f"{slug[:87]}_{config_hash(config)}"

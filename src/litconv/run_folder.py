@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.utilities import rank_zero_only
+
 from litconv.errors import ConfigError
 from litconv.summary import write_summary
 
@@ -54,17 +56,23 @@ class RunFolder:
         print(f"a completed run was here; kept as {aside}")
 
     def __enter__(self) -> "RunFolder":
+        if rank_zero_only.rank != 0:  # the other processes of a DDP run write nothing
+            return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock = (self.path.parent / f".{self.path.name}.lock").open("w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{self.path} is being written by another process; wait for it, or change the seed") from None
+            raise ConfigError(
+                f"{self.path} is being written by another process; wait for it, or change the seed"
+            ) from None
         return self
 
     def open(self, config_yaml: str) -> Path | None:
         """Make the folder ready to be written; returns the checkpoint to resume from, if any."""
         resume = self.resume_from
+        if rank_zero_only.rank != 0:
+            return resume
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
@@ -79,8 +87,9 @@ class RunFolder:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if hasattr(self, "handler"):
             self.close(error)
-        self.lock.close()
-        Path(self.lock.name).unlink(missing_ok=True)
+        if hasattr(self, "lock"):
+            self.lock.close()
+            Path(self.lock.name).unlink(missing_ok=True)
         if isinstance(error, SystemExit) and was_interrupted(error):
             raise KeyboardInterrupt from error  # Lightning turns Ctrl-C into exit status 1
 

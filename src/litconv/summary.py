@@ -35,7 +35,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[st
         "width": config["width"],
         **short,
         "precision": str(config["trainer"].get("precision", "32-true")),
-        "memory_format": "contiguous",
+        "memory_format": config["memory_format"],
     }
 
 

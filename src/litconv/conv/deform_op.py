@@ -17,7 +17,6 @@ from torch import Tensor
 
 from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
 
-
 _SUM = 0  # embedding_bag's mode
 
 
@@ -129,7 +128,8 @@ def _gather_backward(
     grad_weight = torch.bmm(columns.transpose(1, 2), by_pixel)  # (g, K²·Cin/g, Cout/g)
     grad_weight = grad_weight.view(groups, *kernel, c // groups, -1).permute(0, 4, 3, 1, 2).reshape(weight.shape)
     grad_columns = torch.bmm(by_pixel, _flat(weight, groups).transpose(1, 2))  # (g, P, K²·Cin/g)
-    grad_columns = grad_columns.view(groups, -1, taps, c // groups).permute(1, 2, 0, 3).reshape(-1, samples.table.shape[1])
+    grad_columns = grad_columns.view(groups, -1, taps, c // groups).permute(1, 2, 0, 3)
+    grad_columns = grad_columns.reshape(-1, samples.table.shape[1])  # (M, Cin/G)
     # Each corner's share: ⟨gradient of the sample, value at the corner⟩
     offsets = torch.arange(0, samples.index.numel(), 4, device=x.device)
     bag_of_index = torch.arange(len(offsets), device=x.device).repeat_interleave(4)

@@ -50,9 +50,7 @@ class Deformable(nn.Module):
         mask = 2 * logits.sigmoid() if logits.shape[1] else None
         if self.extra_padding is not None:
             x = F.pad(x, self.extra_padding)
-        return deform_conv2d(
-            x, self.weight, offset, mask, self.stride, self.padding, self.dilation, self.offset_groups
-        )
+        return deform_conv2d(x, self.weight, offset, mask, self.stride, self.padding, self.dilation, self.offset_groups)
 
     def formula(self, height: int, width: int) -> Formula:
         rows, columns = out_size(height, self.stride[0]), out_size(width, self.stride[1])
@@ -62,5 +60,3 @@ class Deformable(nn.Module):
     def extra_repr(self) -> str:
         out_channels, in_channels, *kernel = self.weight.shape
         return f"{in_channels}, {out_channels}, kernel_size={tuple(kernel)}, stride={self.stride}"
-
-

@@ -12,7 +12,7 @@ from litconv.conv.slot import require_divisors
 
 
 class Grouped(SameConv2d):
-    """K×K convolution in `groups` groups; `shuffle` interleaves the output channels of the groups (no params, no MACs)."""
+    """K×K convolution in `groups` groups; `shuffle` interleaves their output channels (no params, no MACs)."""
 
     def __init__(
         self,

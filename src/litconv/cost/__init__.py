@@ -1,5 +1,5 @@
 """What a model costs. The only package that imports fvcore."""
 
-from litconv.cost.count import Count, UncountedOperations, count
+from litconv.cost.count import Count, count
 
-__all__ = ["Count", "UncountedOperations", "count"]
+__all__ = ["Count", "count"]

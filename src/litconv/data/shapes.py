@@ -84,7 +84,7 @@ SHAPES: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (
     triangle,
     star,
 )
-AREA = (0.07, 0.28)  # of the image
+AREA = (0.06, 0.28)  # of the image
 THICKNESS = (0.2, 0.34)  # t
 CONTRAST = (0.4, 0.55)  # of shape and background, of a range of 1
 
