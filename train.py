@@ -1,4 +1,4 @@
-"""One run: python train.py conv=grouped groups=4. Many: python train.py -m conv=standard,grouped,depthwise_separable."""
+"""One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from litconv import checks
 from litconv import config as configuration
 from litconv.cli import command_line, guarded, quiet
 
@@ -14,7 +15,7 @@ from litconv.cli import command_line, guarded, quiet
 @guarded
 def main(config: DictConfig) -> None:
     # check: what needs no torch first, then everything that can be built without data
-    configuration.check(config)
+    checks.check(config)
 
     quiet()
     import pytorch_lightning as pl
@@ -72,4 +73,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, configuration.keys))
+    sys.exit(command_line(main, checks.keys))

@@ -9,6 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from litconv import checks
 from litconv import config as configuration
 from litconv.cli import command_line, guarded, quiet
 from litconv.errors import ConfigError
@@ -53,4 +54,4 @@ def main(arguments: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: configuration.keys("evaluate")))
+    sys.exit(command_line(main, lambda: checks.keys("evaluate")))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from litconv import cli, config
+from litconv import checks, cli
 
 ROOT = Path(__file__).resolve().parents[1]
 # A shapes run of a second: enough to go through everything.
@@ -32,6 +32,6 @@ def command(*arguments: str, module: str = "train") -> int:
             mock.patch.object(sys, "argv", [f"{module}.py", *arguments]),
             mock.patch.dict(os.environ, environment, clear=True),
         ):
-            return cli.command_line(script.main, lambda: config.keys(module))
+            return cli.command_line(script.main, lambda: checks.keys(module))
     finally:
         del sys.path[:2]

@@ -22,7 +22,7 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(change):
 
 @pytest.mark.parametrize(
     "change",
-    ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.2", "epochs=1", "data.batch_size=8",
+    ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.3", "epochs=1", "data.batch_size=8",
      "conv@conv_stage3=deformable", "trainer.devices=2", "trainer.precision=bf16-mixed"],
 )  # fmt: skip
 def test_what_can_change_the_result_changes_the_hash(change):

@@ -12,11 +12,11 @@ import sys
 import warnings
 from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
 
 from litconv.errors import ConfigError, DataError, TrainingError
 
@@ -30,11 +30,11 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 _failures: list[BaseException] = []
 
 
-def guarded(main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+def guarded(main: Callable[[Any], None]) -> Callable[[Any], None]:
     """Keep a job's error for `command_line`, so that Hydra prints nothing of its own and a sweep goes on after it."""
 
     @functools.wraps(main)
-    def job(config: DictConfig) -> None:
+    def job(config: Any) -> None:
         try:
             main(config)
         except Exception as error:

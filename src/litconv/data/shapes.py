@@ -1,9 +1,9 @@
 """Procedural images, made in memory from `data_seed`: one of ten shapes each, with its label and its mask.
 
 Made to tell operators apart: what a 3×3 window or the whole image's average shows says next to nothing about the class.
-Colours, brightness, polarity, noise level, position and rotation are drawn without regard to it; every class fills the same
-share of the image; and the background is littered with strokes of the shape's own colour. What is left is how the
-outline runs over some ten to twenty pixels.
+Colours, brightness, polarity, noise, area, position and rotation are drawn without regard to it; strokes of the shape's own
+colour lie about and against it. What is left is how the outline runs over some ten to twenty pixels. The smallest shapes
+are too small to be told apart by anybody, which keeps good networks below 100 %.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from litconv.errors import ConfigError
 
 BLOCK = 500  # images drawn from one generator: a smaller split is the beginning of a larger one
 
-# Signed distances, negative inside, of the point (u, v), v downwards, in units of the shape's half size; t: half thickness.
+# Signed distances, negative inside, at (u, v), v downwards, in units of the shape's half size; t: half thickness.
 
 
 def disc(u: Tensor, v: Tensor, t: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ CONTRAST = (0.4, 0.55)  # of shape and background, of a range of 1
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Shapes(DataModule):
-    """Both tasks from the same images: uint8 (N, 3, H, W); targets shapes (N,), or masks (N, H, W), 0 the background."""
+    """Both tasks, the same images: uint8 (N, 3, H, W); targets shapes (N,), or masks (N, H, W) with background 0."""
 
     task: str = "classification"
     image_size: Size | None = (32, 32)
@@ -122,10 +122,8 @@ class Shapes(DataModule):
     def load(self) -> dict[str, Arrays]:
         names = tuple(shape.__name__ for shape in SHAPES)
         self.class_names = ("background", *names) if self.task == "segmentation" else names
-        return {name: self._split(name, count) for name, count in self._counts().items()}
-
-    def _counts(self) -> dict[str, int]:
-        return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
+        counts = {"train": self.n_train, "val": self.n_val, "test": self.n_test}
+        return {name: self._split(name, count) for name, count in counts.items()}
 
     def _split(self, name: str, count: int) -> Arrays:
         blocks = [
@@ -160,7 +158,7 @@ def draw(
     labels = torch.arange(BLOCK) % len(SHAPES)
     masks = ((distance < 0) * (labels + 1)[:, None, None]).byte()
 
-    # Strokes, their number different in every image, beside and behind it.
+    # Strokes, their number different in every image, beside the shape and touching it.
     share = uniform(0, 1)
     for _ in range(clutter):
         x, y = columns - uniform(0, width), rows - uniform(0, height)

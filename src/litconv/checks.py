@@ -1,0 +1,184 @@
+"""What a command line may not say: all that Hydra would let through.
+
+Keys that no class takes, values of the wrong type, and overrides without an effect, since two equal points in an
+ablation are a lie. Every fault is one clause that names the key, the value and what would be accepted.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+
+from litconv.cli import did_you_mean, unknown_key
+from litconv.config import (
+    CONF,
+    SHORT_NAMES,
+    STAGES,
+    compose,
+    hydra_state,
+    is_set,
+    load,
+    raw,
+    select,
+    short_name_in,
+    short_names_used,
+    takes,
+    target,
+    written_and_resolved,
+)  # fmt: skip
+from litconv.errors import ConfigError
+
+ROOT_TYPES = {
+    "seed": int,
+    "epochs": int,
+    "width": float,
+    "memory_format": Literal["channels_last", "contiguous"],
+    "output_dir": str,
+}
+PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
+
+
+def check(config: Mapping) -> None:
+    """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
+    overrides, chosen, multirun = hydra_state(config)
+    used = short_names_used(config)
+    faults = []
+    for name in SHORT_NAMES:
+        if is_set(config, name) and name not in used and not multirun:
+            faults.append(without_effect(name, config[name], chosen))
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        group = key.partition("@")[0]
+        if override.startswith("+") and not (CONF / group).is_dir():
+            faults.extend(added_key_faults(config, key))
+        if group.partition(".")[0] == "upsample" and not takes(config.head, "upsample") and not multirun:
+            heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if head_upsamples(p))
+            faults.append(
+                f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
+            )
+        if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
+            faults.append(
+                f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
+                f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
+            )
+    for key, hint in ROOT_TYPES.items():
+        if not matches(config[key], hint):
+            faults.append(f"{key}={shown(config[key])} must be {describe(hint)}")
+    if matches(config.epochs, int) and config.epochs < 1:
+        faults.append(f"epochs={config.epochs} must be at least 1")
+    if matches(config.seed, int) and not 0 <= config.seed < 2**32:
+        faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
+    for key, node in raw(config).items():
+        if isinstance(node, dict) and "_target_" in node:
+            faults.extend(type_faults(key, config[key]))
+    if faults:
+        raise ConfigError("; ".join(dict.fromkeys(faults)))
+
+
+def keys(config_name: str = "train") -> list[str]:
+    """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
+    chosen = [
+        a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
+    ]
+    backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
+    try:
+        config = compose(chosen, config_name)
+    except HydraException:  # a choice is at fault itself
+        GlobalHydra.instance().clear()
+        config = compose([], config_name)
+    finally:
+        GlobalHydra.instance().hydra = backup
+    found = []
+    if config_name == "train":
+        found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
+
+    def walk(node: dict[str, Any], prefix: str) -> None:
+        for key, child in node.items():
+            found.append(f"{prefix}{key}")
+            if isinstance(child, dict):
+                if "_target_" in child:  # what its class takes and its yaml leaves at the default: for a plus
+                    parameters = inspect.signature(target(child)).parameters.values()
+                    left = [p.name for p in parameters if p.default is not p.empty and p.name not in {*child, *PASSED}]
+                    found.extend(f"+{prefix}{key}.{name}" for name in left)
+                walk(child, f"{prefix}{key}.")
+
+    walk(raw(config), "")
+    return [k for k in found if not k.rpartition(".")[2].startswith("_")]
+
+
+def without_effect(name: str, value: Any, chosen: dict[str, str]) -> str:
+    takers = [p.stem for p in sorted((CONF / "conv").glob("*.yaml")) if f"select:{name}," in p.read_text()]
+    return (
+        f"{name}={value} has no effect: conv={chosen.get('conv')} has no {name}; operators that do: "
+        f"{', '.join(takers)}; remove {name} or choose one of them"
+    )
+
+
+def head_upsamples(path: Path) -> bool:
+    return takes(load(path), "upsample")
+
+
+def added_key_faults(config: Mapping, key: str) -> list[str]:
+    """`+key=…` may add an argument that a class takes and its yaml leaves at the default, and nothing else."""
+    parent, _, leaf = key.rpartition(".")
+    node = select(config, parent) if parent else None
+    if leaf in SHORT_NAMES and not parent:
+        return []  # a short name with a needless plus: judged like any other
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return [f"+{unknown_key(key, keys())}"]
+    parameters = inspect.signature(target(node)).parameters
+    if leaf in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return []
+    name = node["_target_"].rpartition(".")[2]
+    return [f"+{key}: {name} takes no {leaf!r}{did_you_mean(leaf, list(parameters))}; it takes {', '.join(parameters)}"]
+
+
+def type_faults(path: str, node: Mapping) -> list[str]:
+    """Values that are not of the type in the signature of the class; short names are called by their short name."""
+    cls = target(node)
+    hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    faults = []
+    written, resolved = written_and_resolved(node)
+    for key, value in resolved.items():
+        if key in hints and not matches(value, hints[key]):
+            short = short_name_in(written[key]) if isinstance(written[key], str) else None
+            linked = re.fullmatch(r"\$\{(\w+)\}", written[key]) if isinstance(written[key], str) else None
+            name = short or (linked[1] if linked else f"{path}.{key}")
+            faults.append(f"{name}={shown(value)} must be {describe(hints[key])}")
+    return faults
+
+
+def shown(value: Any) -> str:
+    return "''" if value == "" else "null" if value is None else str(value)
+
+
+def matches(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
+    if origin is Literal:
+        return value in arguments
+    if origin is Union or type(hint).__name__ == "UnionType":
+        return any(matches(value, a) for a in arguments)
+    if inspect.isclass(hint) and isinstance(value, str | int | float):
+        return isinstance(value, hint)
+    return True
+
+
+def describe(hint: Any) -> str:
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+    if hint in names:
+        return names[hint]
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    parts = [describe(a) for a in get_args(hint) if a in names or get_origin(a) is Literal]
+    return " or ".join(parts) if parts else str(hint)
