@@ -1,0 +1,53 @@
+"""What the README says can be run as it stands there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from litconv import checks, config
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = "\n".join(re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+COMMANDS = sorted({line for line in re.findall(r"(?:^|&& )(python train\.py[^\n]*)", BLOCKS, flags=re.MULTILINE)})
+
+
+def points(command: str) -> list[list[str]]:
+    """The overrides of each run that a command starts, refusals left out."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = shlex.split(command, comments=True)[2:]
+    overrides = OverridesParser.create().parse_overrides([w for w in words if w != "-m"])
+    return [list(point) for batch in BasicSweeper.split_arguments(overrides, None) for point in batch]
+
+
+def test_the_two_commands_that_the_project_promises_are_there():
+    assert "pip install -e . && python train.py conv=grouped groups=4" in BLOCKS
+    assert "pip install -e '.[dev]' && pytest" in BLOCKS
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if f"$ {c}" not in BLOCKS])
+def test_every_training_command_is_accepted_and_builds(command):
+    found = points(command)
+    assert found
+    for overrides in found:
+        composed = config.compose(overrides)
+        checks.check(composed)
+        if not any(o.startswith("data.root=") for o in overrides):  # a folder of the reader's
+            config.check_parts(composed, config.build_data(composed))
+
+
+def test_every_choice_that_the_table_offers_exists():
+    for group, cell in re.findall(r"^\| `(\w+)=`.*?\| (.*) \|$", README, flags=re.MULTILINE):
+        offered = {n for n in re.findall(r"`([a-z_0-9]+)`", cell)}
+        there = {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")}
+        assert there <= offered, group
+
+
+def test_ci_runs_what_the_readme_says():
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "-e '.[dev]'" in script
+    assert script.rstrip().endswith("pytest")
