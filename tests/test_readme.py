@@ -11,7 +11,7 @@ from litconv import checks, config
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = "\n".join(re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
-COMMANDS = sorted({line for line in re.findall(r"(?:^|&& )(python train\.py[^\n]*)", BLOCKS, flags=re.MULTILINE)})
+COMMANDS = sorted(set(re.findall(r"(?:^|&& )(python train\.py[^\n]*)", BLOCKS, flags=re.MULTILINE)))
 
 
 def points(command: str) -> list[list[str]]:
@@ -42,7 +42,7 @@ def test_every_training_command_is_accepted_and_builds(command):
 
 def test_every_choice_that_the_table_offers_exists():
     for group, cell in re.findall(r"^\| `(\w+)=`.*?\| (.*) \|$", README, flags=re.MULTILINE):
-        offered = {n for n in re.findall(r"`([a-z_0-9]+)`", cell)}
+        offered = set(re.findall(r"`([a-z_0-9]+)`", cell))
         there = {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")}
         assert there <= offered, group
 
