@@ -183,3 +183,20 @@ def test_an_impossible_optimiser_or_schedule_is_refused_before_any_data(optimize
 def test_every_optimiser_passes_the_check_with_every_schedule(name):
     for schedule in names("schedule"):
         optim.check(from_yaml("optim", name), from_yaml("schedule", schedule))
+
+
+def test_a_layer_marked_with_lr_scale_learns_at_that_share_of_the_rate_all_along():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3))
+    model[2].lr_scale = 0.1
+    optimizer = optim.optimizer_for(model, partial(torch.optim.SGD, lr=0.5, weight_decay=0.01))
+    schedule = optim.cosine(optimizer, 10, warmup=0.2)
+    for _ in range(10):
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        assert rates[id(model[2].weight)] == pytest.approx(0.1 * rates[id(model[0].weight)])
+        assert rates[id(model[2].bias)] == pytest.approx(0.1 * rates[id(model[1].weight)])
+        optimizer.step()
+        schedule.step()
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decay[id(model[2].weight)] == decay[id(model[0].weight)] > 0
+    assert decay[id(model[2].bias)] == decay[id(model[1].weight)] == 0
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))

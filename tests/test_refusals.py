@@ -51,6 +51,18 @@ REFUSED = {
     "optim.lr=abc": "optim.lr=abc must be a number",
     "optim.lr=-1": "optim: Invalid learning rate: -1",
     "schedule.warmup=2": "schedule.warmup=2 must be a fraction of all steps: at least 0, less than 1",
+    "conv=grouped conv@conv_stage1=dilated conv@conv_stage2=dilated conv@conv_stage3=dilated": (
+        "conv=grouped has no effect: every stage has an operator of its own; remove it"
+    ),
+    "task=segmentation backbone.output_stride=1 upsample=nearest": (
+        "upsample=nearest has no effect: head=fcn has nothing to enlarge here; remove it"
+    ),
+    "-m sweep=../elsewhere seed=0": "sweep=../elsewhere must be letters, digits, '.', '_' and '-' (at most 80): ",
+    "conv._target_=no.such.Thing": "_target_=no.such.Thing cannot be loaded (No module named 'no'); it must be ",
+    "trainer.devices=0": "`Trainer(devices=0)` value is not a valid input using cpu accelerator.",
+    "+trainer.limit_val_batches=0": "trainer.limit_val_batches=0 leaves nothing to train, to choose a checkpoint by, ",
+    "schedule=one_cycle +schedule.start=0": "schedule: float division by zero",
+    "++seed=-1": "seed=-1 must be at least 0 and less than 2**32",
     "epochs=0": "epochs=0 must be at least 1",
     "trainer=debug epochs=3": "epochs=3 has no effect: trainer=debug sets max_epochs=1; remove epochs, or set trainer.",
     "seed=abc": "seed=abc must be an integer",

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,31 @@ def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, mo
     assert [resumed[k] for k in FIGURES] == [straight[k] for k in FIGURES]
     rows = next((tmp_path / "runs").rglob("metrics.csv")).read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_left_and_training_starts_anew(tmp_path, caplog):
+    assert run(tmp_path, "logger=csv") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    (folder / "checkpoints" / "last.ckpt").write_bytes(b"torn")
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
+    assert run(tmp_path, "logger=csv") == 0
+    assert "last.ckpt cannot be read" in caplog.text
+    assert json.loads((folder / "summary.json").read_text())["test/loss"] == summary["test/loss"]
+
+
+def test_sigterm_ends_a_run_as_interrupted_with_status_143(tmp_path, monkeypatch):
+    from litconv.callbacks import MetricsCsv
+
+    original = MetricsCsv.on_train_epoch_start
+
+    def terminate(self, trainer, module):
+        original(self, trainer, module)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(MetricsCsv, "on_train_epoch_start", terminate)
+    assert run(tmp_path, "logger=csv") == 143
+    assert next(iter(summaries(tmp_path).values()))["status"] == "interrupted"
 
 
 def test_a_loss_that_is_not_finite_fails_the_run_with_epoch_and_step(tmp_path, capsys):

@@ -127,8 +127,8 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     """`+key=…` may add an argument that a class takes and its yaml leaves at the default, and nothing else."""
     parent, _, leaf = key.rpartition(".")
     node = select(config, parent) if parent else None
-    if leaf in SHORT_NAMES and not parent:
-        return []  # a short name with a needless plus: judged like any other
+    if key in keys():
+        return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
     parameters = inspect.signature(target(node)).parameters

@@ -24,8 +24,7 @@ from litconv.errors import ConfigError, DataError, TrainingError
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
-
+INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
 
 _failures: list[BaseException] = []
 
@@ -55,12 +54,20 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         name_the_sweep(sys.argv)
     try:
+        for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+                raise ConfigError(
+                    f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder"
+                )
         main()
         if _failures and (wants_traceback or not sweep):
             raise _failures[0]
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
+        if end.code in (INTERRUPTED, TERMINATED):
+            print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return end.code if isinstance(end.code, int) else 0
     except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
         if wants_traceback:
             raise

@@ -5,6 +5,7 @@ sees a configuration. What is refused before that is in `checks`.
 """
 
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from litconv.errors import ConfigError, DataError
@@ -56,7 +57,12 @@ def choices(config: DictConfig) -> dict[str, str]:
 
 
 def target(node: DictConfig) -> Callable:
-    return get_object(node["_target_"])
+    try:
+        return pkgutil.resolve_name(node["_target_"])
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"_target_={node['_target_']} cannot be loaded ({error}); it must be package.module.Class"
+        ) from error
 
 
 def takes(node: DictConfig, parameter: str) -> bool:
@@ -68,14 +74,17 @@ def as_config_error() -> Iterator[None]:
     """What a constructor says of its arguments is for the user."""
     try:
         yield
+    except (DataError, ConfigError):
+        raise
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, DataError | ConfigError):
             raise cause from error
         raise ConfigError(str(cause or error)) from error
-    except DataError:
-        raise
-    except ValueError as error:
+    except Exception as error:
+        of_lightning = type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
+        if not of_lightning and not isinstance(error, ValueError | TypeError | ArithmeticError):
+            raise
         raise ConfigError(str(error)) from error
 
 
@@ -156,6 +165,14 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
     from litconv.optim import check as check_optim
 
     check_optim(part(config.optim), part(config.schedule))
+    trainer = part(config.trainer, logger=False, callbacks=[])
+    for limit in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
+        if getattr(trainer, limit) == 0 or trainer.fast_dev_run:
+            name = "fast_dev_run" if trainer.fast_dev_run else limit
+            raise ConfigError(
+                f"trainer.{name}={getattr(trainer, name)} leaves nothing to train, to choose a checkpoint by, or to test; "
+                "for a quick look use trainer=debug"
+            )
     with torch.device("meta"):
         model = assemble(config, data.in_channels, num_classes)
         facts = {"ignore_index": -100, "class_names": [str(n) for n in range(num_classes)]}
@@ -168,6 +185,14 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
             seed=config.seed,
             **{name: fact for name, fact in facts.items() if takes(config.task, name)},
         )
+    overrides, chosen, multirun = hydra_state(config)
+    for group, why in {
+        "conv": "every stage has an operator of its own",
+        "upsample": f"head={chosen['head']} has nothing to enlarge here",
+    }.items():
+        given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in overrides)
+        if given and not multirun and not any(type(m) is target(config[group]) for m in model.modules()):
+            raise ConfigError(f"{group}={chosen[group]} has no effect: {why}; remove it")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

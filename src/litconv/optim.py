@@ -20,14 +20,30 @@ Schedule = Callable[[Optimizer, int], LRScheduler]
 
 
 def parameter_groups(model: nn.Module) -> list[dict]:
-    """Weights, which the optimiser's weight_decay decays; norms and biases (below two dimensions), never decayed."""
-    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    plain = {name for name, parameter in trained if parameter.ndim < 2 or name.split(".")[-1] == "bias"}
-    groups = [
-        {"params": [parameter for name, parameter in trained if name not in plain]},
-        {"params": [parameter for name, parameter in trained if name in plain], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    """Weights, which the optimiser's own weight_decay decays, and norms and biases (fewer than two dimensions), never decayed.
+
+    A layer that its operator marks with `lr_scale` (the offsets of a deformable convolution) has groups of its own.
+    """
+    groups: dict[tuple[bool, float], dict] = {}
+    for module_name, module in model.named_modules():
+        scale = getattr(module, "lr_scale", 1.0)
+        for name, parameter in module.named_parameters(module_name, recurse=False):
+            if not parameter.requires_grad:
+                continue
+            plain = parameter.ndim < 2 or name.split(".")[-1] == "bias"
+            group = groups.setdefault((plain, scale), {"params": [], **({"weight_decay": 0.0} if plain else {})})
+            group["params"].append(parameter)
+            if scale != 1.0:
+                group["lr_scale"] = scale
+    return sorted(groups.values(), key=lambda group: ("lr_scale" in group, "weight_decay" in group))
+
+
+def optimizer_for(model: nn.Module, optim: OptimizerFactory) -> Optimizer:
+    """The optimiser over the model's groups, each at its own share of the learning rate."""
+    optimizer = optim(parameter_groups(model))
+    for group in optimizer.param_groups:
+        group["lr"] *= group.get("lr_scale", 1.0)
+    return optimizer
 
 
 def check(optim: OptimizerFactory, schedule: Schedule) -> None:
@@ -38,7 +54,7 @@ def check(optim: OptimizerFactory, schedule: Schedule) -> None:
         raise ConfigError(f"optim: {error}") from error
     try:
         schedule(optimizer, 1000)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise error if isinstance(error, ConfigError) else ConfigError(f"schedule: {error}") from error
 
 

@@ -3,13 +3,16 @@
 import fcntl
 import json
 import logging
+import pickle
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from litconv.errors import ConfigError
 from litconv.summary import write_summary
@@ -41,7 +44,14 @@ class RunFolder:
     def resume_from(self) -> Path | None:
         """The checkpoint to go on from, if the earlier run was cut short."""
         last = self.path / "checkpoints" / "last.ckpt"
-        return last if self.previous_status in ("interrupted", "failed") and last.exists() else None
+        if self.previous_status not in ("interrupted", "failed") or not last.exists():
+            return None
+        try:
+            torch.load(last, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, LookupError, EOFError, pickle.UnpicklingError) as error:
+            log.warning("%s cannot be read (%s); training starts anew", last, " ".join(str(error).split())[:80])
+            return None
+        return last
 
     @property
     def best(self) -> Path:
@@ -90,14 +100,14 @@ class RunFolder:
         if hasattr(self, "lock"):
             self.lock.close()
             Path(self.lock.name).unlink(missing_ok=True)
-        if isinstance(error, SystemExit) and was_interrupted(error):
-            raise KeyboardInterrupt from error  # Lightning turns Ctrl-C into exit status 1
+        if status := signal_status(error):
+            raise SystemExit(status) from error
 
     def close(self, error: BaseException | None) -> None:
         if error is None:
             status, code = "completed", 0
-        elif was_interrupted(error):
-            status, code = "interrupted", 130
+        elif code := signal_status(error):
+            status = "interrupted"
         else:
             status, code = "failed", 1
             self.summary["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -110,9 +120,12 @@ class RunFolder:
         self.handler.close()
 
 
-def was_interrupted(error: BaseException | None) -> bool:
+def signal_status(error: BaseException | None) -> int | None:
+    """130 where Ctrl-C stands behind an error, 143 where SIGTERM does: Lightning turns both into exit status 1."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return True
+            return 130
+        if isinstance(error, SIGTERMException):
+            return 143
         error = error.__cause__ or error.__context__
-    return False
+    return None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from litconv.errors import ConfigError, TrainingError
-from litconv.optim import OptimizerFactory, Schedule, parameter_groups
+from litconv.optim import OptimizerFactory, Schedule, optimizer_for
 
 Batch = tuple[Tensor, Tensor]
 
@@ -50,7 +50,7 @@ class Task(pl.LightningModule):
                 f"trainer.max_epochs={self.trainer.max_epochs} gives {total_steps} steps: "
                 "a schedule needs a finite number, at least 1"
             )
-        optimizer = self.optim(parameter_groups(self.model))
+        optimizer = optimizer_for(self.model, self.optim)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self.schedule(optimizer, int(total_steps)), "interval": "step"},
