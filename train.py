@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
     settings = configuration.plain(config)
     choices = configuration.choices(config)
     name = run_name(settings, choices)
-    where = Path(config.output_dir, *(["sweeps", config.sweep] if config.sweep else ["runs"]), name)
+    where = Path(config.output_dir, *(["sweeps", str(config.sweep)] if config.sweep else ["runs"]), name)
 
     with RunFolder(where, summary.facts(settings, choices, name)) as folder:
         if config.sweep and folder.previous_status == "completed":

@@ -38,14 +38,15 @@ def main(arguments: DictConfig) -> None:
     if split != data.test_split and split == "test":
         raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
     task = configuration.build_task(config, data)
-    trainer = pl.Trainer(
-        accelerator=arguments.accelerator,
-        devices=1,
-        precision=config.trainer.precision,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    with configuration.as_config_error():
+        trainer = pl.Trainer(
+            accelerator=arguments.accelerator,
+            devices=1,
+            precision=config.trainer.precision,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
     evaluate = trainer.test if split == "test" else trainer.validate
     (metrics,) = evaluate(task, data, ckpt_path=checkpoint, weights_only=True, verbose=False)
     print(f"{checkpoint} on {split} ({data.sizes[split]} images)")

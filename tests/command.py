@@ -15,7 +15,7 @@ TINY = (
     "++data.n_val=32",
     "++data.n_test=32",
     "data.batch_size=16",
-    "backbone.width=0.5",
+    "width=0.5",
     "epochs=1",
     "trainer.accelerator=cpu",
 )

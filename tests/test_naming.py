@@ -13,6 +13,8 @@ def hashed(*overrides):
 def test_equal_configurations_meet_whatever_way_they_were_asked_for():
     assert hashed("conv=grouped", "groups=4") == hashed("conv=grouped", "conv.groups=4")
     assert hashed("conv=grouped", "groups=2") == hashed("conv=grouped")
+    assert hashed("width=1") == hashed("width=1.0") == hashed()
+    assert hashed("upsample=nearest") == hashed("upsample=bilinear")  # classification has no upsampler
 
 
 @pytest.mark.parametrize("change", ["output_dir=elsewhere", "logger=csv", "sweep=other", "trainer.devices=[1]"])
@@ -23,7 +25,8 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(change):
 @pytest.mark.parametrize(
     "change",
     ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.3", "epochs=1", "data.batch_size=8",
-     "conv@conv_stage3=deformable", "trainer.devices=2", "trainer.precision=bf16-mixed"],
+     "conv@conv_stage3=deformable", "trainer.devices=2", "trainer.precision=bf16-mixed",
+     "+callbacks.extra={stop:{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/loss}}"],
 )  # fmt: skip
 def test_what_can_change_the_result_changes_the_hash(change):
     assert hashed() != hashed(change)

@@ -63,6 +63,12 @@ REFUSED = {
     "+trainer.limit_val_batches=0": "trainer.limit_val_batches=0 leaves nothing to train, to choose a checkpoint by, ",
     "schedule=one_cycle +schedule.start=0": "schedule: float division by zero",
     "++seed=-1": "seed=-1 must be at least 0 and less than 2**32",
+    "task=segmentation head=linear": "head=linear is not for task=segmentation; heads that are: deeplab, fcn, unet",
+    "head=unet": "head=unet is not for task=classification; heads that are: linear",
+    "backbone.width=0.5": "backbone.width=0.5: write width=0.5, which the summary and the name follow",
+    "+conv.dilation=2": "+conv.dilation has no effect: litconv itself passes dilation to Standard; remove it",
+    "~conv": "conv is missing or null, and every run needs one; remove the override that takes it away",
+    "trainer.max_epochs=0": "trainer.max_epochs=0 ends before the first validation ",
     "epochs=0": "epochs=0 must be at least 1",
     "trainer=debug epochs=3": "epochs=3 has no effect: trainer=debug sets max_epochs=1; remove epochs, or set trainer.",
     "seed=abc": "seed=abc must be an integer",
@@ -110,6 +116,20 @@ def test_an_output_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
     assert error.startswith(f"error: {tmp_path}/file/inside")
     assert "output_dir" in error
     assert error.count("\n") == 1
+
+
+def test_a_sweep_in_which_no_point_uses_a_short_name_is_refused_point_by_point(capsys, tmp_path):
+    assert command("-m", "conv=standard", "groups=8", "seed=0,1", f"output_dir={tmp_path}", "logger=csv") == 1
+    *points, last = capsys.readouterr().err.strip().splitlines()
+    assert len(points) == 2
+    assert all("groups=8 has no effect: conv=standard has no groups" in line for line in points)
+    assert last == "error: 2 runs of this sweep failed"
+
+
+def test_an_unknown_wandb_mode_is_refused_before_any_data(capsys, tmp_path):
+    assert command("logger.mode=nonsense", f"output_dir={tmp_path}") == 1
+    error = capsys.readouterr().err
+    assert error == "error: logger.mode=nonsense must be auto or online or offline or disabled\n"
 
 
 def test_full_error_shows_the_traceback(monkeypatch, tmp_path):

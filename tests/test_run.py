@@ -104,7 +104,8 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(tmp_path):
 def test_a_completed_run_is_kept_aside_when_it_is_run_again(tmp_path):
     assert run(tmp_path, "logger=csv") == 0
     assert run(tmp_path, "logger=csv") == 0
-    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert len(list((tmp_path / "runs" / "aside").iterdir())) == 1
+    assert len(list(tmp_path.rglob("summary.json"))) == 2
 
 
 def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, monkeypatch, capsys):

@@ -40,20 +40,28 @@ ROOT_TYPES = {
     "memory_format": Literal["channels_last", "contiguous"],
     "output_dir": str,
 }
+WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
 PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
 
 
 def check(config: Mapping) -> None:
     """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
     overrides, chosen, multirun = hydra_state(config)
+    for key in ("conv", "backbone", "head", "task", "data", "optim", "schedule", "trainer", "logger", *ROOT_TYPES):
+        if config.get(key) is None:
+            raise ConfigError(
+                f"{key} is missing or null, and every run needs one; remove the override that takes it away"
+            )
     used = short_names_used(config)
     faults = []
     for name in SHORT_NAMES:
-        if is_set(config, name) and name not in used and not multirun:
+        if is_set(config, name) and name not in used and not (multirun and swept(name, "conv")):
             faults.append(without_effect(name, config[name], chosen))
     for override in overrides:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition("@")[0]
+        if key in WRITE_INSTEAD:
+            faults.append(f"{key}={value}: write {WRITE_INSTEAD[key]}={value}, which the summary and the name follow")
         if override.startswith("+") and not (CONF / group).is_dir():
             faults.extend(added_key_faults(config, key))
         if group.partition(".")[0] == "upsample" and not takes(config.head, "upsample") and not multirun:
@@ -66,6 +74,9 @@ def check(config: Mapping) -> None:
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
                 f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
             )
+    if target(config.task).name not in target(config.head).tasks:
+        heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if fits(p, target(config.task).name))
+        faults.append(f"head={chosen.get('head')} is not for task={chosen.get('task')}; heads that are: {heads}")
     for key, hint in ROOT_TYPES.items():
         if not matches(config[key], hint):
             faults.append(f"{key}={shown(config[key])} must be {describe(hint)}")
@@ -119,6 +130,16 @@ def without_effect(name: str, value: Any, chosen: dict[str, str]) -> str:
     )
 
 
+def fits(head: Path, task: str) -> bool:
+    return task in target(load(head)).tasks
+
+
+def swept(*names: str) -> bool:
+    """Whether the command line gives one of these keys several values."""
+    given = [a.partition("=") for a in sys.argv[1:]]
+    return any(key.partition("@")[0] in names and re.search(r",|\(", value) for key, _, value in given)
+
+
 def head_upsamples(path: Path) -> bool:
     return takes(load(path), "upsample")
 
@@ -131,7 +152,13 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
         return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
+    if leaf in ("_target_", "_partial_"):
+        return []
     parameters = inspect.signature(target(node)).parameters
+    if leaf in PASSED:
+        return [
+            f"+{key} has no effect: litconv itself passes {leaf} to {node['_target_'].rpartition('.')[2]}; remove it"
+        ]
     if leaf in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return []
     name = node["_target_"].rpartition(".")[2]

@@ -17,6 +17,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
 
 from litconv.errors import ConfigError, DataError, TrainingError
 
@@ -59,7 +60,12 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
                 raise ConfigError(
                     f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder"
                 )
-        main()
+        try:
+            main()
+        except (ValueError, OmegaConfBaseException) as error:  # of the composition: a job's own are kept by `guarded`
+            if wants_traceback:
+                raise
+            raise ConfigError(one_line(error, keys)) from error
         if _failures and (wants_traceback or not sweep):
             raise _failures[0]
     except KeyboardInterrupt:
@@ -125,8 +131,9 @@ def quiet() -> None:
     """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
     console = logging.StreamHandler()
     console.setFormatter(logging.Formatter("%(message)s"))
+    console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
-    logging.getLogger("litconv").setLevel(logging.INFO)
+    logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

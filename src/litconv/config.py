@@ -124,10 +124,12 @@ def build_data(config: DictConfig) -> Any:
 def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Any:
     from litconv.model import Model
 
-    conv, upsample = part(config.conv), part(config.upsample)
+    conv = part(config.conv)
     stages = {n: part(node) for n in STAGES if (node := config.get(f"conv_stage{n}")) is not None}
     backbone = part(config.backbone, conv=conv, in_channels=in_channels, stage_convs=stages)
-    slots = {name: slot for name, slot in (("conv", conv), ("upsample", upsample)) if takes(config.head, name)}
+    slots = {"conv": conv} if takes(config.head, "conv") else {}
+    if takes(config.head, "upsample"):
+        slots["upsample"] = part(config.upsample)
     head = part(config.head, channels=backbone.channels, strides=backbone.strides, num_classes=num_classes, **slots)
     return Model(backbone, head)
 
@@ -166,6 +168,11 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
 
     check_optim(part(config.optim), part(config.schedule))
     trainer = part(config.trainer, logger=False, callbacks=[])
+    if trainer.max_epochs is not None and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
+        raise ConfigError(
+            f"trainer.max_epochs={trainer.max_epochs} ends before the first validation "
+            f"(trainer.check_val_every_n_epoch={trainer.check_val_every_n_epoch}); set epochs to that or more"
+        )
     for limit in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
         if getattr(trainer, limit) == 0 or trainer.fast_dev_run:
             name = "fast_dev_run" if trainer.fast_dev_run else limit
@@ -198,7 +205,10 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain types, without Hydra's own part and without short names that nothing takes up."""
     used = short_names_used(config)
-    left_out = {"hydra", *(n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n))}
+    unused = [n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n)]
+    if not takes(config.head, "upsample"):
+        unused.append("upsample")
+    left_out = {"hydra", *unused}
     masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)
 

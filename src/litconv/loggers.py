@@ -5,7 +5,7 @@ import netrc
 import os
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from pytorch_lightning.loggers import WandbLogger
@@ -41,7 +41,7 @@ def make_wandb(
     tags: list[str],
     config: dict[str, Any],
     project: str = "litconv",
-    mode: str = "auto",
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto",
     timeout_seconds: float = 9.0,  # a decision within ten
 ) -> SafeWandbLogger | None:
     """A logger whose run exists already, in `folder/wandb`; None if wandb is off or fails. With no network: offline."""

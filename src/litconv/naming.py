@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 # What cannot change the result, and the short names, which the operator's own options already carry.
-NOT_HASHED = ("output_dir", "sweep", "logger", "callbacks", "epochs", "groups", "dilation", "kernel_size")
+NOT_HASHED = ("output_dir", "sweep", "logger", "epochs", "groups", "dilation", "kernel_size")
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
@@ -15,8 +15,17 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     trainer = dict(kept.get("trainer", {}))
     if isinstance(trainer.get("devices"), list):
         trainer["devices"] = len(trainer["devices"])
-    canonical = json.dumps({**kept, "trainer": trainer}, sort_keys=True, default=str)
+    canonical = json.dumps(same_numbers({**kept, "trainer": trainer}), sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def same_numbers(value: Any) -> Any:
+    """1.0 as 1, so that `width=1` and `width=1.0` meet."""
+    if isinstance(value, dict):
+        return {k: same_numbers(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [same_numbers(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def arm_hash(config: dict[str, Any]) -> str:

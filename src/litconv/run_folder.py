@@ -44,7 +44,7 @@ class RunFolder:
     def resume_from(self) -> Path | None:
         """The checkpoint to go on from, if the earlier run was cut short."""
         last = self.path / "checkpoints" / "last.ckpt"
-        if self.previous_status not in ("interrupted", "failed") or not last.exists():
+        if self.previous_status not in ("interrupted", "failed") or not last.exists() or not self.best.exists():
             return None
         try:
             torch.load(last, map_location="cpu", weights_only=True)
@@ -60,8 +60,10 @@ class RunFolder:
     def keep_aside(self) -> None:
         """Move a completed run out of the way."""
         number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+        folder = self.path.parent / "aside"
+        while (aside := folder / f"{self.path.name}.{number}").exists():
             number += 1
+        folder.mkdir(exist_ok=True)
         self.path.rename(aside)
         print(f"a completed run was here; kept as {aside}")
 
@@ -69,7 +71,9 @@ class RunFolder:
         if rank_zero_only.rank != 0:  # the other processes of a DDP run write nothing
             return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.lock = (self.path.parent / f".{self.path.name}.lock").open("w")
+        locks = self.path.parent.parent / ".locks"  # never removed: a lock on a removed file locks nothing
+        locks.mkdir(exist_ok=True)
+        self.lock = (locks / f"{self.path.parent.name}_{self.path.name}").open("w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -99,7 +103,6 @@ class RunFolder:
             self.close(error)
         if hasattr(self, "lock"):
             self.lock.close()
-            Path(self.lock.name).unlink(missing_ok=True)
         if status := signal_status(error):
             raise SystemExit(status) from error
 

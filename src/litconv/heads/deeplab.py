@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from litconv.upsample import UpsampleFactory
 
 
 class DeepLab(nn.Module):
+    tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+
     def __init__(
         self,
         channels: Sequence[int],

@@ -4,6 +4,7 @@ The coarse feature first passes one K×K convolution to `hidden` channels.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from litconv.upsample import UpsampleFactory
 
 
 class FCN(nn.Module):
+    tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+
     def __init__(
         self,
         channels: Sequence[int],

@@ -1,11 +1,14 @@
 """The classifier: global average pooling of the coarsest feature, then a linear layer (https://arxiv.org/abs/1312.4400)."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 
 class Linear(nn.Module):
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+
     def __init__(self, channels: Sequence[int], strides: Sequence[int], num_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         if not (isinstance(dropout, int | float) and 0 <= dropout < 1):

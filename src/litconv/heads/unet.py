@@ -3,6 +3,7 @@ with it and K×K convolutions. Unlike the paper's, every convolution is padded a
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from litconv.upsample import UpsampleFactory
 
 
 class UNet(nn.Module):
+    tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+
     def __init__(
         self,
         channels: Sequence[int],
