@@ -3,8 +3,9 @@
 import pytest
 
 from command import command
+from litconv import config
 
-CONVS = "bottleneck, deformable, depthwise, depthwise_separable, dilated, grouped, pointwise, separable, standard"
+CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {
     "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",
     "backbone=resnt": (
