@@ -39,6 +39,8 @@ ROOT_TYPES = {
     "width": float,
     "memory_format": Literal["channels_last", "contiguous"],
     "output_dir": str,
+    "cost.allow_uncounted": bool,
+    "cost.effective_field": bool,
 }
 PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
 
@@ -67,8 +69,8 @@ def check(config: Mapping) -> None:
                 f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
             )
     for key, hint in ROOT_TYPES.items():
-        if not matches(config[key], hint):
-            faults.append(f"{key}={shown(config[key])} must be {describe(hint)}")
+        if not matches(value := select(config, key), hint):
+            faults.append(f"{key}={shown(value)} must be {describe(hint)}")
     if matches(config.epochs, int) and config.epochs < 1:
         faults.append(f"epochs={config.epochs} must be at least 1")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
@@ -94,7 +96,7 @@ def keys(config_name: str = "train") -> list[str]:
     finally:
         GlobalHydra.instance().hydra = backup
     found = []
-    if config_name == "train":
+    if "conv" in config:
         found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:
