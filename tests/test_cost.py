@@ -29,6 +29,7 @@ def ledger() -> dict[str, dict[str, int]]:
 @pytest.mark.parametrize("backbone", regenerate.BACKBONES)
 def test_the_cost_is_that_of_the_ledger(ledger, backbone, operator):
     cost = regenerate.counted(backbone, operator)
+    assert cost.second_opinion == "agrees: fvcore, FlopCounterMode, closed forms"
     assert cost.uncounted_ops == {}
     found = regenerate.row(cost)
     remedy = f"if this is meant, run: {regenerate.COMMAND}"

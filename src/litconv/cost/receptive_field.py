@@ -147,7 +147,10 @@ RULES: dict[str, Callable[..., Field]] = {
     **dict.fromkeys(("aten::max_pool2d_with_indices", "aten::avg_pool2d"), pooling),
     **dict.fromkeys(("aten::constant_pad_nd", "aten::reflection_pad2d", "aten::replication_pad2d"), padded),
     "aten::slice": sliced,
-    "aten::upsample_nearest2d": enlarged(lambda at: (round(at), round(at))),
+    **dict.fromkeys(
+        ("aten::upsample_nearest2d", "aten::pixel_shuffle"), enlarged(lambda at: (round(at), round(at)))
+    ),
+    "aten::pixel_unshuffle": lambda field, out, x, factor: windows(field, [factor], [factor], [1], [0]),
     "aten::upsample_bilinear2d": enlarged(lambda at: (at.__floor__(), at.__ceil__())),
     **dict.fromkeys(("aten::mean", "aten::sum", "aten::amax"), reduced),
     **dict.fromkeys(("aten::adaptive_avg_pool2d", "aten::_adaptive_avg_pool2d"), lambda *arguments: GLOBAL),
