@@ -160,9 +160,9 @@ def test_a_table_is_kept_with_the_run_and_one_that_fails_is_a_warning(tmp_path, 
     logger = start(tmp_path)
     log_table(logger, "cost/layers", ["name", "macs"], [["stem", 1], ["head", 2]])
     finish_wandb(logger, 0, {})
-    (row,) = [row for row in read_run(tmp_path)["history"] if "cost/layers" in row]
-    assert row["cost/layers"]["_type"] == "table-file"
-    assert (row["cost/layers"]["nrows"], row["cost/layers"]["ncols"]) == (2, 2)
+    (row,) = [row for row in read_run(tmp_path)["history"] if "cost/layers._type" in row]
+    assert row["cost/layers._type"] == "table-file"
+    assert (row["cost/layers.nrows"], row["cost/layers.ncols"]) == (2, 2)
     caplog.clear()
     log_table(logger, "cost/layers", ["name"], [["stem"]])  # a closed run refuses everything
     assert "wandb: cost/layers was not logged" in one_warning(caplog)
