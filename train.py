@@ -21,7 +21,7 @@ def main(config: DictConfig) -> None:
     import pytorch_lightning as pl
 
     from litconv import cost, summary
-    from litconv.loggers import finish_wandb
+    from litconv.loggers import finish_wandb, log_table
     from litconv.naming import run_name
     from litconv.run_folder import RunFolder
 
@@ -46,7 +46,8 @@ def main(config: DictConfig) -> None:
         task = configuration.build_task(config, data)
 
         # cost
-        folder.summary |= cost.count(task.model, data.in_channels, data.image_size).summary()
+        counted = cost.count(task.model, data.in_channels, data.image_size, **config.cost)
+        folder.summary |= counted.summary()
 
         # fit
         logger = configuration.part(config.logger)(
@@ -58,6 +59,7 @@ def main(config: DictConfig) -> None:
             config={**settings, "choices": choices, "arm_hash": folder.summary["arm_hash"]},
         )
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
+        log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.part(config.trainer, logger=logger or False, callbacks=callbacks)
         trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)

@@ -13,6 +13,7 @@ from torchvision import models
 
 from litconv.conv import Standard
 from litconv.cost import count
+from litconv.errors import ConfigError
 
 spec = importlib.util.spec_from_file_location("regenerate", Path(__file__).parent / "golden" / "regenerate.py")
 regenerate = importlib.util.module_from_spec(spec)
@@ -28,6 +29,7 @@ def ledger() -> dict[str, dict[str, int]]:
 @pytest.mark.parametrize("backbone", regenerate.BACKBONES)
 def test_the_cost_is_that_of_the_ledger(ledger, backbone, operator):
     cost = regenerate.counted(backbone, operator)
+    assert cost.second_opinion == "agrees: fvcore, FlopCounterMode, closed forms"
     assert cost.uncounted_ops == {}
     found = regenerate.row(cost)
     remedy = f"if this is meant, run: {regenerate.COMMAND}"
@@ -68,8 +70,11 @@ class Fourier(nn.Module):
         return torch.fft.fft2(torch.fft.fft2(x)).real
 
 
-def test_an_operation_that_nobody_can_count_is_listed_not_zero():
-    cost = count(nn.Sequential(Standard(3, 4), Fourier()), 3, (8, 8))
+def test_an_operation_that_nobody_can_count_is_refused_or_listed_not_zero():
+    model = nn.Sequential(Standard(3, 4), Fourier())
+    with pytest.raises(ConfigError, match=r"^nobody can count aten::fft_fft2 ×2, .* \(in 1\): .*allow_uncounted=true$"):
+        count(model, 3, (8, 8))
+    cost = count(model, 3, (8, 8), allow_uncounted=True)
     assert cost.macs == 9 * 3 * 4 * 64
     assert cost.uncounted_ops["aten::fft_fft2"] == 2
     assert "aten::fft_fft2 ×2" in cost.summary()["cost/uncounted_ops"]
@@ -81,6 +86,8 @@ def test_norms_activations_pooling_and_interpolation_are_no_macs():
     cost = count(nn.Sequential(Standard(3, 4), *layers, bilinear, nn.AdaptiveAvgPool2d(1)), 3, (16, 16))
     assert cost.macs == 9 * 3 * 4 * 256
     assert cost.activations == 4 * 256  # of the convolution alone
+    pixels = 4 * 256  # BatchNorm 2 a value, ReLU and SiLU 1; both pools 2×2 windows; nearest 1, bilinear 4; a mean
+    assert cost.elementwise_ops == 4 * pixels + pixels + pixels // 4 + pixels // 4 + 4 * pixels + pixels
     assert cost.uncounted_ops == {}
 
 

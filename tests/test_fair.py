@@ -17,6 +17,7 @@ from torch import nn
 from litconv.config import build_data, build_model, compose
 from litconv.conv import ConvFactory, Deformable, Standard
 from litconv.cost import count
+from litconv.errors import ConfigError
 from litconv.init import initialise
 from litconv.optim import parameter_groups
 
@@ -228,6 +229,19 @@ def test_the_count_does_not_depend_on_mode_precision_or_frozen_layers(arm, worn)
     assert changed.trainable_params == expected.trainable_params - (27 * 8 + 8 + 8)
 
 
+@pytest.mark.parametrize("operator", ["standard", "deformable"])
+def test_a_model_is_pickled_the_same_after_counting_and_a_compiled_one_is_counted_as_what_it_compiles(worn, operator):
+    whole = worn(operator)
+    del whole.head._forward_hooks[next(iter(whole.head._forward_hooks))]  # a lambda cannot be pickled
+    before = pickle.dumps(whole)
+    expected = count(whole, 3, (16, 16))
+    assert pickle.dumps(whole) == before
+    assert count(torch.compile(whole), 3, (16, 16)) == expected
+    whole.backbone.stage2 = torch.compile(whole.backbone.stage2)
+    assert count(whole, 3, (16, 16)) == expected
+    assert hasattr(whole.backbone.stage2, "_orig_mod")
+
+
 class Broken(nn.Module):
     """Draws random numbers and then fails."""
 
@@ -240,7 +254,9 @@ def test_counting_that_fails_leaves_no_trace_either(worn):
     whole = worn("standard")
     whole.head.classifier = Broken()
     before = fingerprint(whole)
-    with pytest.raises(RuntimeError, match="no forward"):
+    with pytest.raises(
+        ConfigError, match=r"^the model's forward fails on one image of 3×16×16: RuntimeError: no forward$"
+    ):
         count(whole, 3, (16, 16))
     after = fingerprint(whole)
     for what, value in before.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from litconv.errors import ConfigError
-from litconv.loggers import csv_only, finish_wandb, make_wandb, sync_command
+from litconv.loggers import csv_only, finish_wandb, log_table, make_wandb, sync_command
 from test_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
@@ -154,6 +154,19 @@ def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog)
     caplog.clear()
     finish_wandb(logger, 1, {"a": 1})
     assert "wandb: the run was not closed" in one_warning(caplog)
+
+
+def test_a_table_is_kept_with_the_run_and_one_that_fails_is_a_warning(tmp_path, caplog):
+    logger = start(tmp_path)
+    log_table(logger, "cost/layers", ["name", "macs"], [["stem", 1], ["head", 2]])
+    finish_wandb(logger, 0, {})
+    (row,) = [row for row in read_run(tmp_path)["history"] if "cost/layers._type" in row]
+    assert row["cost/layers._type"] == "table-file"
+    assert (row["cost/layers.nrows"], row["cost/layers.ncols"]) == (2, 2)
+    caplog.clear()
+    log_table(logger, "cost/layers", ["name"], [["stem"]])  # a closed run refuses everything
+    assert "wandb: logging stopped" in one_warning(caplog)
+    log_table(None, "cost/layers", ["name"], [["stem"]])
 
 
 def test_an_unknown_mode_is_refused(tmp_path):

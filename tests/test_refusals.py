@@ -76,6 +76,8 @@ REFUSED = {
     "seed=-1": "seed=-1 must be at least 0 and less than 2**32",
     "task.label_smoothing=1.5": "task.label_smoothing=1.5 must be at least 0 and less than 1",
     "task=segmentation data=cifar10": "task=segmentation needs masks, and data=cifar10 is for classification only; ",
+    "cost.allow_uncounted=maybe": "cost.allow_uncounted=maybe must be true or false",
+    "cost.alow_uncounted=true": "cost.alow_uncounted: unknown key (did you mean 'cost.allow_uncounted'?); accepted here: ",
     "groups=[": "groups=[: not an override that Hydra can read (",
     "data.batch_size=0": "data.batch_size=0 must be a whole number, at least 1",
     "data.crop_size=64": "data.crop_size: its yaml leaves it at the default; to set it write +data.crop_size=…",

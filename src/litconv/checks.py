@@ -39,6 +39,8 @@ ROOT_TYPES = {
     "width": float,
     "memory_format": Literal["channels_last", "contiguous"],
     "output_dir": str,
+    "cost.allow_uncounted": bool,
+    "cost.effective_field": bool,
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
 PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
@@ -48,7 +50,7 @@ def check(config: Mapping) -> None:
     """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
     overrides, chosen, multirun = hydra_state(config)
     for key in ("conv", "backbone", "head", "task", "data", "optim", "schedule", "trainer", "logger", *ROOT_TYPES):
-        if config.get(key) is None:
+        if select(config, key) is None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
@@ -78,8 +80,8 @@ def check(config: Mapping) -> None:
         heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if fits(p, target(config.task).name))
         faults.append(f"head={chosen.get('head')} is not for task={chosen.get('task')}; heads that are: {heads}")
     for key, hint in ROOT_TYPES.items():
-        if not matches(config[key], hint):
-            faults.append(f"{key}={shown(config[key])} must be {describe(hint)}")
+        if not matches(value := select(config, key), hint):
+            faults.append(f"{key}={shown(value)} must be {describe(hint)}")
     if matches(config.epochs, int) and config.epochs < 1:
         faults.append(f"epochs={config.epochs} must be at least 1")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
@@ -105,7 +107,7 @@ def keys(config_name: str = "train") -> list[str]:
     finally:
         GlobalHydra.instance().hydra = backup
     found = []
-    if config_name == "train":
+    if "conv" in config:
         found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:

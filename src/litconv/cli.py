@@ -10,7 +10,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,6 +45,18 @@ def guarded(main: Callable[[Any], None]) -> Callable[[Any], None]:
                 print(f"error: {overrides}: {one_line(error, list)}", file=sys.stderr)
 
     return job
+
+
+@contextmanager
+def keep_going(overrides: list[str]) -> Iterator[None]:
+    """The same for a point of a sweep that is no job of Hydra's; without overrides it is no sweep."""
+    try:
+        yield
+    except Exception as error:
+        if not overrides:
+            raise
+        _failures.append(error)
+        print(f"error: {' '.join(overrides)}: {one_line(error, list)}", file=sys.stderr)
 
 
 def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int:

@@ -134,6 +134,19 @@ def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Any:
     return Model(backbone, head)
 
 
+def kernel_size(config: DictConfig) -> int | None:
+    """The short name, where it is set."""
+    return config.kernel_size if is_set(config, "kernel_size") else None
+
+
+def with_standard(config: DictConfig) -> DictConfig:
+    """The same with standard convolutions in every slot: what ratios refer to."""
+    stages = {f"conv_stage{number}" for number in STAGES}
+    twin = OmegaConf.masked_copy(config, [str(k) for k in config if k not in stages])
+    twin.conv = load(CONF / "conv" / "standard.yaml")
+    return twin
+
+
 def build_model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
     """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
     import torch

@@ -97,6 +97,17 @@ def csv_only(folder: Path, *, name: str, group: str, job_type: str, tags: list[s
     """No logger: metrics.csv is a callback that every run has."""
 
 
+@rank_zero_only
+def log_table(logger: SafeWandbLogger | None, key: str, columns: list[str], rows: list[list[Any]]) -> None:
+    """A wandb.Table of its own step."""
+    if logger is None:
+        return
+    try:
+        logger.log_table(key, columns=columns, data=rows)
+    except Exception as error:
+        log.warning("wandb: %s was not logged (%s); the training goes on", key, _one_line(error))
+
+
 def finish_wandb(logger: SafeWandbLogger | None, exit_code: int, summary: dict[str, Any]) -> None:
     """Write the summary and close the run with its true exit code."""
     if logger is None:

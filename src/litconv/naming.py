@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 # What cannot change the result, and the short names, which the operator's own options already carry.
-NOT_HASHED = ("output_dir", "sweep", "logger", "epochs", "groups", "dilation", "kernel_size")
+NOT_HASHED = ("output_dir", "sweep", "logger", "cost", "epochs", "groups", "dilation", "kernel_size")
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def training(trainer: Any) -> dict[str, Any]:
     }
 
 
+@cache
 def git_state() -> tuple[str | None, bool | None]:
     """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout."""
     here = Path(__file__).parent
@@ -84,7 +86,7 @@ def table(summary: dict[str, Any]) -> str:
             rows.append((key, f"{value:.4f}"))
         elif isinstance(value, int) and not isinstance(value, bool):
             rows.append((key, f"{value:,}"))
-        elif key in ("status", "conv", "test/split") or key.startswith("conv_stage"):
+        elif key in ("status", "conv", "test/split", "cost/second_opinion") or key.startswith("conv_stage"):
             rows.append((key, str(value)))
         elif isinstance(value, list) and value:
             rows.append((key, ", ".join(map(str, value))))

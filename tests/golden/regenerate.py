@@ -9,7 +9,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from litconv.config import assemble, compose
 from litconv.cost import Count, count
@@ -22,18 +24,29 @@ BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
 
 
 @cache
-def composed(backbone: str) -> DictConfig:
-    return compose([f"backbone={backbone}", "head=linear"])
+def composed(backbone: str, head: str) -> DictConfig:
+    return compose([f"backbone={backbone}", f"head={head}"])
+
+
+def model(backbone: str, operator: str, head: str = "linear") -> nn.Module:
+    """Without memory: shapes are all that counting needs."""
+    config = copy.deepcopy(composed(backbone, head))
+    config.conv = OmegaConf.load(CONF / "conv" / f"{operator}.yaml")
+    with torch.device("meta"):
+        return assemble(config, in_channels=3, num_classes=10)
 
 
 def counted(backbone: str, operator: str) -> Count:
-    config = copy.deepcopy(composed(backbone))
-    config.conv = OmegaConf.load(CONF / "conv" / f"{operator}.yaml")
-    return count(assemble(config, in_channels=3, num_classes=10), 3, (32, 32))
+    return count(model(backbone, operator), 3, (32, 32))
 
 
 def row(cost: Count) -> dict[str, int]:
-    return {"params": cost.params, "macs": cost.macs, "activations": cost.activations}
+    return {
+        "params": cost.params,
+        "macs": cost.macs,
+        "activations": cost.activations,
+        "elementwise_ops": cost.elementwise_ops,
+    }
 
 
 def main() -> None:

@@ -1,36 +1,31 @@
-"""Params, MACs and activations of one image, by fvcore, without a trace left in the model.
+"""Params, MACs, activations and element-wise operations of one image, by fvcore, with a second and a third opinion.
 
 One MAC is one multiply-accumulate: fvcore calls it a flop, we say FLOPs = 2 × MACs. Only products of a weight (or of
-two activations) count; norms, activations, pooling, interpolation and bilinear sampling never do. An operation that is
-in neither list is reported by name, never silently zero.
+two activations) count; norms, activations, pooling, interpolation and bilinear sampling never do: they are element-wise
+operations, counted apart. An operation that nobody can count is refused by name, never silently zero.
 https://github.com/facebookresearch/fvcore/blob/main/docs/flop_count.md
 """
 
-import copy
 import logging
-import math
-import warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-from fvcore.nn.jit_handles import get_shape
-from torch import nn
+from fvcore.nn.jit_analysis import JitModelAnalysis
+from torch import Tensor, nn
 
-from litconv.conv.slot import DECLARED_COSTS
+from litconv.cost.effective_field import effective_receptive_field
+from litconv.cost.elementwise import ELEMENTWISE
+from litconv.cost.layers import Layer, layers
+from litconv.cost.opinions import inside, second_opinion
+from litconv.cost.products import ACTIVATIONS, MACS, fvcore_handles
+from litconv.cost.replica import replica, untouched
+from litconv.cost.tracing import ConvolutionsRecorded
+from litconv.cost.witness import Witness, watch
+from litconv.errors import ConfigError
 
-# No products of weights, so no MACs: fvcore counts some of these, and lists the rest as unsupported.
-ELEMENTWISE = """
-    abs adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d add add_ avg_pool2d batch_norm cat channel_shuffle
-    chunk clamp clone constant_pad_nd contiguous div dropout dropout_ exp expand feature_dropout flatten gelu gelu_
-    group_norm hardsigmoid hardsigmoid_ hardswish hardswish_ hardtanh hardtanh_ layer_norm leaky_relu leaky_relu_
-    log_softmax max_pool2d mean mul mul_ neg native_batch_norm native_layer_norm pad permute pixel_shuffle
-    pixel_unshuffle pow prelu relu relu6 relu6_ relu_ repeat reshape rsqrt rsub select sigmoid sigmoid_ silu silu_ slice
-    softmax split split_with_sizes sqrt squeeze stack sub sub_ sum t tanh to transpose unbind unflatten unsqueeze
-    upsample_bicubic2d upsample_bilinear2d upsample_nearest2d view zeros_like
-""".split()  # noqa: SIM905  a list would take a line for each
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,63 +36,115 @@ class Count:
     trainable_params: int
     macs: int
     activations: int  # values that convolutions, linear layers and matrix products put out (fvcore's definition)
+    elementwise_ops: int  # as `elementwise` defines them
     uncounted_ops: dict[str, int]  # operation → how often
+    agrees: bool
+    second_opinion: str
+    receptive_field: int | str | None  # in pixels, of the backbone's last feature; or "global"; None: unknown
+    effective_receptive_field: float | None
+    layers: list[Layer] = field(repr=False)
 
     @property
     def flops(self) -> int:
         return 2 * self.macs
 
     def summary(self) -> dict[str, Any]:
-        """The flat keys of summary.json."""
-        return {
+        """The flat keys of summary.json; what is not known is absent."""
+        values = {
             "cost/params": self.params,
+            "cost/trainable_params": self.trainable_params,
             "cost/macs": self.macs,
             "cost/flops": self.flops,
             "cost/activations": self.activations,
+            "cost/elementwise_ops": self.elementwise_ops,
             "cost/uncounted_ops": [f"{name} ×{times}" for name, times in sorted(self.uncounted_ops.items())],
+            "cost/second_opinion": self.second_opinion,
+            "cost/receptive_field": self.receptive_field,
+            "cost/effective_receptive_field": self.effective_receptive_field,
         }
+        return {key: value for key, value in values.items() if value is not None}
 
 
-def count(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Count:
-    """Count a deep copy on the CPU: weights, statistics, mode, hooks, gradients and every RNG stay as they were."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        replica = copy.deepcopy(model).cpu().float().eval()
-        x = torch.zeros(1, in_channels, *image_size)
-        macs = FlopCountAnalysis(replica, x).set_op_handle(**handles())
-        activations = ActivationCountAnalysis(replica, x).set_op_handle(**activation_handles())
-        for analysis in (macs, activations):
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        level = logging.getLogger("fvcore").level
-        total, uncounted = int(macs.total()), Counter(macs.unsupported_ops())
-        logging.getLogger("fvcore").setLevel(level)
-        parameters = list(model.parameters())
-        return Count(
-            params=sum(p.numel() for p in parameters),
-            trainable_params=sum(p.numel() for p in parameters if p.requires_grad),
-            macs=total,
-            activations=int(activations.total()),
-            uncounted_ops=dict(uncounted),
+def count(
+    model: nn.Module,
+    in_channels: int,
+    image_size: tuple[int, int],
+    *,
+    allow_uncounted: bool = False,
+    effective_field: bool = False,
+) -> Count:
+    """Count a copy: weights, statistics, mode, hooks, gradients and every RNG of the model stay as they were."""
+    check_size(model, image_size)
+    with untouched():
+        copied, x, witness = run(model, (1, in_channels, *image_size))
+        analysis = JitModelAnalysis(copied, x).set_op_handle(**fvcore_handles())
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        with ConvolutionsRecorded():
+            counts = analysis.by_module_and_operator()
+        agrees, opinion = second_opinion(copied, counts, witness)
+        table = layers(copied, counts, witness)
+        effective = effective_receptive_field(model, in_channels, image_size) if effective_field else None
+    uncounted = Counter(analysis.unsupported_ops())
+    if uncounted:
+        report_uncounted(uncounted, places({name: analysis.unsupported_ops(name) for name in counts}), allow_uncounted)
+    if not agrees:
+        log.warning("cost: the counts of this model differ, trust none of them: %s", opinion)
+    parameters = list(model.parameters())
+    return Count(
+        params=sum(p.numel() for p in parameters),
+        trainable_params=sum(p.numel() for p in parameters if p.requires_grad),
+        macs=int(counts[""][MACS]),
+        activations=int(counts[""][ACTIVATIONS]),
+        elementwise_ops=int(counts[""][ELEMENTWISE]),
+        uncounted_ops=dict(uncounted),
+        agrees=agrees,
+        second_opinion=opinion,
+        receptive_field=witness.receptive_field,
+        effective_receptive_field=effective,
+        layers=table,
+    )
+
+
+def check_size(model: nn.Module, image_size: tuple[int, int]) -> None:
+    stride = max(getattr(getattr(model, "backbone", None), "strides", [1]))
+    if min(image_size) < stride:
+        height, width = image_size
+        raise ConfigError(
+            f"data.image_size={height}x{width} is smaller than the backbone's stride of {stride}, which leaves less "
+            f"than one value of it; use at least {stride}, or backbone.output_stride={largest_power(min(image_size))}"
         )
 
 
-def handles() -> dict[str, Any]:
-    """Operation → MACs from the traced inputs and outputs."""
-    nothing = {f"aten::{name}": lambda inputs, outputs: 0 for name in ELEMENTWISE}
-    return {**nothing, **{name: declared(name) for name in DECLARED_COSTS}}
+def largest_power(size: int) -> int:
+    return 1 << (size.bit_length() - 1)
 
 
-def declared(name: str):
-    def handle(inputs: list[Any], outputs: list[Any]) -> Counter:
-        shapes = [shape_or_none(i) for i in inputs]
-        return Counter({name: DECLARED_COSTS[name].macs(shapes, get_shape(outputs[0]))})
+def run(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor, Witness]:
+    """A copy that runs, its input, what was seen: on the meta device, or on the CPU where the forward reads values."""
+    on_meta = any(parameter.is_meta for parameter in model.parameters())
+    for device in ("meta",) if on_meta else ("meta", "cpu"):
+        try:
+            copied, x = replica(model, device), torch.zeros(shape, device=device, dtype=torch.float32)
+            return copied, x, watch(copied, x)
+        except Exception as error:  # a model's forward can raise anything
+            failure = error
+    _, *size = shape
+    reason = " ".join(f"{type(failure).__name__}: {failure}".split())[:300]
+    raise ConfigError(f"the model's forward fails on one image of {'×'.join(map(str, size))}: {reason}") from failure
 
-    return handle
+
+def places(uncounted: dict[str, Counter]) -> list[str]:
+    """The innermost modules that have any."""
+    names = [name for name, operations in uncounted.items() if operations]
+    return [name for name in names if not any(other != name and inside(other, name) for other in names)]
 
 
-def shape_or_none(value: Any) -> list[int] | None:
-    return get_shape(value) if value.isCompleteTensor() else None
-
-
-def activation_handles() -> dict[str, Any]:
-    return {name: lambda inputs, outputs: math.prod(get_shape(outputs[0])) for name in DECLARED_COSTS}
+def report_uncounted(uncounted: Counter, where: list[str], allowed: bool) -> None:
+    names = ", ".join(f"{name} ×{times}" for name, times in sorted(uncounted.items()))
+    message = f"nobody can count {names} (in {', '.join(place or 'the model itself' for place in where[:8])})"
+    if not allowed:
+        raise ConfigError(
+            f"{message}: the cost would be wrong; declare it in DECLARED_COSTS (litconv.conv.slot), "
+            "or accept a cost without it by cost.allow_uncounted=true"
+        )
+    log.warning("cost: %s: the cost is without it", message)

@@ -92,6 +92,11 @@ class DataModule(pl.LightningDataModule):
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    def name_classes(self) -> None:
+        """Set `class_names` and no more; a set that learns them by reading reads."""
+        self.prepare_data()
+        self.setup()
+
     def setup(self, stage: str | None = None) -> None:
         """Reads the set, once. A fault of the data is a DataError from here (of a streamed set, from the loader)."""
         if self._splits:

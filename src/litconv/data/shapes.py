@@ -119,9 +119,12 @@ class Shapes(DataModule):
             raise ConfigError(f"data.noise={self.noise} must be at least 0")
         super().__post_init__()
 
-    def load(self) -> dict[str, Arrays]:
+    def name_classes(self) -> None:
         names = tuple(shape.__name__ for shape in SHAPES)
         self.class_names = ("background", *names) if self.task == "segmentation" else names
+
+    def load(self) -> dict[str, Arrays]:
+        self.name_classes()
         counts = {"train": self.n_train, "val": self.n_val, "test": self.n_test}
         return {name: self._split(name, count) for name, count in counts.items()}
 

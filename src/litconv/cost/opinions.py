@@ -1,0 +1,94 @@
+"""Second and third opinion on a count: FlopCounterMode, and the closed forms of slots, convolutions and linear layers.
+
+Two counters can agree on a wrong answer: a sum of products that is written as a multiplication and a sum is invisible to
+both. The closed forms see it; so a model that has slots (modules with a `formula`) is held to them as well.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from litconv.cost.products import MACS
+from litconv.cost.witness import Shape, Witness
+
+SHOWN = 8
+
+
+def slots(model: nn.Module) -> list[str]:
+    """The outermost modules with a `formula`."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        if hasattr(module, "formula") and not any(inside(name, slot) for slot in found):
+            found.append(name)
+    return found
+
+
+def inside(name: str, ancestor: str) -> bool:
+    return ancestor == "" or name == ancestor or name.startswith(f"{ancestor}.")
+
+
+def closed_form(module: nn.Module, calls: list[tuple[Shape, Shape]]) -> int | None:
+    """MACs of all calls of one module; None for a module that has no closed form."""
+    if hasattr(module, "formula"):
+        return sum(shape[0] * module.formula(*shape[-2:]).macs for shape, _ in calls)
+    if isinstance(module, _ConvTransposeNd):
+        return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for shape, _ in calls)
+    if isinstance(module, _ConvNd):
+        return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for _, shape in calls)
+    if isinstance(module, nn.Linear):
+        return sum(module.weight.numel() * math.prod(shape[:-1]) for _, shape in calls)
+    return None
+
+
+def own(macs: Mapping[str, int], model: nn.Module) -> dict[str, int]:
+    """What each module computes itself, its children left out."""
+    found = {}
+    for name, module in model.named_modules():
+        children = (f"{name}.{child}" if name else child for child, _ in module.named_children())
+        found[name] = macs.get(name, 0) - sum(macs.get(child, 0) for child in children)
+    return found
+
+
+def second_opinion(model: nn.Module, counts: Mapping[str, Counter], witness: Witness) -> tuple[bool, str]:
+    """Whether all agree, and a line that says so or names the layers that differ."""
+    fvcore = {name: int(counter[MACS]) for name, counter in counts.items()}
+    held_to_formulas = bool(slots(model))
+    opinions = "fvcore, FlopCounterMode" + (", closed forms" if held_to_formulas else "")
+    differing = list(two_counters(model, fvcore, witness.macs))
+    if held_to_formulas:
+        differing += closed_forms(model, fvcore, witness)
+    if not differing and fvcore[""] != witness.macs.get("", 0):
+        differing = [f"the whole model (fvcore {fvcore['']:,}, FlopCounterMode {witness.macs.get('', 0):,})"]
+    if not differing:
+        return True, f"agrees: {opinions}"
+    more = f"; and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
+    return False, f"differs: {'; '.join(differing[:SHOWN])}{more}"
+
+
+def two_counters(model: nn.Module, fvcore: Mapping[str, int], torch: Mapping[str, int]) -> Iterator[str]:
+    if fvcore[""] == torch.get("", 0):
+        return  # a module that is used twice has one name here and another there
+    mine, theirs = own(fvcore, model), own(torch, model)
+    for name, macs in mine.items():
+        if macs != theirs[name]:
+            yield f"{name or 'the model itself'} (fvcore {macs:,}, FlopCounterMode {theirs[name]:,})"
+
+
+def closed_forms(model: nn.Module, fvcore: Mapping[str, int], witness: Witness) -> Iterator[str]:
+    found = slots(model)
+    itself = own(fvcore, model)
+    for name, module in model.named_modules():
+        slot = name in found
+        if not slot and any(inside(name, other) for other in found):
+            continue
+        expected = closed_form(module, witness.calls.get(name, []))
+        counted = fvcore.get(name, 0) if slot else itself[name]
+        if expected is None and counted:
+            yield f"{name or 'the model itself'} (fvcore {counted:,}, no closed form)"
+        elif expected is not None and expected != counted:
+            yield f"{name or 'the model itself'} (fvcore {counted:,}, closed form {expected:,})"
+        if slot and (params := sum(p.numel() for p in module.parameters())) != module.formula(1, 1).params:
+            yield f"{name} ({params:,} params, closed form {module.formula(1, 1).params:,})"

@@ -1,0 +1,49 @@
+"""Tracing on the meta device.
+
+fvcore reads TorchScript traces. F.conv2d is recorded there by the `_convolution` that the CPU's implementation calls;
+the meta device's does not, and would run inside the trace. Calling `_convolution` itself records it on every device.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+FLAGS = (False, False, False, False)  # cuDNN's: benchmark, deterministic, enabled, TF32
+
+
+def _spread(value: int | Sequence[int], axes: int) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    return values * axes if len(values) == 1 else values
+
+
+def _plain(axes: int) -> Callable[..., Tensor]:
+    def convolve(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        sizes = (_spread(v, axes) for v in (stride, padding, dilation))
+        return torch._convolution(input, weight, bias, *sizes, False, [0] * axes, groups, *FLAGS)
+
+    return convolve
+
+
+def _transposed(axes: int) -> Callable[..., Tensor]:
+    def convolve(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+        sizes = (_spread(v, axes) for v in (stride, padding, dilation))
+        return torch._convolution(input, weight, bias, *sizes, True, _spread(output_padding, axes), groups, *FLAGS)
+
+    return convolve
+
+
+RECORDED = {getattr(torch, f"conv{axes}d"): _plain(axes) for axes in (1, 2, 3)}
+RECORDED |= {getattr(torch, f"conv_transpose{axes}d"): _transposed(axes) for axes in (1, 2, 3)}
+
+
+class ConvolutionsRecorded(TorchFunctionMode):
+    """Inside, every F.conv… of batched input is recorded; padding="same" always is, as `_convolution_mode`."""
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func in RECORDED and not any(isinstance(value, str) for value in (*args, *kwargs.values())):
+            return RECORDED[func](*args, **kwargs)
+        return func(*args, **kwargs)

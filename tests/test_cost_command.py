@@ -1,0 +1,109 @@
+"""python scripts/cost.py: one table, its files, and what it refuses."""
+
+import csv
+import json
+
+import pytest
+
+from command import ROOT, command
+from litconv.cost import Layer
+
+OPERATORS = sorted(path.stem for path in (ROOT / "conf" / "conv").glob("*.yaml"))
+
+
+def cost(*arguments: str) -> int:
+    return command(*arguments, module="cost")
+
+
+def test_a_sweep_is_one_table_with_ratios_and_a_file_of_flat_keys(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cost("-m", "conv=glob(*)", "backbone=resnet,mobilenet", "sort=-macs", "out=costs.json") == 0
+    header, *lines, written = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["conv", "backbone", "params"]
+    assert len(lines) == 2 * len(OPERATORS)
+    assert written == "costs.json"
+    assert [path.name for path in tmp_path.iterdir()] == ["costs.json"]
+    rows = json.loads((tmp_path / "costs.json").read_text())
+    macs = [row["cost/macs"] for row in rows]
+    assert macs == sorted(macs, reverse=True)
+    ledger = json.loads((ROOT / "tests" / "golden" / "cost.json").read_text())
+    for row in rows:
+        golden = ledger[f"{row['backbone']} {row['conv']}"]
+        assert {key: row[f"cost/{key}"] for key in golden} == golden
+        assert row["cost/second_opinion"].startswith("agrees")
+        assert row["cost/macs_ratio"] == pytest.approx(row["cost/macs"] / ledger[f"{row['backbone']} standard"]["macs"])
+        assert row["cost/flops"] == 2 * row["cost/macs"]
+        assert row["arm_hash"]
+
+
+def test_what_varies_is_a_column_and_standard_need_not_be_among_the_points(tmp_path, capsys):
+    out = tmp_path / "costs.csv"
+    assert cost("-m", "conv=grouped", "groups=1,2", f"out={out}") == 0
+    header, *_ = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["conv", "backbone", "groups"]
+    with out.open() as file:
+        one, two = csv.DictReader(file)
+    assert float(one["cost/macs_ratio"]) == 1
+    assert 0.5 < float(two["cost/macs_ratio"]) < 1
+
+
+def test_layers_add_up_to_the_model(tmp_path, capsys):
+    out = tmp_path / "layers.json"
+    assert cost("conv=deformable", "task=segmentation", "per_layer=true", f"out={out}") == 0
+    header, stem, *_ = capsys.readouterr().out.splitlines()
+    assert header.split() == Layer.columns()
+    assert stem.split() == [
+        "backbone.stem.conv",
+        "SameConv2d",
+        "3×32×32",
+        "16×32×32",
+        "432",
+        "442,368",
+        stem.split()[-1],
+    ]
+    layers = json.loads(out.read_text())
+    assert cost("conv=deformable", "task=segmentation", f"out={out}") == 0
+    (row,) = json.loads(out.read_text())
+    assert sum(layer["macs"] for layer in layers) == row["cost/macs"]
+    assert sum(layer["params"] for layer in layers) == row["cost/params"]
+
+
+def test_markdown_is_the_printed_table(tmp_path):
+    out = tmp_path / "costs.md"
+    assert cost(f"out={out}") == 0
+    header, rule, row = out.read_text().splitlines()
+    assert header.startswith("| conv | backbone | params | params_ratio | macs |")
+    assert set(rule) == set("| -")
+    assert row.startswith("| standard | resnet | 78,042 | 1.000 | 12,501,632 |")
+
+
+REFUSED = {
+    "data.image_size=8 backbone=mobilenet": (
+        "data.image_size=8x8 is smaller than the backbone's stride of 16, which leaves less than one value of it; "
+        "use at least 16, or backbone.output_stride=8"
+    ),
+    "sort=speed": "sort=speed is no column; choose from conv, backbone, params, ",
+    "-m conv=standard,grouped sort=speed": "sort=speed is no column; choose from conv, backbone, params, ",
+    "out=costs.txt": "out=costs.txt must end in .json, .csv or .md",
+    "out=nowhere/costs.csv": "out=nowhere/costs.csv: there is no folder nowhere",
+    "conv=grouped groups=3": "groups=3 must divide in_channels=16; try 1, 2, 4, 8, 16 (in backbone.stage1.0)",
+    "cost.allow_uncounted=maybe": "cost.allow_uncounted=maybe must be true or false",
+    "per_layers=true": "per_layers: unknown key (did you mean 'per_layer'?); accepted here: ",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_cannot_be_counted_is_refused_in_one_line(arguments, capsys):
+    assert cost(*arguments.split()) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {REFUSED[arguments]}")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_point_that_cannot_be_built_does_not_stop_the_others(capsys):
+    assert cost("-m", "conv=grouped", "groups=2,3,4") == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    assert "groups=3 must divide in_channels=16" in captured.err
+    assert "1 runs of this sweep failed" in captured.err
