@@ -12,8 +12,6 @@ from omegaconf import DictConfig
 from litconv import checks, grid
 from litconv import config as configuration
 from litconv.cli import command_line, guarded, keep_going, quiet
-from litconv.cost.survey import survey
-from litconv.cost.table import Report
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="cost")
@@ -30,13 +28,16 @@ def main() -> None:
 
 
 def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
+    quiet()
+    from litconv.cost.survey import survey
+    from litconv.cost.table import Report
+
     found, report = [], None
     for overrides, config in points:
         if report is None:  # before anything is counted
             report = Report(config.out, config.sort, config.per_layer)
         with keep_going(overrides):
             checks.check(config)
-            quiet()
             found.append(survey(config))
     if found:
         report.show(found)
