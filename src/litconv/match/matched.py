@@ -1,0 +1,94 @@
+"""From a configuration with `match=` to the one that is trained, and what summary.json says of it."""
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from litconv import config as configuration
+from litconv.cli import did_you_mean
+from litconv.cost.count import Count
+from litconv.errors import ConfigError
+from litconv.match.budget import Budget
+from litconv.match.network import Network, counter
+from litconv.match.report import Report
+from litconv.match.search import Costs, Search
+from litconv.match.sizes import multiples
+
+log = logging.getLogger(__name__)
+
+CLASSES = 10  # until the data says how many
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Without `match=`: the configuration as asked, and no facts."""
+
+    config: Any
+    facts: dict[str, Any]
+    line: str  # the facts in words
+
+    def announce(self) -> None:
+        if self.line:
+            log.info("%s", self.line)
+
+    def summary(self, counted: Count) -> dict[str, Any]:
+        """The facts, with the error by the full count of the model; the search has made a quicker one."""
+        if not self.facts:
+            return {}
+        cost = getattr(counted, self.facts["match/by"])
+        return {**self.facts, "match/error": cost / self.facts["match/target"] - 1}
+
+
+_found: dict[str, Matched] = {}  # a run asks twice: before the data is read, and when its classes are known
+
+
+def matched(config: Any, data: Any) -> Matched:
+    if configuration.select(config, "match") is None:
+        return Matched(config, {}, "")
+    classes = data.num_classes or CLASSES
+    key = json.dumps([configuration.plain(config), classes, data.image_size], sort_keys=True, default=str)
+    if key not in _found:
+        with configuration.as_config_error():
+            _found[key] = find(config, data, classes)
+    return _found[key]
+
+
+def find(config: Any, data: Any, classes: int) -> Matched:
+    budget = configuration.part(config.match)
+    check(config, budget)
+    network = Network(config, data.in_channels)
+    cost = counter(budget, data.in_channels, data.image_size, classes)
+    target = budget.to if budget.is_number else cost(configuration.with_operator(config, budget.to))
+    steps = multiples(network.own_multiple, network.usual_multiple)
+    costs = Costs(lambda sizes: cost(network.sized(sizes)))
+    search = Search(costs, target, budget, network.nominal, len(network.published), steps)
+    found = search.run(network.asked)
+    report = Report(search, network, found, target)
+    if search.distance(found) > budget.limit:
+        raise ConfigError(report.no_match(configuration.choices(config)))
+    return Matched(network.sized(found.sizes), report.facts(), report.line())
+
+
+def check(config: Any, budget: Budget) -> None:
+    backbone, name = config.backbone, configuration.choices(config)["backbone"]
+    names = sorted(path.stem for path in (configuration.CONF / "conv").glob("*.yaml"))
+    if not budget.is_number and budget.to not in names:
+        raise ConfigError(
+            f"match.to={budget.to} is neither a number nor an operator{did_you_mean(budget.to, names)}; "
+            f"choose a number such as 40e6, or one of {', '.join(names)}"
+        )
+    if "base_channels" in backbone:
+        raise ConfigError(
+            f"match={budget.by} has nothing to vary: backbone.base_channels={list(backbone.base_channels)} is given; "
+            "remove one of them"
+        )
+    if not configuration.takes(backbone, "base_channels"):
+        raise ConfigError(
+            f"match={budget.by} has nothing to vary: backbone={name} takes no base_channels; remove match"
+        )
+    if budget.is_number and any(o.startswith("width=") for o in configuration.hydra_state(config)[0]):
+        raise ConfigError(
+            f"width={config.width} has no effect: match.to={budget.to} decides the width; remove width, "
+            f"or match.to to match conv=standard at that width"
+        )

@@ -1,0 +1,66 @@
+"""A configuration's network at other sizes: what it costs, and the configuration that builds it."""
+
+from collections.abc import Callable
+from math import lcm
+from typing import Any
+
+import torch
+
+from litconv import config as configuration
+from litconv.cost.tally import tally
+from litconv.match.budget import Budget
+from litconv.match.sizes import Candidate, Sizes, own_multiple
+
+Meter = Callable[[Any], float]  # what a configuration's network costs
+
+
+class Network:
+    """`published` are the backbone's channels at width 1; `nominal` is followed by a head's hidden ones, which keep
+    their proportion to the backbone's at the width that was asked for."""
+
+    def __init__(self, config: Any, in_channels: int) -> None:
+        self.config = config
+        backbone = self.backbone(in_channels)
+        self.published = self.backbone(in_channels, width=1).base_channels
+        self.first_stage = len(self.published) - len(backbone.channels)  # 1 where the stem has channels of its own
+        hidden = [config.head.hidden] if "hidden" in config.head else []
+        self.nominal = [*self.published, *(channels / config.width for channels in hidden)]
+        self.asked = Candidate(config.width, self.usual_multiple, (*backbone.base_channels, *hidden))
+
+    def backbone(self, in_channels: int, **changed: Any) -> Any:
+        """Of standard convolutions: the operator itself need not fit it."""
+        twin = configuration.with_standard(self.config)
+        with torch.device("meta"):
+            conv = configuration.part(twin.conv)
+            return configuration.part(twin.backbone, conv=conv, in_channels=in_channels, **changed)
+
+    @property
+    def usual_multiple(self) -> int:
+        return self.config.backbone.get("channel_multiple", 8)
+
+    @property
+    def own_multiple(self) -> int:
+        return lcm(*map(own_multiple, configuration.operators(self.config)))
+
+    def sized(self, sizes: Sizes) -> Any:
+        """The configuration that builds it; as asked where nothing changes."""
+        if sizes == self.asked.sizes:
+            return self.config
+        base, hidden = sizes[: len(self.published)], sizes[len(self.published) :]
+        values = {"backbone.base_channels": list(base), "backbone.width": 1.0}
+        if hidden:
+            values["head.hidden"] = hidden[0]
+        return configuration.with_values(self.config, values)
+
+    def layer(self, index: int) -> str:
+        number = index - self.first_stage + 1
+        return f"stage {number}" if number else "the stem"
+
+
+def counter(budget: Budget, in_channels: int, image_size: tuple[int, int], classes: int) -> Meter:
+    def cost(config: Any) -> float:
+        with torch.device("meta"):
+            model = configuration.assemble(config, in_channels, classes)
+        return getattr(tally(model.eval(), in_channels, image_size), budget.by)
+
+    return cost
