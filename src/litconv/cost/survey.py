@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from litconv import config as configuration
-from litconv import summary
+from litconv import match, summary
 from litconv.cost.count import Count, count
 from litconv.cost.layers import Layer
 from litconv.naming import run_name
@@ -35,10 +35,15 @@ def survey(config: Any) -> Point:
     if key not in standards:
         standards[key] = counted(configuration.with_standard(config), data, classes)
     standard = standards[key]
-    is_standard = choices["conv"] == "standard" and not any("@conv_stage" in group for group in choices)
-    found = standard if is_standard else counted(config, data, classes)
+    equal = match.matched(config, data)
+    is_standard = (
+        equal.config is config
+        and choices["conv"] == "standard"
+        and not any("@conv_stage" in group for group in choices)
+    )
+    found = standard if is_standard else counted(equal.config, data, classes)
 
-    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary()
+    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary() | equal.summary(found)
     row["cost/params_ratio"] = found.params / standard.params
     row["cost/macs_ratio"] = found.macs / standard.macs
     return Point(dict(o.lstrip("+").split("=", 1) for o in overrides if "=" in o), row, found.layers)

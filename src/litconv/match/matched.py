@@ -62,8 +62,8 @@ def find(config: Any, data: Any, classes: int) -> Matched:
     target = budget.to if budget.is_number else cost(configuration.with_operator(config, budget.to))
     steps = multiples(network.own_multiple, network.usual_multiple)
     costs = Costs(lambda sizes: cost(network.sized(sizes)))
-    search = Search(costs, target, budget, network.nominal, len(network.published), steps)
-    found = search.run(network.asked)
+    search = Search(costs, target, budget, network.nominal, len(network.published), network.asked, steps)
+    found = search.run()
     report = Report(search, network, found, target)
     if search.distance(found) > budget.limit:
         raise ConfigError(report.no_match(configuration.choices(config)))

@@ -9,6 +9,8 @@ from litconv.match.network import Network
 from litconv.match.search import Search
 from litconv.match.sizes import Candidate, Sizes, rounded
 
+WIDE = 4
+
 
 @dataclass(frozen=True)
 class Report:
@@ -43,7 +45,11 @@ class Report:
             yield f"{self.network.layer(found.trimmed)} is trimmed by one multiple ({change:+d} channels)"
         if abs(error) > self.search.budget.tolerance:
             refusal = self.search.costs.refusal
-            yield f"{error:+.1%}: nothing nearer can be built{f' ({refusal})' if refusal else ''}"
+            why = f"; channels between them are refused: {refusal}" if refusal else ""
+            yield f"{error:+.1%}: the nearest costs that can be built are {' and '.join(self.nearest())}{why}"
+        if found.width > WIDE * self.network.asked.width:
+            times = found.width / self.network.asked.width
+            yield f"{times:.0f} times as wide as the reference: so are its activations, which must fit in memory"
 
     def line(self) -> str:
         budget, found = self.search.budget, self.found

@@ -13,10 +13,11 @@ from math import log
 from litconv.match.budget import Budget
 from litconv.match.sizes import Candidate, Sizes, in_proportion, near, rounded, trims, unit
 
-ROUNDINGS = 8  # looked at for each multiple
+ROUNDINGS = 6  # looked at for each multiple
 TRIMMED = 3  # the best roundings, which are trimmed
 SMALL = 1 / 8  # a trim's share of its layer, as long as there is a finer multiple
 LARGEST = 2**20  # channels
+CLOSE = 1.2  # between widths as near as this, a power law tells the cost
 GAP = 16  # proportions tried in search of one that can be built
 
 
@@ -44,13 +45,14 @@ class Search:
     budget: Budget
     nominal: Sequence[float]
     stages: int  # how many of the sizes are the backbone's
+    asked: Candidate
     multiples: Sequence[int]  # coarse first; all are multiples of the operator's own, the last
 
-    def run(self, asked: Candidate) -> Candidate:
+    def run(self) -> Candidate:
         """The asked network where it fits as it is, else the first that does, else the nearest of all."""
-        found = self.buildable([asked])
+        found = self.buildable([self.asked])
         if self.fits(found):
-            return asked
+            return self.asked
         centre = self.centre()
         for multiple in self.multiples:
             roundings = [c for c, _ in zip(near(self.nominal, centre, multiple), range(ROUNDINGS), strict=False)]
@@ -69,11 +71,13 @@ class Search:
     def centre(self) -> float:
         """The width at which the layers, in their published proportions, would cost the target."""
         step = unit(self.nominal, self.multiples[-1])
-        low = self.in_proportion(1, step)
+        low = self.in_proportion(max(1, int(self.asked.width / step)), step)
+        while low[1] > self.target and low[0] // 2:
+            low = self.in_proportion(low[0] // 2, step)
         high = self.in_proportion(low[0] + 1, step)
         while high[1] < self.target and high[0] * step * max(self.nominal) < LARGEST:
             low, high = high, self.in_proportion(2 * high[0], step)
-        while high[0] - low[0] > 1:
+        while high[0] > CLOSE * low[0] and high[0] - low[0] > 1:
             middle = self.in_proportion((low[0] + high[0]) // 2, step)
             if middle[0] >= high[0]:
                 break
