@@ -53,11 +53,13 @@ def plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int) -
 
 def choose_channels(published: Sequence[int], width: float, multiple: int, given: Sequence[int]) -> list[int]:
     """The given channels where there are any, else the published ones at this width."""
-    if not given:
+    if given == () or given == []:
         return scale_channels(published, width, multiple)
-    example = f"{len(published)} positive whole numbers, such as {list(published)}"
-    if isinstance(given, str) or len(given) != len(published) or not all(type(c) is int and c > 0 for c in given):
-        raise ValueError(f"base_channels={given} must be {example}")
+    numbers = given if isinstance(given, list | tuple) else ()
+    if len(numbers) != len(published) or not all(type(c) is int and c > 0 for c in numbers):
+        raise ValueError(
+            f"base_channels={given} must be {len(published)} positive whole numbers, such as {list(published)}"
+        )
     if width != 1:
         raise ValueError(f"width={width} has no effect: base_channels={list(given)} is given; remove one of them")
     return list(given)

@@ -89,6 +89,6 @@ def check(config: Any, budget: Budget) -> None:
         )
     if budget.is_number and any(o.startswith("width=") for o in configuration.hydra_state(config)[0]):
         raise ConfigError(
-            f"width={config.width} has no effect: match.to={budget.to} decides the width; remove width, "
-            f"or match.to to match conv=standard at that width"
+            f"width={config.width} has no effect: match.to={budget.to:,.0f} decides the width; remove one of them "
+            "(match.to=standard matches the standard convolution at this width)"
         )

@@ -11,6 +11,8 @@ from litconv.cost.tally import tally
 from litconv.match.budget import Budget
 from litconv.match.sizes import Candidate, Sizes, own_multiple
 
+MOST_PARAMS = 10**10
+
 Meter = Callable[[Any], float]  # what a configuration's network costs
 
 
@@ -61,6 +63,9 @@ def counter(budget: Budget, in_channels: int, image_size: tuple[int, int], class
     def cost(config: Any) -> float:
         with torch.device("meta"):
             model = configuration.assemble(config, in_channels, classes)
-        return getattr(tally(model.eval(), in_channels, image_size), budget.by)
+        found = tally(model.eval(), in_channels, image_size)
+        if found.params > MOST_PARAMS:
+            raise ValueError(f"match={budget.by}: its target needs a network of more than {MOST_PARAMS:,} params")
+        return getattr(found, budget.by)
 
     return cost

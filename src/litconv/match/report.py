@@ -60,11 +60,12 @@ class Report:
         )
 
     def no_match(self, choices: dict[str, str]) -> str:
-        budget = self.search.budget
+        budget, error = self.search.budget, self.search.error(self.found)
+        accept = f", or accept {error:+.1%} by match.tolerance={abs(error) + 0.005:.2f}" if abs(error) < 0.99 else ""
         return (
             f"match={budget.by}: conv={choices['conv']} in backbone={choices['backbone']} has no width that costs "
-            f"{self.reference()}; the nearest that it can have: {' and '.join(self.nearest())}; choose another match.to, "
-            f"width or option of the operator, or accept {self.search.error(self.found):+.1%} by match.tolerance"
+            f"{self.reference()}; nearest: {' and '.join(self.nearest())}; choose another match.to, width or option of "
+            f"the operator{accept}"
         )
 
     def nearest(self) -> Iterator[str]:
@@ -76,8 +77,8 @@ class Report:
 
     def reference(self) -> str:
         budget = self.search.budget
-        of = "" if budget.is_number else f" of conv={budget.to}"
-        return f"the {self.target:,.0f} {UNITS[budget.by]}{of}"
+        cost = f"{self.target:,.0f} {UNITS[budget.by]}"
+        return cost if budget.is_number else f"the {cost} of conv={budget.to}"
 
     def shown(self, sizes: Sizes) -> str:
         stages = self.search.stages
