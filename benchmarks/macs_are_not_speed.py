@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 5 rounds at least")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 4 rounds at least")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

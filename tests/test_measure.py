@@ -50,25 +50,33 @@ class Scripted:
 
 
 def test_quantiles_and_ratio_are_those_of_the_rounds_after_the_warm_up():
-    own = [5.0, 1.0, 2.0, 8.0, 3.0, 4.0]
-    other = [2.0, 2.0, 1.0, 2.0, 2.0, 5.0]
+    own = [5.0, 1.0, 2.0, 8.0, 3.0, 4.0, 1.0, 1.0, 9.0, 1.0]
+    other = [2.0, 2.0, 1.0, 2.0, 2.0, 5.0, 6.0, 1.0, 1.0, 1.0]
     clock = Scripted({"model": [99.0] * WARM_UP + own, "reference": [77.0] * WARM_UP + other})
     found = time_beside("model", "reference", clock, budget_ms=sum(own) + sum(other) - 0.5)
-    assert found.rounds == 6
+    assert found.rounds == 5
     assert (found.p10_ms, found.median_ms, found.p90_ms) == tuple(np.percentile(own, [10, 50, 90]))
-    assert found.ratio == np.median(np.divide(own, other))
+    assert found.ratio == np.median([6 / 4, 10 / 3, 7 / 7, 2 / 7, 10 / 2])
 
 
-def test_the_two_take_turns_in_going_first():
+def test_a_round_is_model_reference_reference_model():
     clock = Scripted({"model": itertools.repeat(1.0), "reference": itertools.repeat(1.0)})
-    time_beside("model", "reference", clock, budget_ms=8.0)
-    rounds = [tuple(clock.order[i : i + 2]) for i in range(2 * WARM_UP, len(clock.order), 2)]
-    assert rounds == [("model", "reference"), ("reference", "model")] * 2 + [("model", "reference")]
+    assert time_beside("model", "reference", clock, budget_ms=20.0).rounds == 5
+    assert clock.order[2 * WARM_UP :] == ["model", "reference", "reference", "model"] * 5
 
 
-def test_a_disturbance_that_hits_both_does_not_move_the_ratio():
-    noise = np.exp(np.random.default_rng(0).normal(size=100))
-    clock = Scripted({"model": iter(3 * noise), "reference": iter(2 * noise)})
+def test_drift_does_not_move_the_ratio():
+    times = [10.0 + 0.1 * call for call in range(40)]  # each call takes longer than the one before
+    own, other = times[0::4] + times[3::4], times[1::4] + times[2::4]
+    clock = Scripted({"model": [1.0] * WARM_UP + sorted(own), "reference": [1.0] * WARM_UP + sorted(other)})
+    assert time_beside("model", "reference", clock, budget_ms=sum(times) - 1).ratio == pytest.approx(1.0)
+
+
+def test_a_disturbance_that_hits_a_round_does_not_move_the_ratio():
+    noise = np.repeat(np.exp(np.random.default_rng(0).normal(size=50)), 2)
+    clock = Scripted(
+        {"model": itertools.chain([1.0] * WARM_UP, 3 * noise), "reference": itertools.chain([1.0] * WARM_UP, 2 * noise)}
+    )
     found = time_beside("model", "reference", clock, budget_ms=200.0)
     assert found.ratio == pytest.approx(1.5)
     assert found.p90_ms > 2 * found.p10_ms

@@ -1,7 +1,8 @@
 """How long one forward takes, beside a reference that runs in turns with it.
 
-A single latency on a shared machine is noise: whatever slows one side of a round slows the other as well, so the median
-of the rounds' ratios holds still where the milliseconds do not.
+A single latency on a shared machine is noise. A round is model, reference, reference, model: what slows one of them slows
+the other as well, drift and the advantage of going second cancel out, and the median of the rounds' ratios holds still
+where the milliseconds do not.
 """
 
 import time
@@ -15,12 +16,12 @@ Call = Callable[[], object]
 Clock = Callable[[Call], float]  # milliseconds of one call
 
 WARM_UP = 3
-MIN_ROUNDS, MAX_ROUNDS = 5, 200
+MIN_ROUNDS, MAX_ROUNDS = 4, 100
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one batch, over `rounds` rounds after the warm-up."""
+    """Of one batch, over two calls in each of `rounds` rounds after the warm-up."""
 
     median_ms: float
     p10_ms: float
@@ -64,23 +65,17 @@ def clock_of(device: torch.device) -> Clock:
 
 
 def time_beside(model: Call, reference: Call | None, clock: Clock, budget_ms: float) -> Latency:
-    """Rounds of one call each, whoever went second going first in the next, until `budget_ms` is spent, but never fewer
-    than 5. Without a reference the model is its own: its ratio is 1."""
+    """Rounds until `budget_ms` is spent, at least 4. Without a reference the model is its own: its ratio is 1."""
     for call in (model, reference or model):
         for _ in range(WARM_UP):
             clock(call)
-    own, others, spent = [], [], 0.0
-    while len(own) < MIN_ROUNDS or (spent < budget_ms and len(own) < MAX_ROUNDS):
-        if reference is None:
-            own.append(clock(model))
-            others.append(own[-1])
-        elif len(own) % 2:
-            others.append(clock(reference))
-            own.append(clock(model))
-        else:
-            own.append(clock(model))
-            others.append(clock(reference))
-        spent += own[-1] + (others[-1] if reference else 0.0)
+    own, ratios, spent = [], [], 0.0
+    while len(ratios) < MIN_ROUNDS or (spent < budget_ms and len(ratios) < MAX_ROUNDS):
+        first = clock(model)
+        others = clock(reference) + clock(reference) if reference else 0.0
+        last = clock(model)
+        own += [first, last]
+        ratios.append((first + last) / others if reference else 1.0)
+        spent += first + others + last
     p10, median, p90 = np.quantile(own, [0.1, 0.5, 0.9])
-    ratio = np.median(np.divide(own, others))
-    return Latency(float(median), float(p10), float(p90), float(ratio), len(own))
+    return Latency(float(median), float(p10), float(p90), float(np.median(ratios)), len(ratios))
