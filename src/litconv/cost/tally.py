@@ -1,4 +1,4 @@
-"""Params, MACs and activations alone, from one forward on the meta device: quick enough to search with.
+"""Params, MACs and activations alone, from one forward: on the meta device quick enough to search with.
 
 It counts what FlopCounterMode knows and the declared operations, as `count` has them for its second opinion; a final
 answer is for `count` itself, which says what nobody could count.
@@ -44,8 +44,8 @@ class _Products(TorchDispatchMode):
 
 
 def tally(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Tally:
-    """Of a model that lies on the meta device, in eval mode."""
-    x = torch.zeros(1, in_channels, *image_size, device="meta")
+    """Of a model in its deployed form, in eval mode, on the device where it lies."""
+    x = torch.zeros(1, in_channels, *image_size, device=next(model.parameters()).device)
     with torch.no_grad(), _Products() as products:
         model(x)
     return Tally(sum(p.numel() for p in model.parameters()), products.macs, products.activations)

@@ -3,15 +3,18 @@
 import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from litconv import config as configuration
 from litconv.cli import did_you_mean
 from litconv.cost.count import Count
 from litconv.errors import ConfigError
-from litconv.match.budget import Budget
-from litconv.match.network import Network, counter
-from litconv.match.report import Report
+from litconv.match.budget import Budget, LatencyBudget
+from litconv.match.memory import remembered
+from litconv.match.meters import meter_of
+from litconv.match.network import Network
+from litconv.match.report import Found, Report
 from litconv.match.search import Costs, Search
 from litconv.match.sizes import multiples
 
@@ -34,40 +37,41 @@ class Matched:
 
     def summary(self, counted: Count) -> dict[str, Any]:
         """The facts, with the error by the full count of the model; the search has made a quicker one."""
-        if not self.facts:
-            return {}
+        if not hasattr(counted, self.facts.get("match/by", "")):
+            return self.facts
         cost = getattr(counted, self.facts["match/by"])
         return {**self.facts, "match/error": cost / self.facts["match/target"] - 1}
 
 
-_found: dict[str, Matched] = {}  # a run asks twice: before the data is read, and when its classes are known
+_found: dict[str, Found] = {}  # a run asks twice: before the data is read, and when its classes are known
 
 
 def matched(config: Any, data: Any) -> Matched:
     if configuration.select(config, "match") is None:
         return Matched(config, {}, "")
-    classes = data.num_classes or CLASSES
-    key = json.dumps([configuration.plain(config), classes, data.image_size], sort_keys=True, default=str)
-    if key not in _found:
-        with configuration.as_config_error():
-            _found[key] = find(config, data, classes)
-    return _found[key]
+    with configuration.as_config_error():
+        budget = configuration.part(config.match)
+        check(config, budget)
+        network = Network(config, data.in_channels)
+        classes = data.num_classes or CLASSES
+        key = json.dumps([configuration.plain(config), classes, data.image_size], sort_keys=True, default=str)
+        if key not in _found:
+            search = partial(find, config, data, classes, budget, network)
+            _found[key] = remembered(config, classes, search) if isinstance(budget, LatencyBudget) else search()
+    found = _found[key]
+    return Matched(network.sized(found.sizes), found.facts, found.line)
 
 
-def find(config: Any, data: Any, classes: int) -> Matched:
-    budget = configuration.part(config.match)
-    check(config, budget)
-    network = Network(config, data.in_channels)
-    cost = counter(budget, data.in_channels, data.image_size, classes)
-    target = budget.to if budget.is_number else cost(configuration.with_operator(config, budget.to))
+def find(config: Any, data: Any, classes: int, budget: Budget, network: Network) -> Found:
+    meter = meter_of(budget, config, data, classes)
     steps = multiples(network.own_multiple, network.usual_multiple)
-    costs = Costs(lambda sizes: cost(network.sized(sizes)))
-    search = Search(costs, target, budget, network.nominal, len(network.published), network.asked, steps)
-    found = search.run()
-    report = Report(search, network, found, target)
-    if search.distance(found) > budget.limit:
+    costs = Costs(lambda sizes: meter(network.sized(sizes)))
+    search = Search(costs, meter.target, budget, network.nominal, len(network.published), network.asked, steps)
+    chosen = search.run()
+    report = Report(search, network, chosen, meter.confirm(network.sized(chosen.sizes)))
+    if search.distance(chosen) > budget.limit:
         raise ConfigError(report.no_match(configuration.choices(config)))
-    return Matched(network.sized(found.sizes), report.facts(), report.line())
+    return report.found()
 
 
 def check(config: Any, budget: Budget) -> None:

@@ -1,19 +1,12 @@
-"""A configuration's network at other sizes: what it costs, and the configuration that builds it."""
+"""A configuration's network at other sizes: which there are, and the configuration that builds it."""
 
-from collections.abc import Callable
 from math import lcm
 from typing import Any
 
 import torch
 
 from litconv import config as configuration
-from litconv.cost.tally import tally
-from litconv.match.budget import Budget
 from litconv.match.sizes import Candidate, Sizes, own_multiple
-
-MOST_PARAMS = 10**10
-
-Meter = Callable[[Any], float]  # what a configuration's network costs
 
 
 class Network:
@@ -48,24 +41,16 @@ class Network:
         """The configuration that builds it; as asked where nothing changes."""
         if sizes == self.asked.sizes:
             return self.config
-        base, hidden = sizes[: len(self.published)], sizes[len(self.published) :]
+        base, hidden = self.split(sizes)
         values = {"backbone.base_channels": list(base), "backbone.width": 1.0}
         if hidden:
             values["head.hidden"] = hidden[0]
         return configuration.with_values(self.config, values)
 
+    def split(self, sizes: Sizes) -> tuple[Sizes, Sizes]:
+        """The backbone's, and the head's where it has any."""
+        return sizes[: len(self.published)], sizes[len(self.published) :]
+
     def layer(self, index: int) -> str:
         number = index - self.first_stage + 1
         return f"stage {number}" if number else "the stem"
-
-
-def counter(budget: Budget, in_channels: int, image_size: tuple[int, int], classes: int) -> Meter:
-    def cost(config: Any) -> float:
-        with torch.device("meta"):
-            model = configuration.assemble(config, in_channels, classes)
-        found = tally(model.eval(), in_channels, image_size)
-        if found.params > MOST_PARAMS:
-            raise ValueError(f"match={budget.by}: its target needs a network of more than {MOST_PARAMS:,} params")
-        return getattr(found, budget.by)
-
-    return cost

@@ -40,6 +40,8 @@ class Costs:
 
 @dataclass
 class Search:
+    """`costs` of the nominal sizes' roundings, against the target."""
+
     costs: Costs
     target: float
     budget: Budget
