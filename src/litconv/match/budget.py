@@ -48,7 +48,7 @@ class LatencyBudget(Budget):
     to: str | float
     tolerance: float = 0.05
     batch: int = 32
-    seconds: float = 0.25  # of measuring, for each width that is tried
+    seconds: float = 1.0  # of measuring, for each width that is tried
     device: str = "auto"  # the trainer's
 
     def __post_init__(self) -> None:

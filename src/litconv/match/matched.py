@@ -71,6 +71,8 @@ def find(config: Any, data: Any, classes: int, budget: Budget, network: Network)
     report = Report(search, network, chosen, meter.confirm(network.sized(chosen.sizes)))
     if search.distance(chosen) > budget.limit:
         raise ConfigError(report.no_match(configuration.choices(config)))
+    if abs(report.error) > budget.limit:
+        raise ConfigError(report.too_noisy())
     return report.found()
 
 

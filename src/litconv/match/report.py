@@ -39,7 +39,7 @@ class Report:
             "match/target": self.search.target,
             "match/width": width,
             "match/channels": list(base),
-            **{"match/head_hidden": hidden for hidden in head},
+            **({"match/head_hidden": head[0]} if head else {}),
             "match/multiple": multiple,
             "match/error": self.error,
             **({"match/note": "; ".join(notes)} if notes else {}),
@@ -67,6 +67,14 @@ class Report:
         if width > WIDE * network.asked.width:
             times = width / network.asked.width
             yield f"{times:.0f} times as wide as asked: so are its activations, which must fit in memory"
+
+    def too_noisy(self) -> str:
+        show = self.search.budget.shown
+        return (
+            f"match={self.search.budget.by}: width {self.chosen.width} took "
+            f"{show(self.search.costs(self.chosen.sizes))} in the search and {show(self.cost)} when measured again: the "
+            "machine is too busy to measure; wait until it is not, or try a larger match.seconds"
+        )
 
     def no_match(self, choices: dict[str, str]) -> str:
         budget, error = self.search.budget, self.search.error(self.chosen)
