@@ -160,6 +160,12 @@ def with_values(config: DictConfig, values: dict[str, Any]) -> DictConfig:
     return twin
 
 
+def of_model(config: DictConfig) -> DictConfig:
+    """What a model is built from, and no more: quicker to copy."""
+    rest = {"hydra", "data", "task", "optim", "schedule", "trainer", "callbacks", "logger", "cost", "match"}
+    return OmegaConf.masked_copy(config, [str(k) for k in config if k not in rest])
+
+
 def operators(config: DictConfig) -> list[Callable]:
     """The one of `conv=` and those of single stages, with their options bound."""
     return [

@@ -66,7 +66,7 @@ class Stopwatch:
         self.twin, self.reference = None, None
         self.target = budget.to
         if not budget.is_number:
-            self.twin = configuration.with_operator(config, budget.to)
+            self.twin = configuration.with_operator(configuration.of_model(config), budget.to)
             self.reference = self.model(self.twin)
             self.target = self.time(self.reference, None, CONFIRMING * self.seconds).median_ms
 

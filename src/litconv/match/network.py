@@ -39,13 +39,17 @@ class Network:
 
     def sized(self, sizes: Sizes) -> Any:
         """The configuration that builds it; as asked where nothing changes."""
-        if sizes == self.asked.sizes:
-            return self.config
+        return self.config if sizes == self.asked.sizes else configuration.with_values(self.config, self.values(sizes))
+
+    def model(self, sizes: Sizes) -> Any:
+        """The part of it that the model is built from."""
+        part = configuration.of_model(self.config)
+        return part if sizes == self.asked.sizes else configuration.with_values(part, self.values(sizes))
+
+    def values(self, sizes: Sizes) -> dict[str, Any]:
         base, hidden = self.split(sizes)
         values = {"backbone.base_channels": list(base), "backbone.width": 1.0}
-        if hidden:
-            values["head.hidden"] = hidden[0]
-        return configuration.with_values(self.config, values)
+        return values | ({"head.hidden": hidden[0]} if hidden else {})
 
     def split(self, sizes: Sizes) -> tuple[Sizes, Sizes]:
         """The backbone's, and the head's where it has any."""

@@ -65,10 +65,10 @@ def matched(config: Any, data: Any) -> Matched:
 def find(config: Any, data: Any, classes: int, budget: Budget, network: Network) -> Found:
     meter = meter_of(budget, config, data, classes)
     steps = multiples(network.own_multiple, network.usual_multiple)
-    costs = Costs(lambda sizes: meter(network.sized(sizes)))
+    costs = Costs(lambda sizes: meter(network.model(sizes)))
     search = Search(costs, meter.target, budget, network.nominal, len(network.published), network.asked, steps)
     chosen = search.run()
-    report = Report(search, network, chosen, meter.confirm(network.sized(chosen.sizes)))
+    report = Report(search, network, chosen, meter.confirm(network.model(chosen.sizes)))
     if search.distance(chosen) > budget.limit:
         raise ConfigError(report.no_match(configuration.choices(config)))
     if abs(report.error) > budget.limit:
