@@ -60,7 +60,7 @@ REFUSED = {
     ),
     "-m sweep=../elsewhere seed=0": "sweep=../elsewhere must be letters, digits, '.', '_' and '-' (at most 80): ",
     "conv._target_=no.such.Thing": "_target_=no.such.Thing cannot be loaded (No module named 'no'); it must be ",
-    "trainer.devices=0": "`Trainer(devices=0)` value is not a valid input using cpu accelerator.",
+    "trainer.devices=0": "trainer=auto: `Trainer(devices=0)` value is not a valid input using cpu accelerator.",
     "+trainer.limit_val_batches=0": "trainer.limit_val_batches=0 leaves nothing to train, to choose a checkpoint by, ",
     "schedule=one_cycle +schedule.start=0": "schedule: float division by zero",
     "++seed=-1": "seed=-1 must be at least 0 and less than 2**32",
