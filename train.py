@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from litconv import checks
 from litconv import config as configuration
@@ -20,13 +20,13 @@ def main(config: DictConfig) -> None:
     quiet()
     import pytorch_lightning as pl
 
-    from litconv import cost, summary
+    from litconv import cost, match, summary
     from litconv.loggers import finish_wandb, log_table
     from litconv.naming import run_name
     from litconv.run_folder import RunFolder
 
     data = configuration.build_data(config)
-    configuration.check_parts(config, data)
+    configuration.check_parts(match.matched(config, data).config, data)
 
     settings = configuration.plain(config)
     choices = configuration.choices(config)
@@ -37,17 +37,21 @@ def main(config: DictConfig) -> None:
         if config.sweep and folder.previous_status == "completed":
             print(f"{name}: completed before in this sweep (an equal point, or an earlier launch); not trained again")
             return
-        checkpoint = folder.open(OmegaConf.to_yaml(OmegaConf.create({**settings, "choices": choices})))
+        checkpoint = folder.open(configuration.as_yaml(config))
 
         # build: the data first, since its faults must come before a logger starts and before the first step
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data.prepare_data()
         data.setup("fit")
-        task = configuration.build_task(config, data)
+        equal = match.matched(config, data)
+        equal.announce()
+        folder.write_config(configuration.as_yaml(equal.config))
+        task = configuration.build_task(equal.config, data)
 
         # cost
         counted = cost.counted(config, task.model, data)
-        folder.summary |= counted.summary() | cost.measured(config, task.model, data, data.num_classes)
+        folder.summary |= counted.summary() | equal.summary(counted)
+        folder.summary |= cost.measured(config, task.model, data, data.num_classes)
 
         # fit
         logger = configuration.part(config.logger)(

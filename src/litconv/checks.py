@@ -115,7 +115,8 @@ def keys(config_name: str = "train") -> list[str]:
         GlobalHydra.instance().hydra = backup
     found = []
     if "conv" in config:
-        found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
+        groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+        found = [g if g in config else f"{g}=…" for g in groups] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for key, child in node.items():

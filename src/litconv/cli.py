@@ -133,6 +133,9 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
 def unknown_key(key: str, keys: list[str]) -> str:
     if f"+{key}" in keys:
         return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
+    group = key.partition(".")[0]
+    if f"{group}=…" in keys:
+        return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
     siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
     accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
     return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"

@@ -141,16 +141,42 @@ def kernel_size(config: DictConfig) -> int | None:
 
 def with_standard(config: DictConfig) -> DictConfig:
     """The same with standard convolutions in every slot: what ratios refer to."""
+    return with_operator(config, "standard")
+
+
+def with_operator(config: DictConfig, name: str) -> DictConfig:
+    """The same with one operator, as its yaml has it, in every slot."""
     stages = {f"conv_stage{number}" for number in STAGES}
     twin = OmegaConf.masked_copy(config, [str(k) for k in config if k not in stages])
-    twin.conv = load(CONF / "conv" / "standard.yaml")
+    twin.conv = load(CONF / "conv" / f"{name}.yaml")
     return twin
+
+
+def with_values(config: DictConfig, values: dict[str, Any]) -> DictConfig:
+    """The same with other values at these dotted keys."""
+    twin = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(twin, key, value, force_add=True)
+    return twin
+
+
+def of_model(config: DictConfig) -> DictConfig:
+    """What a model is built from, and no more: quicker to copy."""
+    rest = {"hydra", "data", "task", "optim", "schedule", "trainer", "callbacks", "logger", "cost", "match"}
+    return OmegaConf.masked_copy(config, [str(k) for k in config if k not in rest])
+
+
+def operators(config: DictConfig) -> list[Callable]:
+    """The one of `conv=` and those of single stages, with their options bound."""
+    return [
+        part(node) for key in ("conv", *(f"conv_stage{n}" for n in STAGES)) if (node := config.get(key)) is not None
+    ]
 
 
 def is_standard(config: DictConfig) -> bool:
     """Whether the model is itself what ratios refer to."""
     chosen = choices(config)
-    return chosen["conv"] == "standard" and not any("@conv_stage" in group for group in chosen)
+    return chosen["conv"] == "standard" and not any("@conv_stage" in group or group == "match" for group in chosen)
 
 
 def memory_format(config: DictConfig) -> Any:
@@ -244,6 +270,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     left_out = {"hydra", *unused}
     masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)
+
+
+def as_yaml(config: DictConfig) -> str:
+    """A run's config.yaml: everything that built it, and the choices made in the groups."""
+    return OmegaConf.to_yaml(OmegaConf.create({**plain(config), "choices": choices(config)}))
 
 
 def short_names_used(config: DictConfig) -> dict[str, str]:

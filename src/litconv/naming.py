@@ -48,6 +48,7 @@ def run_name(config: dict[str, Any], choices: dict[str, str]) -> str:
         choices["conv"],
         *stages,
         *short,
+        *([f"equal-{choices['match']}"] if "match" in choices else []),
         f"seed{config['seed']}",
     ]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip(".-")

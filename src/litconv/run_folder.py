@@ -90,13 +90,17 @@ class RunFolder:
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
-        (self.path / "config.yaml").write_text(config_yaml)
+        self.write_config(config_yaml)
         handler = logging.FileHandler(self.path / "train.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(handler)
         self.handler = handler
         self.started = time.time()
         return resume
+
+    def write_config(self, config_yaml: str) -> None:
+        if rank_zero_only.rank == 0:
+            (self.path / "config.yaml").write_text(config_yaml)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         if hasattr(self, "handler"):
