@@ -1,9 +1,21 @@
-"""Files that cannot be torn: written beside their place, synced to the disk, and then put there at once."""
+"""Files of this machine that cannot be torn: written beside their place, synced to the disk, then put there at once."""
 
 import os
+import re
 from pathlib import Path
 
+from litconv.errors import ConfigError
+
 UNFINISHED = ".unfinished"  # the ending of a file that is being written
+
+
+def local(path: str | os.PathLike[str], key: str) -> Path:
+    """The path, refused if it is a URL."""
+    if re.match(r"[a-z][a-z0-9+]+:/", os.fspath(path), flags=re.IGNORECASE):
+        raise ConfigError(
+            f"{key}={os.fspath(path)} is a URL; only files and folders of this machine are read and written"
+        )
+    return Path(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,7 +3,6 @@ files of this machine only, no URLs.
 """
 
 import io
-import os
 import pickle
 import re
 from collections import Counter, OrderedDict
@@ -13,22 +12,13 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from litconv.atomic import write_whole
+from litconv.atomic import local, write_whole
 from litconv.errors import ConfigError, DataError, TrainingError
 
 PLAIN = {
     *(type(None), bool, int, float, complex, str, bytes, bytearray),
     *(torch.Tensor, torch.nn.Parameter, torch.dtype, torch.device),
 }
-
-
-def local(path: str | os.PathLike[str], key: str) -> Path:
-    """The path, refused if it is a URL."""
-    if re.match(r"[a-z][a-z0-9+]*:/", os.fspath(path), flags=re.IGNORECASE):
-        raise ConfigError(
-            f"{key}={os.fspath(path)} is a URL; only files and folders of this machine are read and written"
-        )
-    return Path(path)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -47,6 +37,18 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or "state_dict" not in found:
         raise DataError(f"{path} cannot be read as a checkpoint (it holds no state_dict)")
     return found
+
+
+def load_into(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """The weights into a freshly built task, or one line on how they differ."""
+    found, wanted = checkpoint["state_dict"], task.state_dict()
+    for key in sorted(found.keys() | wanted.keys()):
+        shapes = [tuple(state[key].shape) if key in state else "none" for state in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model"
+            )
+    task.load_state_dict(found)
 
 
 def foreign_value(value: Any, where: str = "") -> str | None:

@@ -14,6 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
+from litconv import secrets
+from litconv.atomic import local
 from litconv.cli import did_you_mean, unknown_key
 from litconv.config import (
     CONF,
@@ -23,6 +25,7 @@ from litconv.config import (
     hydra_state,
     is_set,
     load,
+    plain,
     raw,
     select,
     short_name_in,
@@ -32,6 +35,7 @@ from litconv.config import (
     written_and_resolved,
 )  # fmt: skip
 from litconv.errors import ConfigError
+from litconv.naming import check_sweep_name
 
 ROOT_TYPES = {
     "seed": int,
@@ -39,11 +43,20 @@ ROOT_TYPES = {
     "width": float,
     "memory_format": Literal["channels_last", "contiguous"],
     "output_dir": str,
+    "allowed_packages": list,
     "cost.allow_uncounted": bool,
     "cost.effective_field": bool,
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
-PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
+PASSED = {
+    *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),  # by litconv, whatever the default
+    *(
+        "enable_progress_bar",
+        "enable_checkpointing",
+        "default_root_dir",
+        "barebones",
+    ),  # litconv's own stand in their place
+}
 
 
 def check(config: Mapping) -> None:
@@ -54,8 +67,12 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
+    secrets.refuse(plain(config))
+    local(config.output_dir, "output_dir")
+    if config.sweep is not None:
+        check_sweep_name(str(config.sweep))
     used = short_names_used(config)
-    faults = []
+    faults = [f"{group}={name}: write {group}={Path(name).name}" for group, name in chosen.items() if ".." in name]
     for name in SHORT_NAMES:
         if is_set(config, name) and name not in used and not (multirun and swept(name, "conv")):
             faults.append(without_effect(name, config[name], chosen))
@@ -159,7 +176,7 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     parameters = inspect.signature(target(node)).parameters
     if leaf in PASSED:
         return [
-            f"+{key} has no effect: litconv itself passes {leaf} to {node['_target_'].rpartition('.')[2]}; remove it"
+            f"+{key} has no effect: litconv itself settles {leaf} of {node['_target_'].rpartition('.')[2]}; remove it"
         ]
     if leaf in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return []
@@ -171,10 +188,11 @@ def type_faults(path: str, node: Mapping) -> list[str]:
     """Values that are not of the type in the signature of the class; short names are called by their short name."""
     cls = target(node)
     hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
     faults = []
     written, resolved = written_and_resolved(node)
     for key, value in resolved.items():
-        if key in hints and not matches(value, hints[key]):
+        if key in hints and value != defaults.get(key) and not matches(value, hints[key]):
             short = short_name_in(written[key]) if isinstance(written[key], str) else None
             linked = re.fullmatch(r"\$\{(\w+)\}", written[key]) if isinstance(written[key], str) else None
             name = short or (linked[1] if linked else f"{path}.{key}")
@@ -192,19 +210,26 @@ def matches(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint in (bool, str, type(None)):
+    if hint in (bool, str, list, type(None)):
         return isinstance(value, hint)
     if origin is Literal:
         return value in arguments
     if origin is Union or type(hint).__name__ == "UnionType":
         return any(matches(value, a) for a in arguments)
-    if inspect.isclass(hint) and isinstance(value, str | int | float):
+    if inspect.isclass(hint) and (value is None or isinstance(value, str | int | float)):
         return isinstance(value, hint)
     return True
 
 
 def describe(hint: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+    names = {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        type(None): "null",
+    }
     if hint in names:
         return names[hint]
     if get_origin(hint) is Literal:

@@ -21,6 +21,8 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.naming import check_sweep_name
+from litconv.secrets import Masking
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
@@ -69,10 +71,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
         name_the_sweep(sys.argv)
     try:
         for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-                raise ConfigError(
-                    f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder"
-                )
+            check_sweep_name(name)
         try:
             main()
         except (ValueError, OmegaConfBaseException) as error:  # of the composition: a job's own are kept by `guarded`
@@ -143,7 +142,7 @@ def did_you_mean(name: str, options: list[str]) -> str:
 def quiet() -> None:
     """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
     console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(Masking("%(message)s"))
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litconv.atomic import write_whole
-from litconv.naming import arm_hash, config_hash
+from litconv.naming import arm_hash, config_hash, precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 
@@ -34,7 +34,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[st
         **({"upsample": choices["upsample"]} if choices["task"] == "segmentation" else {}),
         "width": config["width"],
         **short,
-        "precision": str(config["trainer"].get("precision", "32-true")),
+        "precision": precision(config),
         "memory_format": config["memory_format"],
     }
 

@@ -1,6 +1,8 @@
 """Fit and test with Lightning, and what it would let pass: nothing to train on, a torn checkpoint, no word on memory."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,29 @@ def check_amounts(trainer: pl.Trainer, data: Any) -> None:
             )
 
 
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """What libraries raise for what a user can mend."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"a reading process was ended from outside ({' '.join(str(error).split())[:120]}); "
+            "often the memory is too small for so many: try a smaller data.num_workers"
+        ) from error
+
+
 def fit(trainer: pl.Trainer, task: Task, data: Any, checkpoint: Path | None) -> None:
-    """Train from the start or from a checkpoint; every way to fail is one line."""
+    """Train from the start or from a checkpoint."""
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
     memory_ran_out = False
     try:
-        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
-    except MisconfigurationException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        with in_one_line():
+            trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -52,6 +69,7 @@ def test(trainer: pl.Trainer, task: Task, data: Any, best: Path) -> dict[str, fl
     if not best.exists():
         raise TrainingError(f"{best} was never written: no epoch came to its end")
     trainer.logger = None
-    (validated,) = trainer.validate(task, data, ckpt_path=best, weights_only=True, verbose=False)
-    (tested,) = trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
+    with in_one_line():
+        (validated,) = trainer.validate(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        (tested,) = trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
     return {**validated, **tested}
