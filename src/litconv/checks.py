@@ -43,7 +43,6 @@ ROOT_TYPES = {
     "width": float,
     "memory_format": Literal["channels_last", "contiguous"],
     "output_dir": str,
-    "allowed_packages": list,
     "cost.allow_uncounted": bool,
     "cost.effective_field": bool,
 }
@@ -210,7 +209,7 @@ def matches(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint in (bool, str, list, type(None)):
+    if hint in (bool, str, type(None)):
         return isinstance(value, hint)
     if origin is Literal:
         return value in arguments

@@ -146,6 +146,7 @@ def quiet() -> None:
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

@@ -81,8 +81,10 @@ def target(node: DictConfig) -> Callable:
 
 def allowed_packages(node: DictConfig) -> list[str]:
     """What the user has added, at the root of the configuration, to the packages that a `_target_` may name."""
-    root = node._get_root() if isinstance(node, DictConfig) else {}
-    return list(root.get("allowed_packages") or [])
+    names = node._get_root().get("allowed_packages") or [] if isinstance(node, DictConfig) else []
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"allowed_packages={names} must be a list of package names, such as [my_package]")
+    return list(names)
 
 
 def key_of(node: DictConfig) -> str:
