@@ -28,7 +28,7 @@ from litconv.secrets import Masking
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
 
 _failures: list[BaseException] = []
 
@@ -83,7 +83,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
-        if end.code in (INTERRUPTED, TERMINATED):
+        if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
             print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return end.code if isinstance(end.code, int) else 0
     except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
