@@ -68,7 +68,6 @@ REFUSED = {
     "allowed_packages=os": "allowed_packages=os must be a list of package names, such as [my_package]",
     "conv=grouped/../standard": "conv=grouped/../standard: write conv=standard",
     "++sweep=../elsewhere": "sweep=../elsewhere must be letters, digits, '.', '_' and '-' (at most 80): ",
-    "output_dir=s3://bucket/runs": "output_dir=s3://bucket/runs is a URL; only files and folders of this machine are ",
     "+data.num_workers=2": "data.num_workers=2 has no effect: this set is held in memory; remove it",
     "+trainer.enable_progress_bar=false": "+trainer.enable_progress_bar has no effect: litconv itself settles ",
     "+trainer.logger=false": "+trainer.logger has no effect: litconv itself settles logger of Trainer; remove it",

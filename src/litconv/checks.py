@@ -92,6 +92,12 @@ def check(config: Mapping) -> None:
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
                 f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
             )
+    for name, node in (config.callbacks.get("extra") or {}).items():
+        if node.get("monitor") and "mode" not in node and takes(node, "mode"):
+            faults.append(
+                f"callbacks.extra.{name} monitors {node.monitor} without a mode, and the default may be the wrong extreme; "
+                f"add callbacks.extra.{name}.mode=max or min"
+            )
     if target(config.task).name not in target(config.head).tasks:
         heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if fits(p, target(config.task).name))
         faults.append(f"head={chosen.get('head')} is not for task={chosen.get('task')}; heads that are: {heads}")

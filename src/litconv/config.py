@@ -61,10 +61,11 @@ def load_run(path: Path, allowed: list[str]) -> DictConfig:
     """The same, of a run that somebody else may have made: what may be built is said by `allowed`, not by the file."""
     try:
         config = load(path)
-        missing = [key for key in RUN_KEYS if OmegaConf.select(config, key) is None]
+        found = isinstance(config, DictConfig)
+        missing = [key for key in RUN_KEYS if not found or OmegaConf.select(config, key) is None]
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
-    if not isinstance(config, DictConfig) or missing:
+    if missing:
         raise ConfigError(f"{path} is not the config.yaml of a run: it has no {', '.join(missing)}")
     config.allowed_packages = allowed
     return config
@@ -96,8 +97,8 @@ def takes(node: DictConfig, parameter: str) -> bool:
 
 
 @contextmanager
-def as_config_error() -> Iterator[None]:
-    """What a constructor says of its arguments is for the user."""
+def as_config_error(key: str = "") -> Iterator[None]:
+    """What a constructor says of its arguments is for the user; `key` is where they stand."""
     try:
         yield
     except (DataError, ConfigError):
@@ -106,11 +107,11 @@ def as_config_error() -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, DataError | ConfigError):
             raise cause from error
-        raise _for_user(cause or error) from error
+        raise _for_user(cause or error, key) from error
     except Exception as error:
         if not _of_lightning(error) and not isinstance(error, ValueError | TypeError | ArithmeticError):
             raise
-        raise _for_user(error) from error
+        raise _for_user(error, key) from error
 
 
 @contextmanager
@@ -127,8 +128,9 @@ def _of_lightning(error: BaseException) -> bool:
     return type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
 
 
-def _for_user(error: BaseException) -> ConfigError:
-    return ConfigError(f"trainer: {error}" if _of_lightning(error) else str(error))
+def _for_user(error: BaseException, key: str) -> ConfigError:
+    where = "trainer" if _of_lightning(error) else key if isinstance(error, TypeError) else ""
+    return ConfigError(f"{where}: {error}" if where else str(error))
 
 
 def select(config: DictConfig, path: str) -> Any:
@@ -147,7 +149,7 @@ def written_and_resolved(node: DictConfig) -> tuple[dict[str, Any], dict[str, An
 def part(node: DictConfig, **more: Any) -> Any:
     """The object that a group describes; `more` are arguments that are objects themselves."""
     targets.check_nested(OmegaConf.to_container(node, resolve=True), allowed_packages(node), key_of(node))
-    with as_config_error():
+    with as_config_error(key_of(node)):
         if node.get("_partial_"):
             return instantiate(node, _convert_="all")
         return instantiate(node, _partial_=True, _convert_="all")(**more)
