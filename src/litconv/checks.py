@@ -174,6 +174,8 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     node = select(config, parent) if parent else None
     if key in keys():
         return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
+    if parent == "callbacks.extra" and isinstance(own := select(config, key), Mapping) and "_target_" in own:
+        return [fault for name in own if name != "_target_" for fault in added_key_faults(config, f"{key}.{name}")]
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
     if leaf in ("_target_", "_partial_"):
