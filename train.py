@@ -1,5 +1,10 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from pathlib import Path
 
@@ -20,7 +25,7 @@ def main(config: DictConfig) -> None:
     quiet()
     import pytorch_lightning as pl
 
-    from litconv import cost, match, summary
+    from litconv import cost, match, summary, training
     from litconv.loggers import finish_wandb, log_table
     from litconv.naming import run_name
     from litconv.run_folder import RunFolder
@@ -43,6 +48,7 @@ def main(config: DictConfig) -> None:
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data.prepare_data()
         data.setup("fit")
+        training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
         equal = match.matched(config, data)
         equal.announce()
         folder.write_config(configuration.as_yaml(equal.config))
@@ -66,12 +72,10 @@ def main(config: DictConfig) -> None:
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
-        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+        training.fit(trainer, task, data, checkpoint)
 
-        # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training
-        trainer.logger = None
-        folder.summary |= trainer.validate(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
-        folder.summary |= trainer.test(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
+        # test: the checkpoint that validation chose
+        folder.summary |= training.test(trainer, task, data, folder.best)
         folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}
 
     if trainer.is_global_zero:
