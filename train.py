@@ -1,42 +1,44 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
 import sys
-from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from litconv import checks
 from litconv import config as configuration
-from litconv.cli import command_line, guarded, quiet
+from litconv.cli import command_line, guarded, is_first_process, quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
 @guarded
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> tuple[float, float] | None:
     # check: what needs no torch first, then everything that can be built without data
-    checks.check(config)
+    if is_first_process():
+        checks.check(config)
 
     quiet()
     import pytorch_lightning as pl
 
     from litconv import cost, summary
     from litconv.loggers import finish_wandb, log_table
-    from litconv.naming import run_name
+    from litconv.naming import run_folder, run_name
     from litconv.run_folder import RunFolder
+    from litconv.state import is_wanted, read_summary
+    from litconv.summary import objectives
 
     data = configuration.build_data(config)
-    configuration.check_parts(config, data)
+    if is_first_process():
+        configuration.check_parts(config, data)
 
     settings = configuration.plain(config)
     choices = configuration.choices(config)
     name = run_name(settings, choices)
-    where = Path(config.output_dir, *(["sweeps", str(config.sweep)] if config.sweep else ["runs"]), name)
 
-    with RunFolder(where, summary.facts(settings, choices, name)) as folder:
-        if config.sweep and folder.previous_status == "completed":
-            print(f"{name}: completed before in this sweep (an equal point, or an earlier launch); not trained again")
-            return
+    with RunFolder(run_folder(settings, name), summary.facts(settings, choices, name)) as folder:
+        if config.sweep and not is_wanted(folder.previous_status, config.rerun):
+            print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
+            return objectives(read_summary(folder.path))
         checkpoint = folder.open(OmegaConf.to_yaml(OmegaConf.create({**settings, "choices": choices})))
 
         # build: the data first, since its faults must come before a logger starts and before the first step
@@ -72,6 +74,7 @@ def main(config: DictConfig) -> None:
 
     if trainer.is_global_zero:
         print(f"{folder.path}\n{summary.table(folder.summary)}")
+    return objectives(folder.summary)
 
 
 if __name__ == "__main__":

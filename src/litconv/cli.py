@@ -5,6 +5,7 @@
 
 import functools
 import hashlib
+import json
 import logging
 import os
 import re
@@ -20,7 +21,7 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.errors import ConfigError, DataError, JobError, TrainingError
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
@@ -28,23 +29,62 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
 
+COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
+# Of the launch, not of what is swept: they do not change a sweep's name.
+LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
+
 _failures: list[BaseException] = []
+at_end: list[Callable[[], None]] = []  # of a sweep, whatever becomes of it
 
 
-def guarded(main: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Keep a job's error for `command_line`, so that Hydra prints nothing of its own and a sweep goes on after it."""
+def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A run's error is kept for `command_line`, so that Hydra prints nothing of its own; that of a sweep's job is one
+    line, and for its launcher a JobError."""
 
     @functools.wraps(main)
-    def job(config: Any) -> None:
+    def job(config: Any) -> Any:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            return job_of_sweep(config)
         try:
-            main(config)
+            return main(config)
         except Exception as error:
             _failures.append(error)
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                print(f"error: {overrides}: {one_line(error, list)}", file=sys.stderr)
+            return None
+
+    def job_of_sweep(config: Any) -> Any:
+        overrides = list(HydraConfig.get().overrides.task)
+        try:
+            with as_single_run(main.__code__.co_filename, overrides):
+                return main(config)
+        except Exception as error:
+            text = f"{' '.join(overrides)}: {one_line(error, list)}"
+            print(f"error: {text}", file=sys.stderr)
+            raise JobError(text) from error
 
     return job
+
+
+@contextmanager
+def as_single_run(script: str, overrides: list[str]) -> Iterator[None]:
+    """`sys.argv` and `__main__` as if this job had been started alone: Lightning starts the other processes of a DDP run
+    by them, and they must not start the sweep again."""
+    main = sys.modules["__main__"]
+    argv, spec = sys.argv, main.__spec__
+    sys.argv, main.__spec__ = [os.path.abspath(script), *overrides], None  # noqa: PTH100 a string, as Lightning wants it
+    try:
+        yield
+    finally:
+        sys.argv, main.__spec__ = argv, spec
+
+
+def arguments() -> list[str]:
+    """What the user wrote after the script's name, in the jobs of a sweep as well."""
+    return json.loads(os.environ[COMMAND_LINE]) if COMMAND_LINE in os.environ else sys.argv[1:]
+
+
+def is_first_process() -> bool:
+    """Not one of those that Lightning starts for a DDP run: the first has checked everything."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @contextmanager
@@ -67,6 +107,9 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     if sweep:
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         name_the_sweep(sys.argv)
+    if is_first_process():
+        os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
+    at_end.clear()
     try:
         for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
@@ -87,11 +130,14 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
         if end.code in (INTERRUPTED, TERMINATED):
             print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return end.code if isinstance(end.code, int) else 0
-    except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
+    except (ConfigError, DataError, JobError, TrainingError, HydraException, OSError) as error:
         if wants_traceback:
             raise
         print(f"error: {one_line(error, keys)}", file=sys.stderr)
         return 1
+    finally:
+        for finish in at_end:
+            finish()
     if _failures:
         print(f"error: {len(_failures)} runs of this sweep failed", file=sys.stderr)
     return 1 if _failures else 0
@@ -102,7 +148,8 @@ def name_the_sweep(argv: list[str]) -> None:
     the same sweep."""
     if any(a.startswith("sweep=") for a in argv):
         return
-    argv.append(f"sweep=sweep-{hashlib.sha256(repr(sorted(argv[1:])).encode()).hexdigest()[:8]}")
+    swept = sorted(a for a in argv[1:] if not LAUNCH_ARGUMENTS.match(a))
+    argv.append(f"sweep=sweep-{hashlib.sha256(repr(swept).encode()).hexdigest()[:8]}")
 
 
 def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:

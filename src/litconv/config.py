@@ -22,6 +22,7 @@ from litconv.errors import ConfigError, DataError
 
 STAGES = range(1, 6)
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
+LAUNCH_KEYS = ("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun")  # of the launch of a sweep, not of its runs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -221,7 +222,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     unused = [n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n)]
     if not takes(config.head, "upsample"):
         unused.append("upsample")
-    left_out = {"hydra", *unused}
+    left_out = {"hydra", *LAUNCH_KEYS, *unused}
     masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)
 

@@ -11,3 +11,7 @@ class DataError(ValueError):
 
 class TrainingError(RuntimeError):
     """A training that cannot go on, such as a loss that is not finite."""
+
+
+class JobError(RuntimeError):
+    """What a job of a sweep failed of, in one line. It crosses processes."""

@@ -78,6 +78,12 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     Path(file.name).replace(path)
 
 
+def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
+    """What a search maximises and minimises: the monitored metric on validation, never on test, and MACs."""
+    metric = "val/miou" if summary["task"] == "segmentation" else "val/accuracy"
+    return (summary[metric], summary["cost/macs"]) if summary.get("status") == "completed" else None
+
+
 def table(summary: dict[str, Any]) -> str:
     """The figures a person wants to see last."""
     rows = []
