@@ -7,14 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from litconv import checks
 from litconv import config as configuration
-from litconv.cli import command_line, guarded, is_first_process, quiet
+from litconv.cli import command_line, guarded, is_checked, quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
 @guarded
 def main(config: DictConfig) -> tuple[float, float] | None:
     # check: what needs no torch first, then everything that can be built without data
-    if is_first_process():
+    if not is_checked():
         checks.check(config)
 
     quiet()
@@ -28,7 +28,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.summary import objectives
 
     data = configuration.build_data(config)
-    if is_first_process():
+    if not is_checked():
         configuration.check_parts(config, data)
 
     settings = configuration.plain(config)

@@ -7,6 +7,7 @@ ablation are a lie. Every fault is one clause that names the key, the value and 
 import inspect
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -109,9 +110,14 @@ def keys(config_name: str = "train") -> list[str]:
     chosen = [
         a.split(",")[0] for a in arguments() if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
     ]
+    return _keys(config_name, *chosen)
+
+
+@cache  # it composes a configuration, for every key that a point of a sweep adds
+def _keys(config_name: str, *chosen: str) -> list[str]:
     backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
     try:
-        config = compose(chosen, config_name)
+        config = compose(list(chosen), config_name)
     except HydraException:  # a choice is at fault itself
         GlobalHydra.instance().clear()
         config = compose([], config_name)

@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
 
 COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
+CHECKED = "LITCONV_CHECKED"
 # Of the launch, not of what is swept: they do not change a sweep's name.
 LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
 
@@ -82,9 +83,10 @@ def arguments() -> list[str]:
     return json.loads(os.environ[COMMAND_LINE]) if COMMAND_LINE in os.environ else sys.argv[1:]
 
 
-def is_first_process() -> bool:
-    """Not one of those that Lightning starts for a DDP run: the first has checked everything."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+def is_checked() -> bool:
+    """Whether another process has checked this run's configuration: the launcher of its sweep, or the first process of a
+    DDP run, which started this one."""
+    return CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 @contextmanager
@@ -107,7 +109,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     if sweep:
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         name_the_sweep(sys.argv)
-    if is_first_process():
+    if not is_checked():
         os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
     at_end.clear()
     try:

@@ -79,9 +79,11 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
 
 
 def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
-    """What a search maximises and minimises: the monitored metric on validation, never on test, and MACs."""
-    metric = "val/miou" if summary["task"] == "segmentation" else "val/accuracy"
-    return (summary[metric], summary["cost/macs"]) if summary.get("status") == "completed" else None
+    """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
+    MACs."""
+    if summary.get("status") != "completed":
+        return None
+    return summary["val/miou" if summary["task"] == "segmentation" else "val/accuracy"], summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:

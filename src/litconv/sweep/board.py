@@ -95,7 +95,7 @@ def table(outcomes: list[Outcome]) -> str:
     for outcome in sorted(outcomes, key=lambda outcome: outcome.number):
         figures = [f"{value:.4f}" if (value := outcome.summary.get(key)) is not None else "" for key in metrics]
         macs = f"{outcome.summary['cost/macs']:,}" if "cost/macs" in outcome.summary else ""
-        seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before"
+        seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before" if outcome.summary else ""
         rows.append([outcome.status, outcome.name, *figures, macs, seconds, outcome.error])
     if not any(row[-1] for row in rows[1:]):
         rows = [row[:-1] for row in rows]

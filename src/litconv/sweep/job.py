@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from litconv.cli import INTERRUPTED, quiet
 from litconv.state import BusyError, is_wanted
-from litconv.sweep.parenthood import become_a_job
+from litconv.sweep.parenthood import adopt, become_a_job
 
 BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
 
@@ -38,8 +38,7 @@ def run(order: Order, told: Connection) -> None:
     import torch  # here: the launcher, which imports this module, does without
 
     become_a_job()
-    os.environ.clear()
-    os.environ.update(order.environment)
+    adopt(order.environment)
     if "OMP_NUM_THREADS" in order.environment:
         torch.set_num_threads(int(order.environment["OMP_NUM_THREADS"]))
     try:

@@ -28,6 +28,12 @@ def become_a_job() -> None:
     threading.Thread(target=_outlive_by_grace, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
+def adopt(environment: dict[str, str]) -> None:
+    """The launcher's, as it is now; the fork server has the one of its own start."""
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 def _outlive_by_grace(launcher: multiprocessing.process.BaseProcess) -> None:
     """The last resort, for a job that hangs or was forked in the moment when the server died."""
     wait([launcher.sentinel])

@@ -15,6 +15,7 @@ from litconv import config as configuration
 from litconv.cli import one_line, quiet
 from litconv.naming import arm_hash, run_folder, run_name
 from litconv.state import is_wanted, status
+from litconv.sweep.parenthood import adopt
 
 
 @dataclass
@@ -30,7 +31,8 @@ class Plan:
     error: str = ""
 
 
-def send_plans(configs: list[DictConfig], connection: Connection) -> None:
+def send_plans(configs: list[DictConfig], environment: dict[str, str], connection: Connection) -> None:
+    adopt(environment)
     quiet()
     checked: set[str] = set()  # arms: a seed changes nothing of what can be built
     with connection:

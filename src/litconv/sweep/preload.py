@@ -10,11 +10,24 @@ import os
 import pkgutil
 import signal
 import sys
+from contextlib import suppress
 
 from litconv.cli import quiet
 from litconv.sweep.parenthood import die_with_parent
 
 LIBRARIES = ("torchvision", "pytorch_lightning", "wandb", "torchmetrics", "fvcore.nn", "hydra")
+# What wandb imports late, where it is there, in wandb.init and for a table: two seconds of a job.
+LATE = (
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "pandas",
+    "requests",
+    "torch.utils.serialization.config",
+    "wandb._analytics",
+    "wandb.apis.public",
+    "wandb.sdk.artifacts._internal_artifact",
+    "wandb.sdk.launch.inputs.internal",
+)
 PACKAGES = ("backbones", "callbacks", "conv", "cost", "data", "heads", "tasks", "upsample")
 MODULES = ("checks", "init", "loggers", "model", "optim", "run_folder", "summary", "sweep.job", "sweep.plan")
 
@@ -23,6 +36,9 @@ def import_everything() -> None:
     quiet()
     for library in LIBRARIES:
         importlib.import_module(library)
+    for module in LATE:
+        with suppress(ImportError):
+            importlib.import_module(module)
     for name in PACKAGES:
         package = importlib.import_module(f"litconv.{name}")
         for module in pkgutil.iter_modules(package.__path__, f"litconv.{name}."):

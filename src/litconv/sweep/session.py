@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver
@@ -15,8 +15,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from litconv import state
+from litconv.cli import CHECKED
 from litconv.sweep import job as jobs
-from litconv.sweep.board import Board, Running
+from litconv.sweep.board import Board, Running, table
 from litconv.sweep.outcome import Outcome, judge, mark, overrule, settle
 from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
 from litconv.sweep.plan import Plan, send_plans
@@ -28,7 +29,7 @@ LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another
 @dataclass
 class Point:
     number: int
-    overrides: Sequence[str]
+    overrides: str  # those that tell it from the others
     config: DictConfig  # composed, with Hydra's own part
 
 
@@ -80,7 +81,7 @@ class Session:
         keys = []
         with self.signals_noted() as noted:
             for point, plan in zip(points, self.plans(points), strict=True):
-                keys.append(plan.name or " ".join(point.overrides))
+                keys.append(plan.name or point.overrides)
                 if self.is_new(keys[-1], point, plan):
                     self.waiting.append((point, plan))
             self.train(noted)
@@ -89,7 +90,8 @@ class Session:
     def plans(self, points: list[Point]) -> list[Plan]:
         """Made in a child of the fork server, since they need torch."""
         receive, send = self.processes.Pipe(duplex=False)
-        planner = self.processes.Process(target=send_plans, args=([point.config for point in points], send))
+        asked = ([point.config for point in points], dict(os.environ), send)
+        planner = self.processes.Process(target=send_plans, args=asked)
         planner.start()
         send.close()
         try:
@@ -159,9 +161,13 @@ class Session:
                 [job.shown() for job in self.running], len(self.waiting) + len(elsewhere), list(self.outcomes.values())
             )
 
+    def show_table(self) -> None:
+        if self.outcomes:
+            self.board.say(table(list(self.outcomes.values())))
+
     def start(self, point: Point, plan: Plan, place: Place) -> None:
         receive, send = self.processes.Pipe(duplex=False)
-        environment = {**os.environ, **place.environment()}
+        environment = {**os.environ, **place.environment(), CHECKED: "yes"}
         order = jobs.Order(point.config, self.context, *self.task, plan.folder, environment)
         process = self.processes.Process(target=jobs.run, args=(order, send))
         before = mark(plan.folder)
