@@ -35,7 +35,7 @@ CHECKED = "LITCONV_CHECKED"
 LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
 
 _failures: list[BaseException] = []
-at_end: list[Callable[[], None]] = []  # of a sweep, whatever becomes of it
+at_end: list[Callable[[], int]] = []  # of a sweep, whatever becomes of it: shows its table, returns how many failed
 
 
 def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -132,17 +132,26 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
         if end.code in (INTERRUPTED, TERMINATED):
             print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return end.code if isinstance(end.code, int) else 0
-    except (ConfigError, DataError, JobError, TrainingError, HydraException, OSError) as error:
+    except JobError as error:
+        failed = end_sweep()
+        print(f"error: {f'{failed} runs of this sweep failed' if failed else error}", file=sys.stderr)
+        return 1
+    except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
         if wants_traceback:
             raise
         print(f"error: {one_line(error, keys)}", file=sys.stderr)
         return 1
     finally:
-        for finish in at_end:
-            finish()
+        end_sweep()
     if _failures:
         print(f"error: {len(_failures)} runs of this sweep failed", file=sys.stderr)
     return 1 if _failures else 0
+
+
+def end_sweep() -> int:
+    failed = sum(finish() for finish in at_end)
+    at_end.clear()
+    return failed
 
 
 def name_the_sweep(argv: list[str]) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,7 +109,8 @@ class Session:
         self.outcomes[key] = Outcome(point.number, key, "waiting")
         if plan.error:
             self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
-            self.board.say(f"refused  {key}  {plan.error}")
+            self.board.clear()
+            print(f"error: {key}: {plan.error}", file=sys.stderr)
             return False
         if not self.is_wanted(plan):
             self.outcomes[key] = found = self.found(point, plan)
@@ -161,9 +163,12 @@ class Session:
                 [job.shown() for job in self.running], len(self.waiting) + len(elsewhere), list(self.outcomes.values())
             )
 
-    def show_table(self) -> None:
-        if self.outcomes:
-            self.board.say(table(list(self.outcomes.values())))
+    def show_table(self) -> int:
+        """Of all jobs; returns how many of them failed."""
+        outcomes = list(self.outcomes.values())
+        if outcomes:
+            self.board.say(table(outcomes))
+        return sum(outcome.status != "completed" for outcome in outcomes)
 
     def start(self, point: Point, plan: Plan, place: Place) -> None:
         receive, send = self.processes.Pipe(duplex=False)
