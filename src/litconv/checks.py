@@ -23,6 +23,7 @@ from litconv.config import (
     compose,
     hydra_state,
     is_set,
+    launcher,
     load,
     raw,
     select,
@@ -78,6 +79,10 @@ def check(config: Mapping) -> None:
             )
         if key in LAUNCH_KEYS and not multirun:
             faults.append(f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m")
+        elif key in LAUNCH_KEYS and key != "rerun" and launcher(config) != "local":
+            faults.append(
+                f"{key}={value} has no effect: hydra/launcher={launcher(config)} has options of its own, hydra.launcher.…"
+            )
         if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
             faults.append(
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="

@@ -34,6 +34,14 @@ CHECKED = "LITCONV_CHECKED"
 # Of the launch, not of what is swept: they do not change a sweep's name.
 LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
 
+SPELLINGS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/sweeper/optuna": "search",
+}
+
 _failures: list[BaseException] = []
 at_end: list[Callable[[], int]] = []  # of a sweep, whatever becomes of it: shows its table, returns how many failed
 
@@ -108,6 +116,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
     if sweep:
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
+        sys.argv = [SPELLINGS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
     if not is_checked():
         os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
@@ -172,6 +181,8 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
     text = str(error)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, name = match.groups()
+        if extra := EXTRAS.get(f"{group}/{name}"):
+            return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
         options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
         return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):

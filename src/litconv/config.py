@@ -47,6 +47,12 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
 
 
+def launcher(config: DictConfig) -> str:
+    """What launches the jobs of a multirun."""
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return state.runtime.choices["hydra/launcher"]
+
+
 def load(path: Path) -> DictConfig:
     """The config.yaml of a run's folder."""
     return OmegaConf.load(path)
