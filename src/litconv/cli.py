@@ -21,7 +21,7 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from litconv.errors import ConfigError, DataError, JobError, TrainingError
+from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
@@ -65,6 +65,11 @@ def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
         try:
             with as_single_run(main.__code__.co_filename, overrides):
                 return main(config)
+        except BusyError as error:
+            if is_checked():  # by the launcher of this machine, which comes back to it
+                raise JobError(str(error)) from error
+            print(f"{error}: an equal point, or another launch of this sweep; not trained again")
+            return None
         except Exception as error:
             text = f"{' '.join(overrides)}: {one_line(error, list)}"
             print(f"error: {text}", file=sys.stderr)

@@ -5,6 +5,10 @@ class ConfigError(ValueError):
     """A configuration that cannot be run, found before any data is read."""
 
 
+class BusyError(ConfigError):
+    """A run that another process is writing."""
+
+
 class DataError(ValueError):
     """A data set that cannot be used as it is, found before the first training step."""
 

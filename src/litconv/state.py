@@ -5,11 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, TextIO
 
-from litconv.errors import ConfigError
-
-
-class BusyError(ConfigError):
-    """Another process writes this run."""
+from litconv.errors import BusyError
 
 
 def lock(run: Path) -> TextIO:

@@ -15,7 +15,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from litconv.cli import INTERRUPTED, quiet
-from litconv.state import BusyError, is_wanted
+from litconv.errors import BusyError
+from litconv.state import is_wanted
 from litconv.sweep.parenthood import adopt, become_a_job
 
 BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point

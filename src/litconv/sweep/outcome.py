@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litconv.state import BusyError, lock, read_summary
+from litconv.errors import BusyError
+from litconv.state import lock, read_summary
 from litconv.summary import write_summary
 
 ENDS = ("completed", "failed", "interrupted")
