@@ -4,6 +4,7 @@ A child that is forked after a tensor operation hangs in its first parallel regi
 has no GPU. So there is no tensor, no model, no wandb.setup here; a test counts the server's threads.
 """
 
+import atexit
 import gc
 import importlib
 import os
@@ -53,5 +54,6 @@ if sys.argv[:1] == ["-c"]:  # as multiprocessing starts its fork server
     die_with_parent(signal.SIGKILL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it starts its threads when NumPy is imported
     import_everything()
+    atexit.register(os._exit, 0)  # frozen objects are not torn down, of which some libraries complain
     gc.collect()
     gc.freeze()  # a child's collector leaves these objects alone, and so the pages that it shares with the server
