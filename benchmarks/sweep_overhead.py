@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 JOBS = 8
 RUN = (
     "trainer.accelerator=cpu",
-    "data.n_train=1024",
+    "data.n_train=512",
     "data.n_val=64",
     "data.n_test=64",
     "width=0.5",
-    "epochs=1",
+    "epochs=2",
 )
 SEEDS = f"seed={','.join(map(str, range(JOBS)))}"
 
@@ -65,7 +65,7 @@ def measured(name: str, commands: list[tuple[str, ...]], importing: float) -> tu
 def seconds(command: list[str], look: Callable[[int], None]) -> float:
     environment = {**os.environ, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     while process.poll() is None:
         look(process.pid)
         time.sleep(0.05)
