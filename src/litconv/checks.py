@@ -6,8 +6,8 @@ ablation are a lie. Every fault is one clause that names the key, the value and 
 
 import inspect
 import re
-import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -16,14 +16,16 @@ from hydra.errors import HydraException
 
 from litconv import secrets
 from litconv.atomic import local
-from litconv.cli import did_you_mean, unknown_key
+from litconv.cli import arguments, did_you_mean, unknown_key
 from litconv.config import (
     CONF,
+    LAUNCH_KEYS,
     SHORT_NAMES,
     STAGES,
     compose,
     hydra_state,
     is_set,
+    launcher,
     load,
     plain,
     raw,
@@ -49,6 +51,10 @@ ROOT_TYPES = {
     "cost.latency.batch": int,
     "cost.latency.seconds": float,
     "cost.latency.device": str,
+    "n_jobs": int,
+    "slots_per_gpu": int,
+    "time_limit_minutes": float,
+    "rerun": Literal["failed", "all", "none"],
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
 PASSED = {
@@ -91,6 +97,12 @@ def check(config: Mapping) -> None:
             faults.append(
                 f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
             )
+        if key in LAUNCH_KEYS and not multirun:
+            faults.append(f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m")
+        elif key in LAUNCH_KEYS and key != "rerun" and launcher(config) != "local":
+            faults.append(
+                f"{key}={value} has no effect: hydra/launcher={launcher(config)} has options of its own, hydra.launcher.…"
+            )
         if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
             faults.append(
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
@@ -115,6 +127,11 @@ def check(config: Mapping) -> None:
             faults.append(f"{key}={value} must be more than 0 and at most {most}")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
         faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
+    if matches(config.n_jobs, int) and config.n_jobs != -1 and config.n_jobs < 1:
+        faults.append(f"n_jobs={config.n_jobs} must be at least 1, or -1: as many as there are slots for")
+    for key in ("slots_per_gpu", "time_limit_minutes"):
+        if matches(config[key], float) and config[key] <= 0:
+            faults.append(f"{key}={config[key]} must be greater than 0")
     for key, node in raw(config).items():
         if isinstance(node, dict) and "_target_" in node:
             faults.extend(type_faults(key, config[key]))
@@ -125,11 +142,16 @@ def check(config: Mapping) -> None:
 def keys(config_name: str = "train") -> list[str]:
     """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
     chosen = [
-        a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
+        a.split(",")[0] for a in arguments() if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
     ]
+    return _keys(config_name, *chosen)
+
+
+@cache  # it composes a configuration, for every key that a point of a sweep adds
+def _keys(config_name: str, *chosen: str) -> list[str]:
     backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
     try:
-        config = compose(chosen, config_name)
+        config = compose(list(chosen), config_name)
     except HydraException:  # a choice is at fault itself
         GlobalHydra.instance().clear()
         config = compose([], config_name)
@@ -168,7 +190,7 @@ def fits(head: Path, task: str) -> bool:
 
 def swept(*names: str) -> bool:
     """Whether the command line gives one of these keys several values."""
-    given = [a.partition("=") for a in sys.argv[1:]]
+    given = [a.partition("=") for a in arguments()]
     return any(key.partition("@")[0] in names and re.search(r",|\(", value) for key, _, value in given)
 
 

@@ -28,6 +28,7 @@ RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
     *(f"{part}._target_" for part in ("conv", "backbone", "head", "task", "data", "optim", "schedule")),
 )
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
+LAUNCH_KEYS = ("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun")  # of the launch of a sweep, not of its runs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -50,6 +51,12 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     state = config.hydra if "hydra" in config else HydraConfig.get()  # composed here, or by hydra.main
     chosen = {k: v for k, v in state.runtime.choices.items() if v not in (None, "null") and not k.startswith("hydra/")}
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
+
+
+def launcher(config: DictConfig) -> str:
+    """What launches the jobs of a multirun."""
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return state.runtime.choices["hydra/launcher"]
 
 
 def load(path: Path) -> DictConfig:
@@ -315,7 +322,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     unused = [n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n)]
     if not takes(config.head, "upsample"):
         unused.append("upsample")
-    left_out = {"hydra", *unused}
+    left_out = {"hydra", *LAUNCH_KEYS, *unused}
     masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)
 

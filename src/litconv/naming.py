@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from litconv.errors import ConfigError
@@ -95,3 +96,8 @@ def run_name(config: dict[str, Any], choices: dict[str, str]) -> str:
     ]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip(".-")
     return f"{slug[:87]}_{config_hash(config)}"
+
+
+def run_folder(config: dict[str, Any], name: str) -> Path:
+    """Where a run of this name lies."""
+    return Path(config["output_dir"], *(["sweeps", str(config["sweep"])] if config["sweep"] else ["runs"]), name)

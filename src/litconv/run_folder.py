@@ -1,7 +1,5 @@
 """A run's folder: one process at a time writes it, and whatever happens it ends with a true summary.json."""
 
-import fcntl
-import json
 import logging
 import sys
 import time
@@ -12,8 +10,8 @@ from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from litconv import atomic, checkpoints, secrets, signals
-from litconv.errors import ConfigError, DataError, TrainingError
+from litconv import atomic, checkpoints, secrets, signals, state
+from litconv.errors import DataError, TrainingError
 from litconv.summary import write_summary
 
 log = logging.getLogger("litconv")
@@ -35,10 +33,7 @@ class RunFolder:
     @property
     def previous_status(self) -> str | None:
         """What an earlier run here came to; None where there was none."""
-        try:
-            return json.loads((self.path / "summary.json").read_text()).get("status")
-        except (FileNotFoundError, ValueError, AttributeError):
-            return "interrupted" if (self.path / "checkpoints" / "last.ckpt").exists() else None
+        return state.status(self.path)
 
     @property
     def resume_from(self) -> Path | None:
@@ -70,21 +65,9 @@ class RunFolder:
 
     def __enter__(self) -> "RunFolder":
         if rank_zero_only.rank == 0:  # the other processes of a DDP run write nothing
-            self.lock_folder()
+            self.lock = state.lock(self.path)
         signals.of_run.install()
         return self
-
-    def lock_folder(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        locks = self.path.parent.parent / ".locks"  # never removed: a lock on a removed file locks nothing
-        locks.mkdir(exist_ok=True)
-        self.lock = (locks / f"{self.path.parent.name}_{self.path.name}").open("w")
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{self.path} is being written by another process; wait for it, or change the seed"
-            ) from None
 
     def open(self, config_yaml: str) -> Path | None:
         """Make the folder ready to be written; returns the checkpoint to resume from, if any."""

@@ -72,6 +72,14 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     write_whole(path, json.dumps(clean, indent=2, allow_nan=False, default=str).encode())
 
 
+def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
+    """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
+    MACs."""
+    if summary.get("status") != "completed":
+        return None
+    return summary["val/miou" if summary["task"] == "segmentation" else "val/accuracy"], summary["cost/macs"]
+
+
 def table(summary: dict[str, Any]) -> str:
     """The figures a person wants to see last."""
     rows = []
