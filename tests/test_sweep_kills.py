@@ -41,7 +41,7 @@ def test_a_killed_sweep_started_again_completes_every_point_once(tmp_path, seed)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_sweep_killed_again_and_again_completes_every_point_once(tmp_path, seed):
-    one_round(tmp_path, 100 + seed, launches=4)
+    one_round(tmp_path, 100 + seed, launches=2)
 
 
 @pytest.mark.slow
