@@ -1,9 +1,14 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from litconv import checks
 from litconv import config as configuration
@@ -20,7 +25,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     quiet()
     import pytorch_lightning as pl
 
-    from litconv import cost, summary
+    from litconv import cost, match, summary, training
     from litconv.loggers import finish_wandb, log_table
     from litconv.naming import run_folder, run_name
     from litconv.run_folder import RunFolder
@@ -29,7 +34,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
     data = configuration.build_data(config)
     if not is_checked():
-        configuration.check_parts(config, data)
+        configuration.check_parts(match.matched(config, data).config, data)
 
     settings = configuration.plain(config)
     choices = configuration.choices(config)
@@ -39,17 +44,22 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         if config.sweep and not is_wanted(folder.previous_status, config.rerun):
             print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
             return objectives(read_summary(folder.path))
-        checkpoint = folder.open(OmegaConf.to_yaml(OmegaConf.create({**settings, "choices": choices})))
+        checkpoint = folder.open(configuration.as_yaml(config))
 
         # build: the data first, since its faults must come before a logger starts and before the first step
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data.prepare_data()
         data.setup("fit")
-        task = configuration.build_task(config, data)
+        training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
+        equal = match.matched(config, data)
+        equal.announce()
+        folder.write_config(configuration.as_yaml(equal.config))
+        task = configuration.build_task(equal.config, data)
 
         # cost
-        counted = cost.count(task.model, data.in_channels, data.image_size, **config.cost)
-        folder.summary |= counted.summary()
+        counted = cost.counted(config, task.model, data)
+        folder.summary |= counted.summary() | equal.summary(counted)
+        folder.summary |= cost.measured(config, task.model, data, data.num_classes)
 
         # fit
         logger = configuration.part(config.logger)(
@@ -63,13 +73,11 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
-        trainer = configuration.part(config.trainer, logger=logger or False, callbacks=callbacks)
-        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+        trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
+        training.fit(trainer, task, data, checkpoint)
 
-        # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training
-        trainer.logger = None
-        folder.summary |= trainer.validate(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
-        folder.summary |= trainer.test(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
+        # test: the checkpoint that validation chose
+        folder.summary |= training.test(trainer, task, data, folder.best)
         folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}
 
     if trainer.is_global_zero:

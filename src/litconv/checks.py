@@ -14,6 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
+from litconv import secrets
+from litconv.atomic import local
 from litconv.cli import arguments, did_you_mean, unknown_key
 from litconv.config import (
     CONF,
@@ -25,6 +27,7 @@ from litconv.config import (
     is_set,
     launcher,
     load,
+    plain,
     raw,
     select,
     short_name_in,
@@ -34,6 +37,7 @@ from litconv.config import (
     written_and_resolved,
 )  # fmt: skip
 from litconv.errors import ConfigError
+from litconv.naming import check_sweep_name
 
 ROOT_TYPES = {
     "seed": int,
@@ -43,13 +47,25 @@ ROOT_TYPES = {
     "output_dir": str,
     "cost.allow_uncounted": bool,
     "cost.effective_field": bool,
+    "cost.latency.enabled": bool,
+    "cost.latency.batch": int,
+    "cost.latency.seconds": float,
+    "cost.latency.device": str,
     "n_jobs": int,
     "slots_per_gpu": int,
     "time_limit_minutes": float,
     "rerun": Literal["failed", "all", "none"],
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
-PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
+PASSED = {
+    *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),  # by litconv, whatever the default
+    *(
+        "enable_progress_bar",
+        "enable_checkpointing",
+        "default_root_dir",
+        "barebones",
+    ),  # litconv's own stand in their place
+}
 
 
 def check(config: Mapping) -> None:
@@ -60,8 +76,12 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
+    secrets.refuse(plain(config))
+    local(config.output_dir, "output_dir")
+    if config.sweep is not None:
+        check_sweep_name(str(config.sweep))
     used = short_names_used(config)
-    faults = []
+    faults = [f"{group}={name}: write {group}={Path(name).name}" for group, name in chosen.items() if ".." in name]
     for name in SHORT_NAMES:
         if is_set(config, name) and name not in used and not (multirun and swept(name, "conv")):
             faults.append(without_effect(name, config[name], chosen))
@@ -88,6 +108,12 @@ def check(config: Mapping) -> None:
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
                 f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
             )
+    for name, node in (config.callbacks.get("extra") or {}).items():
+        if node.get("monitor") and "mode" not in node and takes(node, "mode"):
+            faults.append(
+                f"callbacks.extra.{name} monitors {node.monitor} without a mode, and the default may be the wrong extreme; "
+                f"add callbacks.extra.{name}.mode=max or min"
+            )
     if target(config.task).name not in target(config.head).tasks:
         heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if fits(p, target(config.task).name))
         faults.append(f"head={chosen.get('head')} is not for task={chosen.get('task')}; heads that are: {heads}")
@@ -96,6 +122,9 @@ def check(config: Mapping) -> None:
             faults.append(f"{key}={shown(value)} must be {describe(hint)}")
     if matches(config.epochs, int) and config.epochs < 1:
         faults.append(f"epochs={config.epochs} must be at least 1")
+    for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
+        if matches(value := select(config, key), ROOT_TYPES[key]) and not 0 < value <= most:
+            faults.append(f"{key}={value} must be more than 0 and at most {most}")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
         faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
     if matches(config.n_jobs, int) and config.n_jobs != -1 and config.n_jobs < 1:
@@ -130,7 +159,8 @@ def _keys(config_name: str, *chosen: str) -> list[str]:
         GlobalHydra.instance().hydra = backup
     found = []
     if "conv" in config:
-        found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
+        groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+        found = [g if g in config else f"{g}=…" for g in groups] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for key, child in node.items():
@@ -174,6 +204,8 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     node = select(config, parent) if parent else None
     if key in keys():
         return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
+    if parent == "callbacks.extra" and isinstance(own := select(config, key), Mapping) and "_target_" in own:
+        return [fault for name in own if name != "_target_" for fault in added_key_faults(config, f"{key}.{name}")]
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
     if leaf in ("_target_", "_partial_"):
@@ -181,7 +213,7 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     parameters = inspect.signature(target(node)).parameters
     if leaf in PASSED:
         return [
-            f"+{key} has no effect: litconv itself passes {leaf} to {node['_target_'].rpartition('.')[2]}; remove it"
+            f"+{key} has no effect: litconv itself settles {leaf} of {node['_target_'].rpartition('.')[2]}; remove it"
         ]
     if leaf in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return []
@@ -193,10 +225,11 @@ def type_faults(path: str, node: Mapping) -> list[str]:
     """Values that are not of the type in the signature of the class; short names are called by their short name."""
     cls = target(node)
     hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
     faults = []
     written, resolved = written_and_resolved(node)
     for key, value in resolved.items():
-        if key in hints and not matches(value, hints[key]):
+        if key in hints and value != defaults.get(key) and not matches(value, hints[key]):
             short = short_name_in(written[key]) if isinstance(written[key], str) else None
             linked = re.fullmatch(r"\$\{(\w+)\}", written[key]) if isinstance(written[key], str) else None
             name = short or (linked[1] if linked else f"{path}.{key}")
@@ -220,13 +253,20 @@ def matches(value: Any, hint: Any) -> bool:
         return value in arguments
     if origin is Union or type(hint).__name__ == "UnionType":
         return any(matches(value, a) for a in arguments)
-    if inspect.isclass(hint) and isinstance(value, str | int | float):
+    if inspect.isclass(hint) and (value is None or isinstance(value, str | int | float)):
         return isinstance(value, hint)
     return True
 
 
 def describe(hint: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+    names = {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        type(None): "null",
+    }
     if hint in names:
         return names[hint]
     if get_origin(hint) is Literal:

@@ -22,12 +22,17 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
+from litconv.naming import check_sweep_name
+from litconv.secrets import Masking
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What torch's C++ half prints about its profiler is for its developers. A user's own levels stand.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
 
 COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
 CHECKED = "LITCONV_CHECKED"
@@ -128,10 +133,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     at_end.clear()
     try:
         for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-                raise ConfigError(
-                    f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder"
-                )
+            check_sweep_name(name)
         try:
             main()
         except (ValueError, OmegaConfBaseException) as error:  # of the composition: a job's own are kept by `guarded`
@@ -143,7 +145,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
-        if end.code in (INTERRUPTED, TERMINATED):
+        if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
             print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return end.code if isinstance(end.code, int) else 0
     except JobError as error:
@@ -204,6 +206,9 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
 def unknown_key(key: str, keys: list[str]) -> str:
     if f"+{key}" in keys:
         return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
+    group = key.partition(".")[0]
+    if f"{group}=…" in keys:
+        return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
     siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
     accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
     return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
@@ -217,10 +222,12 @@ def did_you_mean(name: str, options: list[str]) -> str:
 def quiet() -> None:
     """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
     console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(Masking("%(message)s"))
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # importing Lightning sets the first of its loggers anew
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

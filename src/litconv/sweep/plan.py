@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litconv import checks, summary
+from litconv import checks, match, summary
 from litconv import config as configuration
 from litconv.cli import one_line, quiet
 from litconv.naming import arm_hash, run_folder, run_name
@@ -48,7 +48,8 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
         folder = run_folder(settings, name)
         arm = arm_hash(settings)
         if arm not in checked and is_wanted(status(folder), config.rerun):
-            configuration.check_parts(config, configuration.build_data(config))
+            data = configuration.build_data(config)
+            configuration.check_parts(match.matched(config, data).config, data)
             checked.add(arm)
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return Plan(error=one_line(error, checks.keys))
