@@ -10,7 +10,8 @@ import pytest
 from command import ROOT, TINY
 
 pytestmark = pytest.mark.slow
-ONE = ("data.n_train=64", "data.n_val=32", "data.n_test=32", "epochs=2", "trainer.accelerator=cpu", "logger=csv")
+QUICK = ("logger=csv", "cost.latency.enabled=false")
+ONE = ("data.n_train=64", "data.n_val=32", "data.n_test=32", "epochs=2", "trainer.accelerator=cpu", *QUICK)
 DDP = ("trainer=ddp", "trainer.devices=2", "data.batch_size=8")
 
 
@@ -22,7 +23,7 @@ def train(*arguments: str, script: str = "train.py") -> subprocess.CompletedProc
 def test_other_launchers_train_each_point_once_and_report_failures(tmp_path, launcher):
     grid = ("conv=standard,grouped", "groups=2,3", f"hydra/launcher={launcher}", "sweep=s", f"output_dir={tmp_path}")
     for _ in range(2):
-        done = train("-m", *TINY, *grid, "logger=csv")
+        done = train("-m", *TINY, *grid, *QUICK)
         assert done.returncode == 1
         assert "groups=3 must divide in_channels=8" in done.stderr.splitlines()[-1]
         summaries = [json.loads(path.read_text()) for path in tmp_path.rglob("summary.json")]

@@ -7,7 +7,13 @@ import pytest
 from command import TINY, command
 
 pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="pip install 'litconv[search]'")
-SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "conv=choice(standard,grouped)", "groups=choice(3,5)")
+SEARCH = (
+    "hydra/sweeper=optuna",
+    "hydra.sweeper.n_trials=4",
+    "conv=choice(standard,grouped)",
+    "groups=choice(3,5)",
+    "cost.latency.enabled=false",
+)
 
 
 def test_a_search_goes_on_where_it_stopped_and_leaves_its_pareto_front(tmp_path, capfd):

@@ -3,6 +3,8 @@
 import json
 import multiprocessing.forkserver
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,9 +14,11 @@ from command import TINY, command
 from litconv import state
 from litconv.summary import write_summary
 
+QUICK = ("logger=csv", "cost.latency.enabled=false")
+
 
 def sweep(folder: Path, *arguments: str) -> int:
-    return command("-m", *TINY, "logger=csv", f"output_dir={folder}", "sweep=s", *arguments)
+    return command("-m", *TINY, *QUICK, f"output_dir={folder}", "sweep=s", *arguments)
 
 
 def runs(folder: Path) -> dict[int, dict]:
@@ -36,8 +40,8 @@ def test_the_same_command_again_trains_only_what_is_missing(tmp_path, capsys):
 
 
 def test_jobs_that_end_badly_are_recorded_and_the_others_go_on(tmp_path, capsys):
-    bad = "+callbacks.extra.bad._target_=bad_callbacks.End"
-    assert sweep(tmp_path, "seed=0,1,2,3,4", bad) == 1
+    bad = ("+callbacks.extra.bad._target_=bad_callbacks.End", "allowed_packages=[bad_callbacks]")
+    assert sweep(tmp_path, "seed=0,1,2,3,4", *bad) == 1
     found = runs(tmp_path)
     assert {seed: summary["status"] for seed, summary in found.items()} == {
         0: "completed", 1: "failed", 2: "failed", 3: "failed", 4: "failed",
@@ -114,3 +118,8 @@ def test_values_that_no_launch_can_have_are_refused(key, capsys, tmp_path):
     assert sweep(tmp_path, "seed=0,1", key) == 1
     assert f"{key} must be" in capsys.readouterr().err
     assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_the_launcher_itself_imports_no_torch():
+    code = "import litconv.sweep.session, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
