@@ -29,11 +29,11 @@ def main(config: DictConfig) -> None:
     configuration.check_parts(config, data)
 
     settings = configuration.plain(config)
-    choices = configuration.choices(config)
+    overrides, choices, _ = configuration.hydra_state(config)
     name = run_name(settings, choices)
     where = Path(config.output_dir, *(["sweeps", str(config.sweep)] if config.sweep else ["runs"]), name)
 
-    with RunFolder(where, summary.facts(settings, choices, name)) as folder:
+    with RunFolder(where, summary.facts(settings, choices, name, overrides)) as folder:
         if config.sweep and folder.previous_status == "completed":
             print(f"{name}: completed before in this sweep (an equal point, or an earlier launch); not trained again")
             return

@@ -38,7 +38,7 @@ def survey(config: Any) -> Point:
     is_standard = choices["conv"] == "standard" and not any("@conv_stage" in group for group in choices)
     found = standard if is_standard else counted(config, data, classes)
 
-    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary()
+    row = summary.facts(settings, choices, run_name(settings, choices), overrides) | found.summary()
     row["cost/params_ratio"] = found.params / standard.params
     row["cost/macs_ratio"] = found.macs / standard.macs
     return Point(dict(o.lstrip("+").split("=", 1) for o in overrides if "=" in o), row, found.layers)
