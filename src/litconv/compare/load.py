@@ -84,16 +84,16 @@ def flat(written: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def curves(folder: str | Path) -> dict[str, list[tuple[int, float]]]:
+def curves(folder: str | Path, keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
     """metrics.csv as metric → [(epoch, value)]; what is no number is left out, a file that is no table is empty."""
     found: dict[str, list[tuple[int, float]]] = {}
     try:
         with (Path(folder) / "metrics.csv").open(newline="", errors="replace") as file:
             for row in csv.DictReader(file):
                 epoch = number(row.get("epoch"))
-                for key, value in row.items():
-                    if key not in ("epoch", "step", None) and epoch is not None and (y := number(value)) is not None:
-                        found.setdefault(key, []).append((int(epoch), y))
+                for key in keys:
+                    if epoch is not None and (value := number(row.get(key))) is not None:
+                        found.setdefault(key, []).append((int(epoch), value))
     except (OSError, csv.Error):
         return {}
     return found

@@ -18,6 +18,7 @@ COSTS = {  # key of summary.json → (heading, unit)
     "cost/peak_memory_mb": ("peak memory", "MB"),
     "train/seconds": ("training time", "s"),
 }
+BUDGETS = ("cost/macs", "cost/params", "cost/activations", "cost/latency_ms")  # what arms are judged by
 
 
 @dataclass(frozen=True)

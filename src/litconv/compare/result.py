@@ -9,7 +9,8 @@ import pandas as pd
 
 from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.commands import commands, missing_seeds
-from litconv.compare.metric import COSTS, Metric, choose
+from litconv.compare.curves import Curve, arm_curves
+from litconv.compare.metric import BUDGETS, COSTS, Metric, choose
 from litconv.compare.pareto import front
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
@@ -34,11 +35,31 @@ class Result:
         return [key for key in COSTS if any(key in arm.costs for arm in self.arms)]
 
     @cached_property
+    def budget_keys(self) -> list[str]:
+        return [key for key in self.cost_keys if key in BUDGETS]
+
+    @cached_property
     def fronts(self) -> dict[str, set[str]]:
         """Key of a cost → the names of the arms on its front."""
         scores = [self.metric.sign(arm.mean) for arm in self.arms]
         on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores) for key in self.cost_keys}
         return {key: {arm.name for arm, ok in zip(self.arms, flags, strict=True) if ok} for key, flags in on.items()}
+
+    @cached_property
+    def curves(self) -> dict[str, dict[str, Curve]]:
+        """Metric → name of an arm → its learning curve."""
+        return arm_curves(self.arms)
+
+    @property
+    def validation(self) -> Metric:
+        """The metric as it was followed during training."""
+        return Metric(self.metric.key.replace("test/", "val/", 1))
+
+    @cached_property
+    def class_metrics(self) -> list[str]:
+        """The keys of the IoU of each class, in the order of the summaries."""
+        split = self.metric.key.partition("/")[0]
+        return [str(key) for key in self.runs.columns if str(key).startswith(f"{split}/iou/")]
 
     @cached_property
     def baselines(self) -> list[Arm]:

@@ -117,10 +117,7 @@ def power(gap: float, sd: float, n: int, comparisons: int) -> float:
 
 def seeds_for_power(gap: float, sd: float, comparisons: int, wanted: float = 0.8, most: int = 200) -> int | None:
     """How many seeds find that gap with this probability; None if more than `most`."""
-    test = TTestPower()
-    if test.power(gap / max(sd, 1e-12), most, ALPHA / comparisons) < wanted:
+    least = n_min(comparisons)
+    if power(gap, sd, most, comparisons) < wanted:
         return None
-    n = n_min(comparisons)
-    while n < most and test.power(gap / max(sd, 1e-12), n, ALPHA / comparisons) < wanted:
-        n += 1
-    return n
+    return next(n for n in range(least, most + 1) if power(gap, sd, n, comparisons) >= wanted)

@@ -9,13 +9,12 @@ from statistics import median
 from scipy.stats import kendalltau
 
 from litconv.compare.arms import Arm
-from litconv.compare.metric import COSTS, short
+from litconv.compare.metric import BUDGETS, COSTS, short
 from litconv.compare.result import Result
 from litconv.compare.statistics import Comparison, power, seeds_for_power
 
 EQUAL = 1.04  # two costs within 2 % of their middle are one budget
 LISTED = 12
-BUDGETS = ("cost/macs", "cost/params", "cost/activations", "cost/latency_ms")
 
 
 @dataclass(frozen=True)
@@ -119,29 +118,28 @@ def interval(result: Result, c: Comparison) -> str:
 def cost(result: Result, arm: Arm) -> str:
     ratios = {key: result.ratio(arm, key) for key in BUDGETS}
     parts = [f"{r:.2f}× the {COSTS[key][0]}" for key, r in ratios.items() if not isnan(r) and key != "cost/activations"]
-    return f", at {' and '.join(parts)}" if parts else ""
+    return f", at {', '.join(parts)}" if parts else ""
 
 
 def budgets(result: Result) -> list[str]:
-    """Whether the arms stand at one budget."""
-    if len(result.arms) < 2:
+    """At which costs the arms are equal, and how far apart they are at the others."""
+    keys = [k for k in BUDGETS if all(k in arm.costs for arm in result.arms)]
+    if len(result.arms) < 2 or not keys:
         return []
-    known = {k: [arm.costs[k] for arm in result.arms] for k in BUDGETS if all(k in arm.costs for arm in result.arms)}
+    known = {key: [arm.costs[key] for arm in result.arms] for key in keys}
     equal = [key for key, costs in known.items() if max(costs) <= EQUAL * min(costs)]
-    if equal:
-        names = " and ".join(f"{COSTS[k][0]} ({_range(known[k], k)})" for k in equal)
-        return [f"All arms have the same {names}: these are gaps at an equal budget."]
-    if not known:
-        return []
-    spread = ", ".join(f"{COSTS[k][0]} from {_range(costs, k)}" for k, costs in known.items() if k in BUDGETS[:2])
-    return [f"The arms are not at an equal budget ({spread}): a gap is that of the arm as it stands, not at equal cost."]
+    unequal = [f"{COSTS[k][0]} from {_range(known[k], k)}" for k in keys if k not in equal]
+    if not equal:
+        return [f"The arms are not at an equal cost: {', '.join(unequal)}."]
+    same = " and ".join(f"{COSTS[k][0]} ({_range(known[k], k)})" for k in equal)
+    return [f"All arms are within 2 % of the same {same}" + (f"; {', '.join(unequal)}." if unequal else ".")]
 
 
 def fronts(result: Result) -> list[str]:
     found = []
     if len(result.arms) > 2:
         for key in result.cost_keys:
-            if key in BUDGETS and len(on := [arm.name for arm in result.arms if arm.name in result.fronts[key]]) <= LISTED:
+            if key in ("cost/macs", "cost/latency_ms") and len(on := [arm.name for arm in result.arms if arm.name in result.fronts[key]]) <= LISTED:
                 found.append(f"{COSTS[key][0]}: {', '.join(on)}")
     said = [f"Not beaten at once in {result.metric.label} and cost (by the means): {'; '.join(found)}."] if found else []
     return said + disagreements(result)
@@ -191,7 +189,8 @@ def _unit(result: Result) -> str:
 
 def _range(costs: Sequence[float], key: str) -> str:
     unit = COSTS[key][1]
-    return f"{short(min(costs))} to {short(max(costs))}{' ' + unit if unit else ''}"
+    low, high = short(min(costs)), short(max(costs))
+    return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 
 
 def _p(c: Comparison) -> str:
