@@ -20,7 +20,19 @@ OPERATORS = {
     "pointwise": (12_506, 2_020_000, 86_026, 0.9, 0.700),
     "depthwise": (6_330, 1_220_000, 86_026, 1.2, 0.617),
 }
-CLASSES = ("background", "disc", "ring", "horseshoe", "crescent", "square", "hourglass", "bars", "plus", "triangle", "star")
+CLASSES = (
+    "background",
+    "disc",
+    "ring",
+    "horseshoe",
+    "crescent",
+    "square",
+    "hourglass",
+    "bars",
+    "plus",
+    "triangle",
+    "star",
+)
 
 
 def make_run(
@@ -81,10 +93,14 @@ def write_curves(folder: Path, metric: str, epochs: int, score: float) -> None:
         writer.writerow(["epoch", "step", "lr", "train/loss", "val/loss", f"val/{metric}"])
         for epoch in range(epochs):
             done = 1 - np.exp(-3 * (epoch + 1) / epochs)
-            writer.writerow([epoch, 60 * (epoch + 1), 0.005, 2.3 * (1 - 0.9 * done), 2.4 * (1 - 0.8 * done), score * done])
+            writer.writerow(
+                [epoch, 60 * (epoch + 1), 0.005, 2.3 * (1 - 0.9 * done), 2.4 * (1 - 0.8 * done), score * done]
+            )
 
 
-def make_sweep(root: Path, seeds: int, operators: tuple[str, ...] = tuple(OPERATORS), noise: float = 0.006, **more: Any) -> Path:
+def make_sweep(
+    root: Path, seeds: int, operators: tuple[str, ...] = tuple(OPERATORS), noise: float = 0.006, **more: Any
+) -> Path:
     """Every operator with every seed; a seed's luck is in part common to all arms."""
     random = np.random.default_rng(1)
     luck = random.normal(0, noise, seeds)

@@ -1,5 +1,6 @@
 """Arms: the runs that differ in nothing but their seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -42,6 +43,10 @@ class Arm:
     @property
     def interval(self) -> tuple[float, float]:
         return student_interval(self.values.to_numpy())
+
+    def means(self, keys: Sequence[str]) -> list[float]:
+        """Of these columns over the seeds; NaN where a run has no number there."""
+        return [pd.to_numeric(self.runs[key], errors="coerce").mean() for key in keys]
 
     @property
     def width(self) -> float | None:

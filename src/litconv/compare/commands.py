@@ -25,7 +25,9 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
     for folder, own in places.items():
         launched = launch(folder)
         grids = [launched] if launched and all(_covers(launched, arm) for arm in own) else merged(map(_asked, own))
-        sweep = next((str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None)
+        sweep = next(
+            (str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None
+        )
         found.extend(_command(grid, seeds, sweep, folder) for grid in grids)
     return list(dict.fromkeys(found))
 
@@ -61,7 +63,9 @@ def _asked(arm: Arm) -> dict[str, str]:
     given = arm.runs["overrides"].iloc[0] if "overrides" in arm.runs else None
     if not isinstance(given, list):
         known = {"task": "classification", "data": "shapes", "backbone": "resnet", "conv": ""}
-        return {k: str(v) for k, default in known.items() if (v := arm.asked.get(f"choices.{k}")) not in (None, default)}
+        return {
+            k: str(v) for k, default in known.items() if (v := arm.asked.get(f"choices.{k}")) not in (None, default)
+        }
     kept = {k: v for k, v in map(_split, map(str, given)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
     without_effect = {k for k in OPTIONS if k in kept and not any(key.endswith(f".{k}") for key in arm.asked)}
     return {k: v for k, v in kept.items() if k not in without_effect}  # of an equal point in a grid

@@ -6,7 +6,6 @@ from math import isnan
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from litconv.compare.arms import Arm
 from litconv.compare.curves import Curve
-from litconv.compare.metric import COSTS, short
+from litconv.compare.metric import COSTS, cost_heading, short
 from litconv.compare.places import places
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
@@ -72,8 +71,7 @@ def pareto(result: Result, key: str, axes: Axes) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
     log_ticks(axes)
-    name, unit = COSTS[key]
-    axes.set_xlabel(f"{name} ({unit}, log scale)" if unit and unit != "×" else f"{name} (log scale)")
+    axes.set_xlabel(f"{cost_heading(key)}, log scale")
     axes.set_ylabel(result.metric.label)
     counts = sorted({arm.n for arm in arms})
     seeds = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
@@ -90,15 +88,14 @@ def steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def log_ticks(axes: Axes) -> None:
-    """2 M, 5 M, 10 M in place of powers of ten."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """2 M, 5 M, 10 M in place of powers of ten; more of them where the costs are near each other."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 5 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def write_labels(
-    axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front: Sequence[tuple[float, float]]
-) -> None:
+def write_labels(axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front: Sequence[tuple[float, float]]) -> None:
     """The arms' names beside their points; a thin line where a name had to go far."""
     texts = [axes.text(0, 0, arm.name, fontsize=8, alpha=1 if arm.name in on else 0.6) for arm in arms]
     for text in texts:
@@ -116,7 +113,9 @@ def write_labels(
         text.set(transform=axes.transAxes, position=to_axes(box[:2]), verticalalignment="bottom")
         edge = np.clip(point, box[:2], box[2:])
         if np.hypot(*(edge - point)) > 14:
-            axes.plot(*zip(to_axes(point), to_axes(edge), strict=True), transform=axes.transAxes, color="#999999", lw=0.5)
+            axes.plot(
+                *zip(to_axes(point), to_axes(edge), strict=True), transform=axes.transAxes, color="#999999", lw=0.5
+            )
 
 
 def learning_curves(result: Result, curves: Mapping[str, Curve], axes: Axes) -> None:
@@ -127,7 +126,9 @@ def learning_curves(result: Result, curves: Mapping[str, Curve], axes: Axes) -> 
     for arm in kept:
         curve = curves[arm.name]
         epochs = [epoch + 1 for epoch in curve.epochs]
-        axes.plot(epochs, curve.mean, color=colour[arm.name], lw=1.6, label=arm.name, marker="." if len(epochs) < 3 else "")
+        axes.plot(
+            epochs, curve.mean, color=colour[arm.name], lw=1.6, label=arm.name, marker="." if len(epochs) < 3 else ""
+        )
         axes.fill_between(epochs, curve.low, curve.high, color=colour[arm.name], alpha=0.15, lw=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
@@ -139,7 +140,10 @@ def learning_curves(result: Result, curves: Mapping[str, Curve], axes: Axes) -> 
 
 def rankings(result: Result, axes: Axes) -> None:
     """The arms' places by score and by each cost, side by side: lines that cross are orders that disagree."""
-    columns = [(result.metric.label, ranks(result, None)), *((COSTS[k][0], ranks(result, k)) for k in result.budget_keys)]
+    columns = [
+        (result.metric.label, ranks(result, None)),
+        *((COSTS[k][0], ranks(result, k)) for k in result.budget_keys),
+    ]
     colour = colours(result.arms, result.baselines)
     for arm in result.arms:
         at = [(x, places[arm.name]) for x, (_, places) in enumerate(columns) if arm.name in places]
@@ -157,7 +161,7 @@ def rankings(result: Result, axes: Axes) -> None:
 def iou_by_class(result: Result, axes: Axes) -> None:
     """Mean IoU over the seeds, arm by class."""
     classes, arms = result.class_metrics, result.arms[:LABELLED]
-    values = np.array([[pd.to_numeric(arm.runs[key], errors="coerce").mean() for key in classes] for arm in arms])
+    values = np.array([arm.means(classes) for arm in arms])
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(classes)), [key.rpartition("/iou/")[2] for key in classes], rotation=40, ha="right")
     axes.set_yticks(range(len(arms)), [arm.name for arm in arms])

@@ -53,7 +53,16 @@ def _value(arm: Settings, key: str) -> Any:
 def _rank(key: str) -> tuple[int, str]:
     if key in CHOICES:
         return CHOICES.index(key), key
-    prefixes = ("choices.conv@", "conv.groups", "conv.dilation", "conv.kernel_size", "conv.", "conv_stage", "width", "match")
+    prefixes = (
+        "choices.conv@",
+        "conv.groups",
+        "conv.dilation",
+        "conv.kernel_size",
+        "conv.",
+        "conv_stage",
+        "width",
+        "match",
+    )
     for rank, prefix in enumerate((*prefixes, "upsample.", "backbone.", "choices."), start=len(CHOICES)):
         if key.startswith(prefix):
             return rank, key
@@ -69,5 +78,7 @@ def _part(key: str, value: Any) -> str:
         return str(value)
     if key.startswith("choices."):
         return f"{key.removeprefix('choices.').removeprefix('conv@conv_')}={value}"
-    shown = f"{value:g}" if isinstance(value, float) else "true" if value is True else "false" if value is False else value
+    shown = (
+        f"{value:g}" if isinstance(value, float) else "true" if value is True else "false" if value is False else value
+    )
     return f"{key.removeprefix('conv.')}={shown}"

@@ -36,7 +36,12 @@ class Metric:
     @property
     def label(self) -> str:
         split, _, name = self.key.partition("/")
-        names = {"accuracy": "top-1 accuracy", "top5": "top-5 accuracy", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+        names = {
+            "accuracy": "top-1 accuracy",
+            "top5": "top-5 accuracy",
+            "miou": "mIoU",
+            "pixel_accuracy": "pixel accuracy",
+        }
         return f"{split} {names.get(name, name.replace('/', ' '))}"
 
     def sign(self, value: float) -> float:
@@ -59,6 +64,11 @@ class Metric:
         return "points" if self.fraction else ""
 
 
+def cost_heading(key: str) -> str:
+    name, unit = COSTS[key]
+    return f"{name} ({unit})" if unit and unit != "×" else name
+
+
 def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     """The metric that was asked for, or the test metric of the task."""
     present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/", "train/")) and c != "test/split"]
@@ -69,7 +79,9 @@ def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     tasks = sorted({str(t) for t in runs["task"].dropna()}) if "task" in runs else []
     candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
     if len(set(candidates)) > 1:
-        raise ConfigError(f"the runs are of several tasks ({', '.join(tasks)}): give metric=…, one of {', '.join(present)}")
+        raise ConfigError(
+            f"the runs are of several tasks ({', '.join(tasks)}): give metric=…, one of {', '.join(present)}"
+        )
     if not candidates or candidates[0] not in present:
         expected = candidates[0] if candidates else " or ".join(BY_TASK.values())
         raise ConfigError(f"no run has {expected}; give metric=…, one of {', '.join(present) or '(none there)'}")

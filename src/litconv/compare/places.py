@@ -22,7 +22,9 @@ def places(
     taken += [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for (a, b), (c, d) in pairwise(line)]
     found: list[Box | None] = []
     for (x, y), size in zip(points, sizes, strict=True):
-        free = (box for box in _around(x, y, size, radius) if _inside(box, axes) and not any(_meet(box, t) for t in taken))
+        free = (
+            box for box in _around(x, y, size, radius) if _inside(box, axes) and not any(_meet(box, t) for t in taken)
+        )
         box = next(free, None)
         found.append(box)
         if box is not None:

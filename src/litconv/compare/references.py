@@ -35,7 +35,9 @@ def _resolve(arms: Sequence[Arm], asked: str | None) -> tuple[str | None, str]:
     names = [arm.name for arm in arms]
     if asked in names:
         return None, asked
-    for key in sorted({key for arm in arms for key in arm.asked if key.startswith("choices.")}, key=lambda k: k != CONV):
+    for key in sorted(
+        {key for arm in arms for key in arm.asked if key.startswith("choices.")}, key=lambda k: k != CONV
+    ):
         if any(_choice(arm, key) == asked for arm in arms):
             return key, asked
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
@@ -64,4 +66,4 @@ def _nearest(arm: Arm, named: Sequence[Arm], key: str | None) -> Arm | None:
 
 
 def _besides(arm: Arm, group: tuple[str, ...]) -> dict[str, object]:
-    return {key: value for key, value in arm.asked.items() if not key.startswith(group + ("choices.conv@",))}
+    return {key: value for key, value in arm.asked.items() if not key.startswith((*group, "choices.conv@"))}

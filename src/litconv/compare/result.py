@@ -62,6 +62,10 @@ class Result:
         return [str(key) for key in self.runs.columns if str(key).startswith(f"{split}/iou/")]
 
     @cached_property
+    def widths_vary(self) -> bool:
+        return len({arm.width for arm in self.arms}) > 1
+
+    @cached_property
     def baselines(self) -> list[Arm]:
         """The arms that others are held against."""
         return list({arm.name: arm for arm in self.references.values()}.values())
@@ -112,7 +116,9 @@ def analyse(
     chosen = choose(completed, metric)
     kept, problems = usable(runs, chosen)
     if kept.empty:
-        raise ConfigError(f"{name}: no completed run has a usable {chosen.key}; {problems[-1].run}: {problems[-1].what}")
+        raise ConfigError(
+            f"{name}: no completed run has a usable {chosen.key}; {problems[-1].run}: {problems[-1].what}"
+        )
     kept, asked = with_arm_hash(kept)
     kept, repeated = latest(kept, ["arm_hash", "seed"])
 
@@ -141,10 +147,13 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
     seeds = {seed for arm in arms for seed in arm.scores}
     for arm in arms:
         if lacking := sorted(seeds - set(arm.scores)):
-            found.append(f"{arm.name} has no run of seed {', '.join(map(str, lacking))}; differences are over the seeds in common")
+            listed = ", ".join(map(str, lacking))
+            found.append(f"{arm.name} has no run of seed {listed}; differences are over the seeds in common")
     left_over = [a.name for a in arms if a.name not in against and a not in against.values()]
     if left_over and len(arms) > 1:
-        found.append(f"nothing to hold {', '.join(left_over)} against: no reference is like it in all but what is compared")
+        found.append(
+            f"nothing to hold {', '.join(left_over)} against: no reference is like it in all but what is compared"
+        )
     for key, what in {
         "git_commit": "commits of the code",
         "versions/torch": "versions of torch",

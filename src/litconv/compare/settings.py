@@ -16,7 +16,12 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, whe
 # Of config.yaml: what a run was trained and tested on. Two runs that differ here answer different questions.
 SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.precision", "trainer.limit_")
 SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "download")
-CALLED = {"choices.task": "task", "choices.data": "data", "trainer.max_epochs": "epochs", "trainer.precision": "precision"}
+CALLED = {
+    "choices.task": "task",
+    "choices.data": "data",
+    "trainer.max_epochs": "epochs",
+    "trainer.precision": "precision",
+}
 # Of summary.json, where there is no config.yaml.
 SUMMARISED = {
     "task": "choices.task",

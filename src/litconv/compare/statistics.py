@@ -58,8 +58,7 @@ def compare_all(pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]]]
     """One comparison for each (seed → score of the arm, seed → score of its reference)."""
     seeds = [tuple(sorted(set(arm) & set(reference))) for arm, reference in pairs]
     differences = [
-        np.array([arm[s] - reference[s] for s in common])
-        for (arm, reference), common in zip(pairs, seeds, strict=True)
+        np.array([arm[s] - reference[s] for s in common]) for (arm, reference), common in zip(pairs, seeds, strict=True)
     ]
     p = [float(sign_flip_p(d)) if len(d) else 1.0 for d in differences]
     holm = multipletests(p, ALPHA, method="holm")[1] if p else []

@@ -40,7 +40,9 @@ def headline(result: Result) -> str:
     if many == 1:
         return f"Only one arm, nothing to compare: {best.name} reaches {score(result, best)} of {result.metric.label}."
     if not result.comparisons:
-        return f"{best.name} has the highest mean of {many} arms, but no arm has a reference: give one with reference=…."
+        return (
+            f"{best.name} has the highest mean of {many} arms, but no arm has a reference: give one with reference=…."
+        )
     if cannot := cannot_tell(result):
         return cannot
     claimed = {name for name, c in result.comparisons.items() if c.claimed}
@@ -84,7 +86,7 @@ def leaders(result: Result) -> list[str]:
 
 
 def gaps(result: Result) -> list[str]:
-    """Each arm against its reference."""
+    """Each arm against its reference, and what a claim means here."""
     if cannot_tell(result):
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
@@ -92,7 +94,10 @@ def gaps(result: Result) -> list[str]:
     claimed = [arm for arm in arms if result.comparisons[arm.name].claimed]
     shown = arms if len(arms) <= LISTED else claimed[:LISTED]
     rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
-    return [sentence(result, arm) for arm in shown] + rest
+    m = len(result.comparisons)
+    over = f", Holm-adjusted over {m} comparisons" if m > 1 else ""
+    claim = f"What is claimed has p ≤ 0.05 by an exact sign-flip test of runs paired by seed{over}; in brackets 95 % intervals."
+    return [sentence(result, arm) for arm in shown] + rest + [claim]
 
 
 def sentence(result: Result, arm: Arm) -> str:
@@ -101,18 +106,22 @@ def sentence(result: Result, arm: Arm) -> str:
         return f"{arm.name} has no seed in common with {reference}."
     if c.claimed:
         how = f"beats {reference} by" if c.mean > 0 else f"loses to {reference} by"
-        return f"{arm.name} {how} {_amount(result, c.mean, False)} ({interval(result, c)}; {_p(c)}){cost(result, arm)}."
+        return f"{arm.name} {how} {_amount(result, c.mean, False)} ({interval(result, c)}){cost(result, arm)}."
     if c.n < c.seeds_needed:
         few = f" with {_count(c.n, 'seed')}; {c.seeds_needed} are needed"
         return f"{arm.name}: cannot tell it from {reference}{few}{cost(result, arm)}."
-    return f"{arm.name}: cannot tell it from {reference} ({interval(result, c)}; {_p(c)}){cost(result, arm)}."
+    return (
+        f"{arm.name}: cannot tell it from {reference} ({interval(result, c)}; p = {c.p_holm:.2g}){cost(result, arm)}."
+    )
 
 
 def interval(result: Result, c: Comparison) -> str:
+    """Of a claimed gap the sizes, since the words say which way it goes."""
     if isnan(c.low):
         return "no interval from one seed"
-    low, high = result.metric.gap(c.low), result.metric.gap(c.high)
-    return f"95 % interval {low} to {high}{_unit(result)}"
+    low, high = (c.low, c.high) if c.mean > 0 or not c.claimed else (-c.high, -c.low)
+    signed = not c.claimed or low < 0
+    return f"{result.metric.gap(low, signed)} to {result.metric.gap(high, signed)}"
 
 
 def cost(result: Result, arm: Arm) -> str:
@@ -137,12 +146,12 @@ def budgets(result: Result) -> list[str]:
 
 def fronts(result: Result) -> list[str]:
     found = []
-    if len(result.arms) > 2:
-        for key in result.cost_keys:
-            if key in ("cost/macs", "cost/latency_ms") and len(on := [arm.name for arm in result.arms if arm.name in result.fronts[key]]) <= LISTED:
-                found.append(f"{COSTS[key][0]}: {', '.join(on)}")
-    said = [f"Not beaten at once in {result.metric.label} and cost (by the means): {'; '.join(found)}."] if found else []
-    return said + disagreements(result)
+    for key in ("cost/macs", "cost/latency_ms"):
+        on = [arm.name for arm in result.arms if arm.name in result.fronts.get(key, ())]
+        if len(result.arms) > 2 and 0 < len(on) <= LISTED:
+            found.append(f"{COSTS[key][0]}: {', '.join(on)}")
+    start = f"Not beaten at once in {result.metric.label} and cost (by the means)"
+    return ([f"{start}: {'; '.join(found)}."] if found else []) + disagreements(result)
 
 
 def disagreements(result: Result) -> list[str]:
@@ -191,10 +200,6 @@ def _range(costs: Sequence[float], key: str) -> str:
     unit = COSTS[key][1]
     low, high = short(min(costs)), short(max(costs))
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
-
-
-def _p(c: Comparison) -> str:
-    return f"p = {c.p_holm:.2g} after Holm, {_count(c.n, 'seed')}"
 
 
 def _count(n: int, what: str) -> str:
