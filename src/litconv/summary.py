@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from litconv.naming import arm_hash, config_hash
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics")
 
 
-def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: list[str]) -> dict[str, Any]:
+def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
@@ -37,7 +38,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
         **short,
         "precision": str(config["trainer"].get("precision", "32-true")),
         "memory_format": config["memory_format"],
-        "overrides": overrides,
+        "overrides": list(overrides),
     }
 
 

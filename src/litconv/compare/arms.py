@@ -66,7 +66,7 @@ def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]
         if not isinstance(arm, str) or arm not in asked:
             config = read_config(row["folder"])
             found = settings(config, row)
-            arm = arm if isinstance(arm, str) else hash_of(config, found)
+            arm = arm if isinstance(arm, str) else hash_of(found)
             asked[arm] = found
         hashes.append(arm)
     runs["arm_hash"] = hashes

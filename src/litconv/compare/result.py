@@ -149,6 +149,8 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
         if lacking := sorted(seeds - set(arm.scores)):
             listed = ", ".join(map(str, lacking))
             found.append(f"{arm.name} has no run of seed {listed}; differences are over the seeds in common")
+        if "match/note" in arm.runs and isinstance(noted := arm.runs["match/note"].iloc[0], str):
+            found.append(f"{arm.name}: {noted}")
     left_over = [a.name for a in arms if a.name not in against and a not in against.values()]
     if left_over and len(arms) > 1:
         found.append(
@@ -157,6 +159,7 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
     for key, what in {
         "git_commit": "commits of the code",
         "versions/torch": "versions of torch",
+        "cost/latency_batch": "batch sizes of the latency",
         "memory_format": "memory formats, which alter latency",
         "cost/device": "devices, whose latencies do not compare; their ratios to standard do",
     }.items():

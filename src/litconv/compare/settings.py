@@ -1,5 +1,6 @@
 """What a run was asked for: its config.yaml, flat, without what cannot change the result; and whether runs are alike."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,25 +10,23 @@ import pandas as pd
 import yaml
 
 from litconv.errors import ConfigError
-from litconv.naming import NOT_HASHED, arm_hash
+from litconv.naming import NOT_HASHED
 
 Settings = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 # Of config.yaml: what a run was trained and tested on. Two runs that differ here answer different questions.
-SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.precision", "trainer.limit_")
+SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.limit_")
 SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "download")
 CALLED = {
     "choices.task": "task",
     "choices.data": "data",
     "trainer.max_epochs": "epochs",
-    "trainer.precision": "precision",
 }
 # Of summary.json, where there is no config.yaml.
 SUMMARISED = {
     "task": "choices.task",
     "data": "choices.data",
     "train/epochs": "trainer.max_epochs",
-    "precision": "trainer.precision",
     "conv": "choices.conv",
     "backbone": "choices.backbone",
     "head": "choices.head",
@@ -56,17 +55,15 @@ def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Se
     dotted = _dotted(kept)
     unwanted = ("choices.logger", "choices.callbacks", "choices.trainer")
     return {
-        key: _plain(value)
+        key: _plain(value, key)
         for key, value in dotted.items()
         if not key.endswith(("._target_", "._partial_", ".seed")) and key not in unwanted
     }
 
 
-def hash_of(config: Mapping[str, Any] | None, asked: Settings) -> str:
+def hash_of(asked: Settings) -> str:
     """For a summary of before there was an arm_hash."""
-    if config is not None:
-        return arm_hash({k: v for k, v in config.items() if k != "choices"})
-    return arm_hash(asked)
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def check_alike(found: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
@@ -77,9 +74,10 @@ def check_alike(found: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
         for key, value in conditions.items():
             counts = values.setdefault(CALLED.get(key, key), {})
             counts[value] = counts.get(value, 0) + len(runs)
-        for split in runs["test/split"].dropna() if "test/split" in runs else ():
-            counts = values.setdefault("test/split", {})
-            counts[str(split)] = counts.get(str(split), 0) + 1
+        for key in {"precision", "test/split"} & set(runs.columns):
+            counts = values.setdefault(key, {})
+            for value in map(str, runs[key].dropna()):
+                counts[value] = counts.get(value, 0) + 1
     if len(values.get("data", ())) > 1:  # then its options differ for that reason alone
         values = {key: counts for key, counts in values.items() if not key.startswith("data.")}
     return [
@@ -103,8 +101,10 @@ def _is_condition(key: str) -> bool:
     return key.startswith(SAME)
 
 
-def _plain(value: Any) -> Any:
-    """Something that can be compared and shown."""
+def _plain(value: Any, key: str = "") -> Any:
+    """Something that can be compared and shown; a square image's size as both sides."""
+    if key.endswith(("image_size", "crop_size")) and isinstance(value, int):
+        value = [value, value]
     return value if isinstance(value, str | int | float | None) else json.dumps(value, default=str)
 
 

@@ -40,24 +40,24 @@ def headline(result: Result) -> str:
     if many == 1:
         return f"Only one arm, nothing to compare: {best.name} reaches {score(result, best)} of {result.metric.label}."
     if not result.comparisons:
-        return (
-            f"{best.name} has the highest mean of {many} arms, but no arm has a reference: give one with reference=…."
-        )
+        return f"{best.name} has the best mean of {many} arms, but no arm has a reference: give one with reference=…."
     if cannot := cannot_tell(result):
         return cannot
-    claimed = {name for name, c in result.comparisons.items() if c.claimed}
-    if best.name in claimed:
-        return sentence(result, best)
-    worse = [arm for arm in result.arms if arm.name in claimed and result.comparisons[arm.name].mean < 0]
+    if winner := leading(result):
+        return sentence(result, winner, f" of {result.metric.label}")
+    claimed = [c for c in result.comparisons.values() if c.claimed]
     against = " or ".join(arm.name for arm in result.baselines)
-    if len(worse) == len(result.comparisons):
-        return f"{against} wins: every other arm loses to it by more than chance."
     if not claimed:
         return f"No difference to {against} is shown for any arm."
-    better = [arm for arm in result.arms if arm.name in claimed and arm not in worse]
-    if better:
-        return sentence(result, better[0])
-    return f"No arm beats {against}; {_arms(len(worse))} of {len(result.comparisons)} loses to it by more than chance."
+    if len(claimed) == len(result.comparisons):
+        return f"{against} wins: every other arm loses to it by more than chance."
+    return f"No arm beats {against}; {len(claimed)} of {_arms(len(result.comparisons))} lose to it by more than chance."
+
+
+def leading(result: Result) -> Arm | None:
+    """The best arm of those that beat their reference."""
+    better = {name for name, c in result.comparisons.items() if c.claimed and c.mean > 0}
+    return next((arm for arm in result.arms if arm.name in better), None)
 
 
 def cannot_tell(result: Result) -> str | None:
@@ -90,7 +90,7 @@ def gaps(result: Result) -> list[str]:
     if cannot_tell(result):
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
-    arms = [arm for arm in arms if sentence(result, arm) != headline(result)]
+    arms = [arm for arm in arms if arm is not leading(result)]
     claimed = [arm for arm in arms if result.comparisons[arm.name].claimed]
     shown = arms if len(arms) <= LISTED else claimed[:LISTED]
     rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
@@ -100,13 +100,13 @@ def gaps(result: Result) -> list[str]:
     return [sentence(result, arm) for arm in shown] + rest + [claim]
 
 
-def sentence(result: Result, arm: Arm) -> str:
+def sentence(result: Result, arm: Arm, of: str = "") -> str:
     c, reference = result.comparisons[arm.name], result.references[arm.name].name
     if c.n == 0:
         return f"{arm.name} has no seed in common with {reference}."
     if c.claimed:
         how = f"beats {reference} by" if c.mean > 0 else f"loses to {reference} by"
-        return f"{arm.name} {how} {_amount(result, c.mean, False)} ({interval(result, c)}){cost(result, arm)}."
+        return f"{arm.name} {how} {_amount(result, c.mean, False)}{of} ({interval(result, c)}){cost(result, arm)}."
     if c.n < c.seeds_needed:
         few = f" with {_count(c.n, 'seed')}; {c.seeds_needed} are needed"
         return f"{arm.name}: cannot tell it from {reference}{few}{cost(result, arm)}."

@@ -116,7 +116,7 @@ function drawCurves() {
   });
   const drawn = layout("epoch", chosen.dataset.curve);
   drawn.showlegend = true;
-  drawn.legend = { orientation: "h", y: -0.18, yanchor: "top" };
+  drawn.legend = { orientation: "h", y: 1.02, yanchor: "bottom" };
   const last = Math.max(...traces.flatMap((trace) => trace.x));
   Object.assign(drawn.xaxis, { tickformat: "d", dtick: Math.max(1, Math.ceil(last / 12)), tick0: 0 });
   Plotly.react(plot, traces, drawn, config);
