@@ -1,7 +1,8 @@
-"""The command line of scripts/compare.py: what is compared and where it goes, or one line that says what is wrong."""
+"""The command lines of scripts/compare.py and dashboard.py: what is compared and where it goes, or one line that says what is wrong."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,23 @@ from litconv.cli import did_you_mean
 from litconv.errors import ConfigError
 
 
-def check(arguments: Mapping[str, Any]) -> tuple[str, list[str], Path]:
-    """(name, folders, out)"""
-    sweep, folders, root = arguments["sweep"], arguments["folders"], Path(str(arguments["output_dir"]))
+@dataclass(frozen=True)
+class Arguments:
+    name: str
+    folders: list[str]
+    out: Path
+    reference: str | None
+    metric: str | None
+    mix: bool
+
+
+def check(given: Mapping[str, Any]) -> Arguments:
+    sweep, folders, root = given["sweep"], given["folders"], Path(str(given["output_dir"]))
     if (sweep is None) == (folders is None):
-        raise ConfigError(
-            "give sweep=NAME, or folders=[…] with folders of runs or sweeps" + (", not both" if sweep else "")
-        )
-    if type(arguments["samples"]) is not int or arguments["samples"] < 0:
-        raise ConfigError(f"samples={arguments['samples']} must be a whole number, at least 0")
-    if not isinstance(arguments["mix"], bool):
-        raise ConfigError(f"mix={arguments['mix']} must be true or false")
-    if arguments["wandb"] not in ("auto", True, False):
-        raise ConfigError(f"wandb={arguments['wandb']} must be auto, true or false")
+        both = ", not both" if sweep is not None else ""
+        raise ConfigError(f"give sweep=NAME, or folders=[…] with folders of runs or sweeps{both}")
+    if not isinstance(given["mix"], bool):
+        raise ConfigError(f"mix={given['mix']} must be true or false")
     if sweep is not None:
         name, places = str(sweep), [str(sweep_folder(root, str(sweep)))]
     else:
@@ -29,8 +34,18 @@ def check(arguments: Mapping[str, Any]) -> tuple[str, list[str], Path]:
         if not places:
             raise ConfigError("folders=[] names no folder; give some, such as folders=[outputs/runs]")
         name = "+".join(Path(place).name for place in places)
-    out = arguments["out"]
-    return name, places, Path(str(out)) if out is not None else root / "compare" / slug(name)
+    out = root / "compare" / slug(name) if given["out"] is None else Path(str(given["out"]))
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"out={out} is a file; give a folder")
+    reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
+    return Arguments(name, places, out, reference, metric, given["mix"])
+
+
+def check_extras(given: Mapping[str, Any]) -> None:
+    if type(given["samples"]) is not int or given["samples"] < 0:
+        raise ConfigError(f"samples={given['samples']} must be a whole number, at least 0")
+    if given["wandb"] not in ("auto", True, False):
+        raise ConfigError(f"wandb={given['wandb']} must be auto, true or false")
 
 
 def sweep_folder(root: Path, sweep: str) -> Path:

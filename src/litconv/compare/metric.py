@@ -73,7 +73,7 @@ def cost_heading(key: str) -> str:
 
 def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     """The metric that was asked for, or the test metric of the task."""
-    present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/", "train/")) and c != "test/split"]
+    present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/")) and c != "test/split"]
     if asked is not None:
         if asked not in present:
             raise ConfigError(f"metric={asked} stands in no summary.json here; there: {', '.join(present) or 'none'}")
@@ -82,7 +82,7 @@ def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
     if len(set(candidates)) > 1:
         raise ConfigError(
-            f"the runs are of several tasks ({', '.join(tasks)}): give metric=…, one of {', '.join(present)}"
+            f"the runs are of several tasks ({', '.join(tasks)}): choose folders of one, or give metric=… and mix=true"
         )
     if not candidates or candidates[0] not in present:
         expected = candidates[0] if candidates else " or ".join(BY_TASK.values())

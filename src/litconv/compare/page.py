@@ -59,7 +59,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
     for key in ("backbone.depth", "data.image_size", "data.n_train"):
         values = {str(arm.asked.get(key)) for arm in result.arms}
         if len(values) == 1 and values != {"None"}:
-            found.append((key.replace(".", " "), values.pop()))
+            found.append((key.replace(".", " "), " × ".join(values.pop().strip("[]").split(", "))))
     return [*found, ("arms", str(len(result.arms))), ("runs", str(len(result.runs)))]
 
 

@@ -10,13 +10,10 @@ from litconv.compare.page import write_page
 from litconv.compare.result import Result
 from litconv.compare.samples import sample_segmentations
 from litconv.compare.tables import write_tables
-from litconv.errors import ConfigError
 
 
 def write_report(result: Result, runs: pd.DataFrame, out: Path, command: list[str], samples: int = 4) -> Result:
     """`runs`: all that were found. Returns the result with what was noted on the way."""
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"out={out} is a file; give a folder")
     out.mkdir(parents=True, exist_ok=True)
     shown, notes = sample_segmentations(result, samples)
     result = dataclasses.replace(result, notes=[*result.notes, *notes])

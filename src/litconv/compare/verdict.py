@@ -176,11 +176,10 @@ def sensitivity(result: Result) -> list[str]:
         return []
     sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
     needed = seeds_for_power(0.01, sd, m)
+    found = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m):.0f} %"
     more = f"{needed} seeds would find it in 80 %" if needed else "more than 200 seeds are needed to find it in 80 %"
-    return [
-        f"A true gap of 1 point would be found by {_count(n, 'seed')} with a probability of {power(0.01, sd, n, m):.0%}, at the "
-        f"noise seen (SD of the differences {result.metric.gap(sd, False)} points); {more} of cases."
-    ]
+    noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
+    return [f"A true gap of 1 point would be found by {found}, {noise}; {more} of cases."]
 
 
 def score(result: Result, arm: Arm) -> str:
