@@ -1,4 +1,6 @@
-"""The command lines of scripts/compare.py and dashboard.py: what is compared and where it goes, or one line that says what is wrong."""
+"""The command lines of scripts/compare.py and dashboard.py: what is compared and where it goes.
+
+What is wrong with them is said in one line."""
 
 import re
 from collections.abc import Mapping
