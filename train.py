@@ -46,8 +46,8 @@ def main(config: DictConfig) -> None:
         task = configuration.build_task(config, data)
 
         # cost
-        counted = cost.count(task.model, data.in_channels, data.image_size, **config.cost)
-        folder.summary |= counted.summary()
+        counted = cost.counted(config, task.model, data)
+        folder.summary |= counted.summary() | cost.measured(config, task.model, data, data.num_classes)
 
         # fit
         logger = configuration.part(config.logger)(
@@ -61,7 +61,7 @@ def main(config: DictConfig) -> None:
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
-        trainer = configuration.part(config.trainer, logger=logger or False, callbacks=callbacks)
+        trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
         trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
 
         # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training

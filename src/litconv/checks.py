@@ -41,6 +41,10 @@ ROOT_TYPES = {
     "output_dir": str,
     "cost.allow_uncounted": bool,
     "cost.effective_field": bool,
+    "cost.latency.enabled": bool,
+    "cost.latency.batch": int,
+    "cost.latency.seconds": float,
+    "cost.latency.device": str,
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
 PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
@@ -84,6 +88,9 @@ def check(config: Mapping) -> None:
             faults.append(f"{key}={shown(value)} must be {describe(hint)}")
     if matches(config.epochs, int) and config.epochs < 1:
         faults.append(f"epochs={config.epochs} must be at least 1")
+    for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
+        if matches(value := select(config, key), ROOT_TYPES[key]) and not 0 < value <= most:
+            faults.append(f"{key}={value} must be more than 0 and at most {most}")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
         faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
     for key, node in raw(config).items():

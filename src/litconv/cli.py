@@ -25,6 +25,9 @@ from litconv.errors import ConfigError, DataError, TrainingError
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What torch's C++ half prints about its profiler is for its developers. A user's own levels stand.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
 
@@ -147,6 +150,7 @@ def quiet() -> None:
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for lightning in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):  # importing it sets the first anew
+        logging.getLogger(lightning).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

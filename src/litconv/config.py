@@ -83,7 +83,7 @@ def as_config_error() -> Iterator[None]:
         raise ConfigError(str(cause or error)) from error
     except Exception as error:
         of_lightning = type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
-        if not of_lightning and not isinstance(error, ValueError | TypeError | ArithmeticError):
+        if not of_lightning and not isinstance(error, ValueError | TypeError | ArithmeticError | ImportError):
             raise
         raise ConfigError(str(error)) from error
 
@@ -147,16 +147,25 @@ def with_standard(config: DictConfig) -> DictConfig:
     return twin
 
 
-def build_model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
-    """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
+def is_standard(config: DictConfig) -> bool:
+    """Whether the model is itself what ratios refer to."""
+    chosen = choices(config)
+    return chosen["conv"] == "standard" and not any("@conv_stage" in group for group in chosen)
+
+
+def memory_format(config: DictConfig) -> Any:
     import torch
 
+    return {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[config.memory_format]
+
+
+def build_model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
+    """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
     from litconv.init import initialise
 
     model = assemble(config, in_channels, num_classes)
     initialise(model, config.seed)
-    formats = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-    return model.to(memory_format=formats[config.memory_format])
+    return model.to(memory_format=memory_format(config))
 
 
 def build_task(config: DictConfig, data: Any) -> Any:
@@ -173,14 +182,24 @@ def build_task(config: DictConfig, data: Any) -> Any:
     )
 
 
+def build_trainer(config: DictConfig, **parts: Any) -> Any:
+    try:
+        return part(config.trainer, **parts)
+    except ConfigError as error:
+        elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
+        raise ConfigError(f"trainer={choices(config)['trainer']}: {error}{elsewhere}") from error
+
+
 def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
     """Build everything but the data once, without memory, so that a fault of the configuration comes before any data."""
     import torch
 
+    from litconv import cost
     from litconv.optim import check as check_optim
 
     check_optim(part(config.optim), part(config.schedule))
-    trainer = part(config.trainer, logger=False, callbacks=[])
+    trainer = build_trainer(config, logger=False, callbacks=[])
+    cost.device(config)
     if trainer.max_epochs is not None and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
         raise ConfigError(
             f"trainer.max_epochs={trainer.max_epochs} ends before the first validation "
@@ -195,6 +214,7 @@ def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
             )
     with torch.device("meta"):
         model = assemble(config, data.in_channels, num_classes)
+        cost.check_size(model, data.image_size)
         facts = {"ignore_index": -100, "class_names": [str(n) for n in range(num_classes)]}
         part(
             config.task,

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 class Count:
     """The cost of one image, in eval mode."""
 
-    params: int
-    trainable_params: int
+    params: int  # in the deployed form
+    trainable_params: int  # as it is trained
     macs: int
     activations: int  # values that convolutions, linear layers and matrix products put out (fvcore's definition)
     elementwise_ops: int  # as `elementwise` defines them
@@ -89,10 +89,9 @@ def count(
         report_uncounted(uncounted, places({name: analysis.unsupported_ops(name) for name in counts}), allow_uncounted)
     if not agrees:
         log.warning("cost: the counts of this model differ, trust none of them: %s", opinion)
-    parameters = list(model.parameters())
     return Count(
-        params=sum(p.numel() for p in parameters),
-        trainable_params=sum(p.numel() for p in parameters if p.requires_grad),
+        params=sum(p.numel() for p in copied.parameters()),
+        trainable_params=sum(p.numel() for p in model.parameters() if p.requires_grad),
         macs=int(counts[""][MACS]),
         activations=int(counts[""][ACTIVATIONS]),
         elementwise_ops=int(counts[""][ELEMENTWISE]),

@@ -14,9 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+CPU = torch.device("cpu")
 
-def replica(model: nn.Module, device: str) -> nn.Module:
-    """A float32 copy in eval mode; where the model holds a compiled module, the copy holds what was compiled."""
+
+def replica(model: nn.Module, device: str | torch.device, deployed: bool = True) -> nn.Module:
+    """A float32 copy in eval mode; where the model holds a compiled module, the copy holds what was compiled.
+
+    A module that is trained in another form than it is used in has a method `deployed() -> nn.Module`; the copy holds
+    what that returns.
+    """
     memo: dict[int, object] = {}
     for module in model.modules():
         for value in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
@@ -24,23 +30,37 @@ def replica(model: nn.Module, device: str) -> nn.Module:
                 memo.setdefault(id(value), moved(value, device))
         for child in module.children():
             if hasattr(child, "_orig_mod"):
-                memo[id(child)] = replica(child._orig_mod, device)
-    return copy.deepcopy(getattr(model, "_orig_mod", model), memo).eval()
+                memo[id(child)] = replica(child._orig_mod, device, deployed=False)
+    copied = copy.deepcopy(getattr(model, "_orig_mod", model), memo).eval()
+    return in_deployed_form(copied) if deployed else copied
 
 
-def moved(value: Tensor, device: str) -> Tensor:
+def in_deployed_form(model: nn.Module) -> nn.Module:
+    if hasattr(model, "deployed"):
+        return model.deployed().eval()
+    for name, child in model.named_children():
+        if (form := in_deployed_form(child)) is not child:
+            setattr(model, name, form)
+    return model
+
+
+def moved(value: Tensor, device: str | torch.device) -> Tensor:
     dtype = torch.float32 if value.is_floating_point() else value.dtype
     copied = value.detach().to(device, dtype, copy=True)
     return nn.Parameter(copied, requires_grad=False) if isinstance(value, nn.Parameter) else copied
 
 
 @contextmanager
-def untouched() -> Iterator[None]:
+def untouched(device: torch.device = CPU) -> Iterator[None]:
     """Whatever runs inside, random numbers go on afterwards as if it had not; warnings and gradients are off."""
     python, numpy, fast_attention = random.getstate(), np.random.get_state(), torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one operation for a whole layer: nobody could count it
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.no_grad():
+        with (
+            torch.random.fork_rng([device] if device.type == "cuda" else []),
+            warnings.catch_warnings(),
+            torch.no_grad(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -1,16 +1,21 @@
-"""The cost of one configuration without training: a row with the keys of summary.json, and the layers."""
+"""The cost of one configuration: of a run's model, or without training as a row with the keys of summary.json."""
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
 
 from litconv import config as configuration
 from litconv import summary
 from litconv.cost.count import Count, count
 from litconv.cost.layers import Layer
+from litconv.cost.measure import device_named, measure
 from litconv.naming import run_name
+from litconv.optim import optimizer_for
 
 standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 classes_of: dict[str, int] = {}
@@ -33,14 +38,14 @@ def survey(config: Any) -> Point:
     place = {key: value for key, value in settings.items() if key not in operators}
     key = json.dumps([place, classes, configuration.kernel_size(config)], sort_keys=True)
     if key not in standards:
-        standards[key] = counted(configuration.with_standard(config), data, classes)
-    standard = standards[key]
-    is_standard = choices["conv"] == "standard" and not any("@conv_stage" in group for group in choices)
-    found = standard if is_standard else counted(config, data, classes)
+        standards[key] = counted(config, model_of(configuration.with_standard(config), data, classes), data)
+    model = model_of(config, data, classes)
+    found = standards[key] if configuration.is_standard(config) else counted(config, model, data)
 
-    row = summary.facts(settings, choices, run_name(settings, choices), overrides) | found.summary()
-    row["cost/params_ratio"] = found.params / standard.params
-    row["cost/macs_ratio"] = found.macs / standard.macs
+    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary()
+    row["cost/params_ratio"] = found.params / standards[key].params
+    row["cost/macs_ratio"] = found.macs / standards[key].macs
+    row |= measured(config, model, data, classes)
     return Point(dict(o.lstrip("+").split("=", 1) for o in overrides if "=" in o), row, found.layers)
 
 
@@ -52,10 +57,44 @@ def num_classes(key: str, data: Any) -> int:
     return classes_of[key]
 
 
-def counted(config: Any, data: Any, classes: int) -> Count:
-    if config.cost.effective_field:  # it depends on the weights
-        model = configuration.build_model(config, data.in_channels, classes)
-    else:
-        with torch.device("meta"):
-            model = configuration.assemble(config, data.in_channels, classes)
-    return count(model, data.in_channels, data.image_size, **config.cost)
+def model_of(config: Any, data: Any, classes: int) -> nn.Module:
+    """Without memory where shapes are enough."""
+    if config.cost.effective_field or config.cost.latency.enabled:
+        return configuration.build_model(config, data.in_channels, classes)
+    with torch.device("meta"):
+        return configuration.assemble(config, data.in_channels, classes)
+
+
+def counted(config: Any, model: nn.Module, data: Any) -> Count:
+    options = {key: config.cost[key] for key in ("allow_uncounted", "effective_field")}
+    return count(model, data.in_channels, data.image_size, **options)
+
+
+def measured(config: Any, model: nn.Module, data: Any, classes: int) -> dict[str, Any]:
+    """The keys of summary.json, beside the same model of standard convolutions; empty where it is not asked for."""
+    latency = config.cost.latency
+    if not latency.enabled or rank_zero_only.rank != 0:
+        return {}
+    standard = None
+    if not configuration.is_standard(config):
+        standard = configuration.build_model(configuration.with_standard(config), data.in_channels, classes)
+    found = measure(
+        model,
+        standard,
+        partial(optimizer_for, optim=configuration.part(config.optim)),
+        data.in_channels,
+        data.image_size,
+        device=device(config),
+        precision=config.trainer.precision,
+        memory_format=configuration.memory_format(config),
+        batch=latency.batch,
+        seconds=latency.seconds,
+    )
+    return found.summary() if found else {}
+
+
+def device(config: Any) -> torch.device:
+    """Where costs are measured: the trainer's own device, unless `cost.latency.device` names another."""
+    if config.cost.latency.device != "auto":
+        return device_named(config.cost.latency.device)
+    return configuration.build_trainer(config, logger=False, callbacks=[]).strategy.root_device

@@ -15,6 +15,8 @@ from litconv.errors import ConfigError
 COSTS = (
     *("params", "params_ratio", "macs", "macs_ratio", "flops", "activations", "elementwise_ops", "receptive_field"),
     "effective_receptive_field",
+    *("latency_ms", "latency_ratio", "latency_single_ms", "latency_single_ratio", "images_per_second"),
+    *("peak_memory_mb", "train_peak_memory_mb", "energy_mj_per_image"),
 )
 NOT_SHOWN = ("out", "sort", "per_layer", "sweep", "conv", "backbone", "output_dir", "logger", "hydra.mode")
 FORMATS = (".json", ".csv", ".md")

@@ -1,0 +1,174 @@
+"""What a model costs on this device: latency, throughput, memory, energy. Measured on copies, in the deployed form."""
+
+import logging
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from litconv.cost.energy import joules_per_call
+from litconv.cost.latency import Latency, clock_of, time_beside
+from litconv.cost.memory import peak_bytes
+from litconv.cost.replica import replica, untouched
+from litconv.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+MB = 2**20
+DTYPES = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Measured:
+    device: str
+    batch: int
+    single: Latency  # of one image
+    batched: Latency
+    peak_bytes: int | None  # of inference at `batch`: weights, images, activations, the kernels' own
+    train_peak_bytes: int | None  # of a training step at `batch`: gradients and the optimiser's state as well
+    joules: float | None  # of inference at `batch`
+
+    def summary(self) -> dict[str, Any]:
+        """The flat keys of summary.json; what could not be measured is absent."""
+        values = {
+            "cost/latency_ms": self.batched.median_ms,
+            "cost/latency_p10_ms": self.batched.p10_ms,
+            "cost/latency_p90_ms": self.batched.p90_ms,
+            "cost/latency_ratio": self.batched.ratio,
+            "cost/latency_batch": self.batch,
+            "cost/latency_single_ms": self.single.median_ms,
+            "cost/latency_single_p10_ms": self.single.p10_ms,
+            "cost/latency_single_p90_ms": self.single.p90_ms,
+            "cost/latency_single_ratio": self.single.ratio,
+            "cost/images_per_second": 1e3 * self.batch / self.batched.median_ms,
+            "cost/peak_memory_mb": self.peak_bytes and self.peak_bytes / MB,
+            "cost/train_peak_memory_mb": self.train_peak_bytes and self.train_peak_bytes / MB,
+            "cost/energy_mj_per_image": self.joules and 1e3 * self.joules / self.batch,
+            "cost/device": self.device,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def measure(
+    model: nn.Module,
+    reference: nn.Module | None,
+    optimizer: Callable[[nn.Module], Optimizer],
+    in_channels: int,
+    image_size: tuple[int, int],
+    *,
+    device: torch.device,
+    precision: str,  # as Lightning writes it: 32-true, bf16-mixed, …
+    memory_format: torch.memory_format,
+    batch: int,
+    seconds: float,
+) -> Measured | None:
+    """Latencies of one image and of `batch`, some `seconds` each, in turns with `reference` (None: the model is its own).
+
+    None, and a warning, where the device's memory does not hold it.
+    """
+    try:
+        with untouched(device):
+            return _measure(
+                model,
+                reference,
+                optimizer,
+                (batch, in_channels, *image_size),
+                device,
+                precision,
+                memory_format,
+                seconds,
+            )
+    except torch.OutOfMemoryError:
+        log.warning("cost: %s has no memory for a batch of %d; try a smaller cost.latency.batch", device, batch)
+        return None
+
+
+def _measure(
+    model: nn.Module,
+    reference: nn.Module | None,
+    optimizer: Callable[[nn.Module], Optimizer],
+    shape: tuple[int, ...],
+    device: torch.device,
+    precision: str,
+    memory_format: torch.memory_format,
+    seconds: float,
+) -> Measured:
+    dtype, cast = in_precision(precision, device)
+    images = torch.randn(shape, device=device, dtype=dtype).contiguous(
+        memory_format=memory_format
+    )  # zeros: less energy
+
+    def placed(model: nn.Module, deployed: bool = True) -> nn.Module:
+        return replica(model, device, deployed).to(dtype=dtype, memory_format=memory_format)
+
+    def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
+        def call() -> object:
+            with torch.inference_mode(), cast():
+                return model(x)
+
+        return call
+
+    def step() -> None:
+        trained = placed(model, deployed=False).train().requires_grad_()
+        with torch.enable_grad():
+            optimiser = optimizer(trained)
+            with cast():
+                loss = trained(torch.zeros_like(images)).float().square().mean()
+            loss.backward()
+            optimiser.step()
+
+    train_peak = peak_bytes(step, device)
+    copied = placed(model)
+    beside = placed(reference) if reference is not None else None
+    latencies = [
+        time_beside(
+            forward(copied, x), forward(beside, x) if beside is not None else None, clock_of(device), 1e3 * seconds
+        )
+        for x in (images[:1], images)
+    ]
+    peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images))(), device)
+    energy = joules_per_call(forward(copied, images), device)
+    return Measured(describe(device), shape[0], *latencies, peak, train_peak, energy)
+
+
+def in_precision(precision: str, device: torch.device) -> tuple[torch.dtype, Callable[[], AbstractContextManager]]:
+    """The weights' dtype and the context of a forward, for Lightning's name of a precision."""
+    bits, _, kind = str(precision).partition("-")
+    if bits not in DTYPES:
+        raise ConfigError(
+            f"trainer.precision={precision} cannot be measured; choose one of {', '.join(DTYPES)}, or set "
+            "cost.latency.enabled=false"
+        )
+    if bits in ("16", "bf16") and kind != "true":
+        return torch.float32, lambda: torch.autocast(device.type, DTYPES[bits])
+    return DTYPES[bits], nullcontext
+
+
+def describe(device: torch.device) -> str:
+    """Its name, and on a CPU how many threads took part."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return str(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    threads = torch.get_num_threads()
+    return f"{names[0] if names else platform.processor() or 'CPU'}, {threads} thread{'s' * (threads > 1)}"
+
+
+def device_named(name: str) -> torch.device:
+    """`cpu`, `cuda`, `cuda:1`, `mps`: refused where this machine has no such device."""
+    here = ["cpu"]
+    if torch.accelerator.is_available():
+        kind = torch.accelerator.current_accelerator().type
+        here += [kind, *(f"{kind}:{index}" for index in range(torch.accelerator.device_count()))]
+    if name not in here:
+        raise ConfigError(f"cost.latency.device={name} is not there; this machine has {', '.join(here)}")
+    return torch.device(name)
