@@ -1,6 +1,7 @@
 """Runs' folders as train.py leaves them, made in a moment: for tests of the comparison."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def make_run(
     for key, value in (config or {}).items():
         node, _, leaf = key.rpartition(".")
         (settings.setdefault(node, {}) if node else settings)[leaf] = value
-    arm = f"{abs(hash(json.dumps(settings, sort_keys=True))):012x}"[:12]
+    arm = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     folder = root / "sweeps" / sweep / f"shapes_resnet8_{conv}_{arm[:5]}_seed{seed}"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, **settings}, sort_keys=False))

@@ -68,7 +68,7 @@ def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
     known = numbers(result, arm)
     by = {"seeds": arm.n, "p (Holm)": known.get("p_holm"), "95 % interval": known.get("gap_low"), "width": arm.width}
     by |= {result.metric.label: arm.mean} | {cost_heading(key): arm.costs.get(key) for key in result.cost_keys}
-    costs = {cost_heading(key) for key in result.cost_keys}
+    costs = {cost_heading(key) for key in result.table_keys}
     found = []
     for heading, text in zip(headings(result), cells(result, arm), strict=True):
         value = known.get("gap") if heading.startswith("gap to") else by.get(heading, text)

@@ -10,7 +10,7 @@ import pandas as pd
 from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
-from litconv.compare.metric import BUDGETS, COSTS, Metric, choose
+from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
 from litconv.compare.pareto import front
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
@@ -36,7 +36,13 @@ class Result:
 
     @cached_property
     def budget_keys(self) -> list[str]:
-        return [key for key in self.cost_keys if key in BUDGETS]
+        """The costs that arms are judged by; of the latencies the more trustworthy that all arms have."""
+        latency = next((key for key in LATENCIES if all(key in arm.costs for arm in self.arms)), None)
+        return [key for key in self.cost_keys if key in (*BUDGETS, latency)]
+
+    @cached_property
+    def table_keys(self) -> list[str]:
+        return [key for key in self.cost_keys if key in TABLED]
 
     @cached_property
     def fronts(self) -> dict[str, set[str]]:
@@ -94,8 +100,10 @@ class Result:
         return seeds, commands(short, seeds)
 
     def ratio(self, arm: Arm, key: str) -> float:
-        """Of a cost, to the reference's."""
+        """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
         reference = self.references.get(arm.name)
+        if key == "cost/latency_ms" and reference is not None:
+            key = next((k for k in LATENCIES if k in arm.costs and k in reference.costs), key)
         if reference is None or key not in arm.costs or key not in reference.costs:
             return nan
         return arm.costs[key] / reference.costs[key]

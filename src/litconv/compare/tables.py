@@ -59,7 +59,7 @@ def headings(result: Result) -> list[str]:
     unit = f" ({result.metric.unit})" if result.metric.unit else ""
     gap = [f"gap to {against}{unit}", "95 % interval", "p (Holm)", "verdict"]
     width = ["width"] if result.widths_vary else []
-    costs = [cost_heading(key) for key in result.cost_keys]
+    costs = [cost_heading(key) for key in result.table_keys]
     return ["arm", *width, "seeds", result.metric.label, *(gap if result.comparisons else []), *costs]
 
 
@@ -79,7 +79,7 @@ def cells(result: Result, arm: Arm) -> list[str]:
         else:
             between = "–" if isnan(c.low) else f"{metric.gap(c.low)} to {metric.gap(c.high)}"
             found += [metric.gap(c.mean), between, f"{c.p_holm:.2g}", word(result, arm)]
-    for key in result.cost_keys:
+    for key in result.table_keys:
         ratio = result.ratio(arm, key)
         shown = short(arm.costs[key]) if key in arm.costs else "–"
         found.append(shown if isnan(ratio) else f"{shown} ({ratio:.2f}×)")

@@ -9,7 +9,7 @@ from statistics import median
 from scipy.stats import kendalltau
 
 from litconv.compare.arms import Arm
-from litconv.compare.metric import BUDGETS, COSTS, short
+from litconv.compare.metric import COSTS, short
 from litconv.compare.result import Result
 from litconv.compare.statistics import Comparison, power, seeds_for_power
 
@@ -125,14 +125,15 @@ def interval(result: Result, c: Comparison) -> str:
 
 
 def cost(result: Result, arm: Arm) -> str:
-    ratios = {key: result.ratio(arm, key) for key in BUDGETS}
-    parts = [f"{r:.2f}× the {COSTS[key][0]}" for key, r in ratios.items() if not isnan(r) and key != "cost/activations"]
+    shown = {"cost/macs": "MACs", "cost/params": "params", "cost/latency_ms": "latency"}
+    ratios = {name: result.ratio(arm, key) for key, name in shown.items()}
+    parts = [f"{ratio:.2f}× the {name}" for name, ratio in ratios.items() if not isnan(ratio)]
     return f", at {', '.join(parts)}" if parts else ""
 
 
 def budgets(result: Result) -> list[str]:
     """At which costs the arms are equal, and how far apart they are at the others."""
-    keys = [k for k in BUDGETS if all(k in arm.costs for arm in result.arms)]
+    keys = [k for k in result.budget_keys if all(k in arm.costs for arm in result.arms)]
     if len(result.arms) < 2 or not keys:
         return []
     known = {key: [arm.costs[key] for arm in result.arms] for key in keys}
@@ -146,7 +147,9 @@ def budgets(result: Result) -> list[str]:
 
 def fronts(result: Result) -> list[str]:
     found = []
-    for key in ("cost/macs", "cost/latency_ms"):
+    for key in result.budget_keys:
+        if key in ("cost/params", "cost/activations"):  # the figures show these
+            continue
         on = [arm.name for arm in result.arms if arm.name in result.fronts.get(key, ())]
         if len(result.arms) > 2 and 0 < len(on) <= LISTED:
             found.append(f"{COSTS[key][0]}: {', '.join(on)}")
@@ -157,7 +160,7 @@ def fronts(result: Result) -> list[str]:
 def disagreements(result: Result) -> list[str]:
     """The two costs that order the arms most differently."""
     worst: tuple[float, str, str] | None = None
-    for one, other in combinations([k for k in result.cost_keys if k in BUDGETS], 2):
+    for one, other in combinations(result.budget_keys, 2):
         both = [arm for arm in result.arms if one in arm.costs and other in arm.costs]
         if len(both) > 2:
             tau = kendalltau([arm.costs[one] for arm in both], [arm.costs[other] for arm in both]).statistic
@@ -196,7 +199,7 @@ def _unit(result: Result) -> str:
 
 
 def _range(costs: Sequence[float], key: str) -> str:
-    unit = COSTS[key][1]
+    unit = COSTS[key][1].replace("×", "")
     low, high = short(min(costs)), short(max(costs))
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 

@@ -17,7 +17,7 @@ function layout(x, y) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: css("--ink"), family: "system-ui, sans-serif", size: 12 },
     margin: { l: 55, r: 15, t: 12, b: 48 }, hovermode: "closest", showlegend: false,
     hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") }, align: "left" },
-    xaxis: { ...axis, title: { text: plain(x) } }, yaxis: { ...axis, title: { text: plain(y) } },
+    xaxis: { ...axis, title: { text: plain(x), standoff: 8 } }, yaxis: { ...axis, title: { text: plain(y), standoff: 10 } },
   };
 }
 const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
