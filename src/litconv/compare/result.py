@@ -15,7 +15,7 @@ from litconv.compare.pareto import front
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import Comparison, compare_all, n_min
-from litconv.compare.usable import Problem, counted, latest, usable
+from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.errors import ConfigError
 
 
@@ -116,7 +116,7 @@ def analyse(
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     completed = runs[runs["status"] == "completed"]
     if completed.empty:
-        _, problems = usable(runs, Metric("test/accuracy"))
+        problems = unfinished(runs)
         first = problems[0]
         raise ConfigError(
             f"{name}: none of {len(runs)} runs is completed ({counted(problems)}); the first, {first.run}: {first.what}"

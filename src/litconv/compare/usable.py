@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from math import nan
-from pathlib import Path
 
 import pandas as pd
 
@@ -21,27 +20,28 @@ class Problem:
     what: str
 
 
+def unfinished(runs: pd.DataFrame) -> list[Problem]:
+    """The runs that are not completed, and why."""
+    others = runs[runs["status"] != "completed"]
+    return [
+        _problem(row, row["error"] if isinstance(row["error"], str) else "no figures") for _, row in others.iterrows()
+    ]
+
+
 def usable(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[Problem]]:
     """The completed runs whose metric is a number, costs as numbers; and what kept the others out."""
-    runs = runs.copy()
-    problems: list[Problem] = []
-
-    def report(row: pd.Series, what: str) -> None:
-        problems.append(Problem(str(row["name"]), str(row["folder"]), str(row["status"]), what))
-
-    completed = runs["status"] == "completed"
-    for _, row in runs[~completed].iterrows():
-        report(row, str(row["error"]) if isinstance(row["error"], str) else "no figures")
-    runs = runs[completed].copy()
-
+    problems = unfinished(runs)
+    runs = runs[runs["status"] == "completed"].copy()
     for key in [metric.key, *(key for key in COSTS if key in runs)]:
         written = runs[key]
         runs[key] = [_figure(value, metric if key == metric.key else None) for value in written]
         lost = runs[key].isna() & (written.notna() if key != metric.key else True)
-        for index, row in runs[lost].iterrows():
-            report(row, _why(key, written[index]))
-    runs = runs[runs[metric.key].notna()]
-    return runs, problems
+        problems += [_problem(row, _why(key, written[index])) for index, row in runs[lost].iterrows()]
+    return runs[runs[metric.key].notna()], problems
+
+
+def _problem(row: pd.Series, what: str) -> Problem:
+    return Problem(str(row["name"]), str(row["folder"]), str(row["status"]), what)
 
 
 def latest(runs: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, int]:
@@ -68,7 +68,3 @@ def _why(key: str, written: object) -> str:
 def counted(problems: list[Problem]) -> str:
     """3 failed, 1 unfinished"""
     return ", ".join(f"{n} {status}" for status, n in sorted(Counter(p.status for p in problems).items()))
-
-
-def folder_names(problems: list[Problem]) -> list[str]:
-    return [Path(p.folder).name for p in problems]
