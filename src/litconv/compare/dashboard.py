@@ -62,7 +62,7 @@ def workspace(written: Spec) -> Any:
             ws.Section(name=section["name"], panels=[panel(p) for p in section["panels"]], is_open=True)
             for section in written["sections"]
         ],
-        runset_settings=ws.RunsetSettings(filters=[group.isin(written["groups"])] if written["groups"] else []),
+        runset_settings=ws.RunsetSettings(filters=ws.And(group.isin(written["groups"])) if written["groups"] else ""),
     )
 
 

@@ -62,7 +62,7 @@ def leading(result: Result) -> Arm | None:
 
 def cannot_tell(result: Result) -> str | None:
     """If there are too few seeds for any claim."""
-    if any(c.claimed or c.n >= c.seeds_needed for c in result.comparisons.values()):
+    if not result.comparisons or any(c.claimed or c.n >= c.seeds_needed for c in result.comparisons.values()):
         return None
     counts = sorted({c.n for c in result.comparisons.values()})
     had = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
@@ -87,7 +87,7 @@ def leaders(result: Result) -> list[str]:
 
 def gaps(result: Result) -> list[str]:
     """Each arm against its reference, and what a claim means here."""
-    if cannot_tell(result):
+    if not result.comparisons or cannot_tell(result):
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
     arms = [arm for arm in arms if arm is not leading(result)]
