@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -28,19 +29,19 @@ class Arm:
     def n(self) -> int:
         return len(self.scores)
 
-    @property
+    @cached_property
     def mean(self) -> float:
-        return self.values.mean()
+        return float(self.values.mean())
 
-    @property
+    @cached_property
     def std(self) -> float:
         return self.values.std()  # n − 1; NaN for one run
 
-    @property
+    @cached_property
     def values(self) -> pd.Series:
         return pd.Series(self.scores, dtype=float)
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         return student_interval(self.values.to_numpy())
 
@@ -62,7 +63,7 @@ def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]
     runs, asked = runs.copy(), {}
     written = runs["arm_hash"] if "arm_hash" in runs else [None] * len(runs)
     hashes = []
-    for (_, row), arm in zip(runs.iterrows(), written, strict=True):
+    for row, arm in zip(runs.to_dict("records"), written, strict=True):
         if not isinstance(arm, str) or arm not in asked:
             config = read_config(row["folder"])
             found = settings(config, row)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from litconv.compare.arms import Arm
-from litconv.compare.load import curves
+from litconv.compare.collect import curves
 
 SHOWN = ("val/accuracy", "val/miou", "val/loss", "train/loss", "train/accuracy", "val/top5", "val/pixel_accuracy", "lr")
 

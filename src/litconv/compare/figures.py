@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -60,12 +61,16 @@ def pareto(result: Result, key: str, axes: Axes) -> None:
     """The metric against a cost: means with their 95 % intervals, the front drawn, what is beaten pale."""
     arms = [arm for arm in result.arms if key in arm.costs]
     on, colour, shape = result.fronts[key], colours(arms, result.baselines), marker(arms, result.baselines)
-    for arm in arms:
-        half = (arm.interval[1] - arm.interval[0]) / 2
-        style = {"color": colour[arm.name], "alpha": 1.0 if arm.name in on else 0.4}
-        bar = None if isnan(half) else half
-        fmt = "D" if arm in result.baselines else MARKERS[shape[arm.name]]
-        axes.errorbar(arm.costs[key], arm.mean, yerr=bar, fmt=fmt, ms=6, capsize=2, elinewidth=1, **style)
+    inks = [to_rgba(colour[arm.name], 1.0 if arm.name in on else 0.4) for arm in arms]
+    halves = [0 if isnan(arm.interval[1]) else arm.interval[1] - arm.mean for arm in arms]
+    x, y = [arm.costs[key] for arm in arms], [arm.mean for arm in arms]
+    axes.vlines(x, np.subtract(y, halves), np.add(y, halves), colors=inks, lw=1.2)
+    shapes = ["D" if arm in result.baselines else MARKERS[shape[arm.name]] for arm in arms]
+    for drawn in dict.fromkeys(shapes):
+        at = [i for i, shape in enumerate(shapes) if shape == drawn]
+        axes.scatter(
+            [x[i] for i in at], [y[i] for i in at], s=36, marker=drawn, color=[inks[i] for i in at], zorder=2.5
+        )
     front = steps([(arm.costs[key], arm.mean) for arm in arms if arm.name in on])
     axes.plot(*zip(*front, strict=True), color="#808080", lw=1, zorder=1)
     axes.set_xscale("log")
@@ -145,8 +150,9 @@ def rankings(result: Result, axes: Axes) -> None:
         *((COSTS[k][0], ranks(result, k)) for k in result.budget_keys),
     ]
     colour = colours(result.arms, result.baselines)
-    for arm in result.arms:
-        at = [(x, places[arm.name]) for x, (_, places) in enumerate(columns) if arm.name in places]
+    kept = [arm for i, arm in enumerate(result.arms) if i < LABELLED or arm in result.baselines]
+    for arm in kept:
+        at = [(x, place[arm.name]) for x, (_, place) in enumerate(columns) if arm.name in place]
         axes.plot(*zip(*at, strict=True), color=colour[arm.name], marker="o", ms=5, lw=1.6)
         axes.text(at[0][0] - 0.08, at[0][1], arm.name, ha="right", va="center", fontsize=8, color=colour[arm.name])
     axes.invert_yaxis()
@@ -155,7 +161,8 @@ def rankings(result: Result, axes: Axes) -> None:
     axes.set_yticks([])
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_title("first: the best score, the least cost", fontsize=8, loc="left", y=-0.08)
+    left_out = f"; {len(kept)} of {len(result.arms)} arms" if len(kept) < len(result.arms) else ""
+    axes.set_title(f"first: the best score, the least cost{left_out}", fontsize=8, loc="left", y=-0.08)
 
 
 def iou_by_class(result: Result, axes: Axes) -> None:

@@ -92,8 +92,8 @@ def split_ratio(cell: str) -> tuple[str, str]:
 
 
 def ranking_columns(result: Result) -> list[dict[str, Any]]:
-    columns = [(result.metric.label, ranks(result, None))]
-    columns += [(COSTS[key][0], ranks(result, key)) for key in result.budget_keys]
+    columns = [(result.metric.label, ranks(result.arms, result.metric, None))]
+    columns += [(COSTS[key][0], ranks(result.arms, result.metric, key)) for key in result.budget_keys]
     return [{"label": label, "places": sorted(places.items(), key=lambda item: item[1])} for label, places in columns]
 
 
@@ -137,7 +137,7 @@ def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
                 "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
                 "costs": {k: float(run[k]) for k in result.cost_keys if k in run and run[k] == run[k]},
             }
-            for _, run in arm.runs.iterrows()
+            for run in arm.runs.to_dict("records")
         ],
     }
 

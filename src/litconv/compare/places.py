@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import cos, pi, sin
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
-RADII = (0, 8, 16, 26, 38, 52, 68, 86, 106, 128, 152)
+RADII = (0, 8, 16, 26, 38, 52, 68, 86)
 ANGLES = [k * pi / 8 for k in (0, 8, 4, 12, 2, 6, 14, 10, 1, 7, 15, 9, 3, 5, 11, 13)]  # beside, then above and below
 
 

@@ -6,7 +6,7 @@ from math import nan
 
 import pandas as pd
 
-from litconv.compare.load import number
+from litconv.compare.collect import number
 from litconv.compare.metric import COSTS, Metric
 
 

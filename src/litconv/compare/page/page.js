@@ -83,7 +83,7 @@ function writeLabels(plot, shown, key) {
   const annotations = [];
   for (const arm of named) {
     const [x, y] = at(arm), w = canvas.measureText(arm.name).width + 4, h = 15;
-    search: for (const far of [0, 8, 16, 26, 38, 52, 68, 86, 106])
+    search: for (const far of [0, 8, 16, 26, 38, 52, 68, 86])
       for (const angle of angles) {
         const ax = Math.cos(angle) * (9 + far + w / 2), ay = -Math.sin(angle) * (9 + far + h / 2);
         const box = [x + ax - w / 2, y + ay - h / 2, x + ax + w / 2, y + ay + h / 2];
@@ -111,7 +111,7 @@ function drawCurves() {
     const { epochs, mean, low, high } = curves[arm.name], x = epochs.map((e) => e + 1), group = arm.name, visible = i < 12 || arm.reference ? true : "legendonly";
     traces.push({ x: [...x, ...x.slice().reverse()], y: [...high, ...low.slice().reverse()], fill: "toself", fillcolor: arm.colour, opacity: 0.15, line: { width: 0 }, mode: "lines", hoverinfo: "skip",
       legendgroup: group, showlegend: false, visible });
-    traces.push({ x, y: mean, mode: x.length < 3 ? "lines+markers" : "lines", line: { color: arm.colour, width: 2 }, name: plain(arm.name), legendgroup: group, visible,
+    traces.push({ x, y: mean, mode: x.length < 3 ? "lines+markers" : "lines", line: { color: arm.colour, width: 2 }, name: plain(arm.name), legendgroup: group, visible, showlegend: i < 24 || arm.reference,
       hovertemplate: `${plain(arm.name)}<br>epoch %{x}: %{y:.4f}<extra></extra>` });
   });
   const drawn = layout("epoch", chosen.dataset.curve);

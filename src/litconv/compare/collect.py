@@ -89,7 +89,9 @@ def curves(folder: str | Path, keys: Sequence[str]) -> dict[str, list[tuple[int,
     found: dict[str, list[tuple[int, float]]] = {}
     try:
         with (Path(folder) / "metrics.csv").open(newline="", errors="replace") as file:
-            for row in csv.DictReader(file):
+            reader = csv.DictReader(file)
+            keys = [key for key in keys if key in (reader.fieldnames or ())]
+            for row in reader:
                 epoch = number(row.get("epoch"))
                 for key in keys:
                     if epoch is not None and (value := number(row.get(key))) is not None:
