@@ -145,18 +145,16 @@ def learning_curves(result: Result, curves: Mapping[str, Curve], axes: Axes) -> 
 
 def rankings(result: Result, axes: Axes) -> None:
     """The arms' places by score and by each cost, side by side: lines that cross are orders that disagree."""
-    columns = [
-        (result.metric.label, ranks(result, None)),
-        *((COSTS[k][0], ranks(result, k)) for k in result.budget_keys),
-    ]
     colour = colours(result.arms, result.baselines)
     kept = [arm for i, arm in enumerate(result.arms) if i < LABELLED or arm in result.baselines]
+    columns = [ranks(kept, result.metric, key) for key in (None, *result.budget_keys)]
+    headings = [result.metric.label, *(COSTS[key][0] for key in result.budget_keys)]
     for arm in kept:
-        at = [(x, place[arm.name]) for x, (_, place) in enumerate(columns) if arm.name in place]
+        at = [(x, place[arm.name]) for x, place in enumerate(columns) if arm.name in place]
         axes.plot(*zip(*at, strict=True), color=colour[arm.name], marker="o", ms=5, lw=1.6)
         axes.text(at[0][0] - 0.08, at[0][1], arm.name, ha="right", va="center", fontsize=8, color=colour[arm.name])
     axes.invert_yaxis()
-    axes.set_xticks(range(len(columns)), [heading for heading, _ in columns], fontsize=8)
+    axes.set_xticks(range(len(columns)), headings, fontsize=8)
     axes.xaxis.tick_top()
     axes.set_yticks([])
     axes.grid(False)
