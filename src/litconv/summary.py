@@ -2,19 +2,18 @@
 
 import json
 import math
-import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litconv.naming import arm_hash, config_hash
+from litconv.atomic import write_whole
+from litconv.naming import arm_hash, config_hash, precision
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 
 
 def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
         **({"upsample": choices["upsample"]} if choices["task"] == "segmentation" else {}),
         "width": config["width"],
         **short,
-        "precision": str(config["trainer"].get("precision", "32-true")),
+        "precision": precision(config),
         "memory_format": config["memory_format"],
         "overrides": list(overrides),
     }
@@ -72,12 +71,15 @@ def git_state() -> tuple[str | None, bool | None]:
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
     """Atomically; values that JSON has no word for (NaN, infinities) become null."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".summary-", delete=False) as file:
-        json.dump(clean, file, indent=2, allow_nan=False, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    write_whole(path, json.dumps(clean, indent=2, allow_nan=False, default=str).encode())
+
+
+def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
+    """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
+    MACs."""
+    if summary.get("status") != "completed":
+        return None
+    return summary["val/miou" if summary["task"] == "segmentation" else "val/accuracy"], summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:

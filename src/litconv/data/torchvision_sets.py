@@ -44,6 +44,7 @@ class TorchvisionSet(DataModule):
     download: bool = False
     flip: bool = True
 
+    reads_files = False
     source: ClassVar[type[datasets.VisionDataset]]
     folder: ClassVar[str]
 
