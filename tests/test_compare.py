@@ -296,12 +296,42 @@ def test_points_are_merged_to_grids_that_span_them_and_no_other():
 def test_the_command_of_a_sweep_is_hydras_own_record_of_it(tmp_path):
     sweep = make_sweep(tmp_path, 2, ("standard", "grouped"))
     launched = ["conv=glob([sg]*)", "seed=0,1", "sweep=made", f"output_dir={tmp_path}"]
-    record = {"hydra": {"overrides": {"hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=joblib"], "task": launched}}}
+    overrides = {"hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=joblib"], "task": launched}
+    record = {"hydra": {"overrides": overrides, "sweeper": {"params": None}}}
     (sweep / "multirun.yaml").write_text(json.dumps(record))
     (command,) = compare(sweep).commands
     assert command == (
         f"python train.py -m hydra/launcher=joblib 'conv=glob([sg]*)' output_dir={tmp_path} seed=0,1 sweep=made"
     )
+
+
+def test_a_recipe_is_repeated_by_its_name(tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped"))
+    overrides = {"hydra": ["hydra.mode=MULTIRUN"], "task": ["experiment=operators", "n_jobs=2"]}
+    record = {"hydra": {"overrides": overrides, "sweeper": {"params": {"conv": "standard, grouped", "seed": "0,1"}}}}
+    (sweep / "multirun.yaml").write_text(json.dumps(record))
+    (command,) = compare(sweep).missing[1]
+    assert command.startswith("python train.py -m experiment=operators n_jobs=2 seed=2,3,4,5 sweep=made")
+
+
+def test_an_arm_outside_the_last_launch_makes_the_commands_those_of_the_arms(tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped", "dilated"))
+    overrides = {"hydra": [], "task": ["conv=dilated", "seed=0,1"]}
+    (sweep / "multirun.yaml").write_text(json.dumps({"hydra": {"overrides": overrides, "sweeper": {}}}))
+    (command,) = compare(sweep).commands
+    assert set(command.split("conv=")[1].split()[0].split(",")) == {"standard", "grouped", "dilated"}
+
+
+def test_what_a_match_found_is_no_difference_between_arms(tmp_path):
+    for backbone in ("resnet", "vgg"):
+        for conv, channels in {"standard": [16, 32], "grouped": [24, 48]}.items():
+            config = {"backbone.base_channels": channels}
+            summary = {"match/width": channels[0] / 16, "cost/macs": 12e6}
+            make_run(tmp_path, conv, config=config, summary=summary, backbone=backbone, match="macs")
+    result = compare(tmp_path)
+    assert set(result.references) == {"grouped resnet", "grouped vgg"}
+    assert {arm.name: arm.width for arm in result.arms}["grouped vgg"] == 1.5
+    assert "All arms are within 2 % of the same MACs (12 M)" in verdict(result).text()
 
 
 def test_missing_seeds_are_those_that_any_arm_lacks(tmp_path):

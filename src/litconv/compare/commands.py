@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import yaml
 from litconv.compare.arms import Arm
 from litconv.compare.settings import LOADER, OPTIONS
 
-NOT_OF_AN_ARM = ("seed", "sweep", "output_dir", "logger")
+NOT_OF_AN_ARM = (
+    *("seed", "sweep", "output_dir", "logger"),
+    *("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
+)
 Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
 
 
@@ -24,7 +28,10 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
             places.setdefault(folder, []).append(arm)
     for folder, own in places.items():
         launched = launch(folder)
-        grids = [launched] if launched and all(_covers(launched, arm) for arm in own) else merged(map(_asked, own))
+        if launched is not None and all(_covers(launched, arm) for arm in own):
+            grids = [{key: [value] for key, value in launched.given.items()}]
+        else:
+            grids = merged(map(_asked, own))
         sweep = next(
             (str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None
         )
@@ -32,14 +39,23 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def launch(folder: Path) -> Grid | None:
+@dataclass(frozen=True)
+class Launch:
+    """A multirun: what was given, and the grid that an experiment brought."""
+
+    given: dict[str, str]
+    swept: dict[str, str]
+
+
+def launch(folder: Path) -> Launch | None:
     """The last multirun in this sweep's folder, from Hydra's own record of it."""
     try:
-        written = yaml.load((folder / "multirun.yaml").read_text(), LOADER)["hydra"]["overrides"]
-        given = [*written["hydra"], *written["task"]]
-        return {k: [v] for k, v in map(_split, given) if k != "hydra.mode"}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        hydra = yaml.load((folder / "multirun.yaml").read_text(), LOADER)["hydra"]
+        given = dict(map(_split, [*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]]))
+        swept = {str(k): str(v) for k, v in (hydra["sweeper"].get("params") or {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return None
+    return Launch({k: v for k, v in given.items() if k != "hydra.mode"}, swept)
 
 
 def merged(points: Any) -> list[Grid]:
@@ -71,15 +87,15 @@ def _asked(arm: Arm) -> dict[str, str]:
     return {k: v for k, v in kept.items() if k not in without_effect}  # of an equal point in a grid
 
 
-def _covers(launched: Grid, arm: Arm) -> bool:
+def _covers(launched: Launch, arm: Arm) -> bool:
     """Whether this launch trained this arm: each of its overrides is among the values that were given."""
-    asked = _asked(arm)
+    known = launched.swept | launched.given
 
     def among(key: str, value: str) -> bool:
-        given = launched.get(key, [""])[0]
-        return "(" in given or value == given or value in given.split(",")
+        given = known.get(key, "")
+        return "(" in given or value == given or value in given.replace(" ", "").split(",")
 
-    return all(among(key, value) for key, value in asked.items())
+    return all(among(key, value) for key, value in _asked(arm).items())
 
 
 def _split(override: str) -> tuple[str, str]:

@@ -53,7 +53,9 @@ def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Se
         return {name: _plain(summary[key]) for key, name in names.items() if _there(summary.get(key))}
     kept = {k: v for k, v in config.items() if k not in (*NOT_HASHED, "seed", "callbacks")}
     dotted = _dotted(kept)
-    unwanted = ("choices.logger", "choices.callbacks", "choices.trainer")
+    unwanted = {"choices.logger", "choices.callbacks", "choices.trainer", "choices.experiment"}
+    if config["choices"].get("match"):  # what the match found, not what was asked for
+        unwanted |= {"backbone.base_channels", "head.hidden"}
     return {
         key: _plain(value, key)
         for key, value in dotted.items()

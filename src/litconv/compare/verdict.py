@@ -133,25 +133,29 @@ def cost(result: Result, arm: Arm) -> str:
 
 def budgets(result: Result) -> list[str]:
     """At which costs the arms are equal, and how far apart they are at the others."""
-    keys = [k for k in result.budget_keys if all(k in arm.costs for arm in result.arms)]
-    if len(result.arms) < 2 or not keys:
+    if len(result.arms) < 2 or not result.budget_keys:
         return []
-    known = {key: [arm.costs[key] for arm in result.arms] for key in keys}
-    equal = [key for key, costs in known.items() if max(costs) <= EQUAL * min(costs)]
-    unequal = [f"{COSTS[k][0]} from {_range(known[k], k)}" for k in keys if k not in equal]
+    equal = [key for key in result.budget_keys if key not in uneven(result)]
+    unequal = [f"{COSTS[key][0]} from {_range(result, key)}" for key in uneven(result)]
     if not equal:
         return [f"The arms are not at an equal cost: {', '.join(unequal)}."]
-    same = " and ".join(f"{COSTS[k][0]} ({_range(known[k], k)})" for k in equal)
+    same = " and ".join(f"{COSTS[key][0]} ({_range(result, key)})" for key in equal)
     return [f"All arms are within 2 % of the same {same}" + (f"; {', '.join(unequal)}." if unequal else ".")]
+
+
+def uneven(result: Result) -> list[str]:
+    """The costs in which the arms differ."""
+    costs = {key: [arm.costs[key] for arm in result.arms if key in arm.costs] for key in result.budget_keys}
+    return [key for key, values in costs.items() if max(values) > EQUAL * min(values)]
 
 
 def fronts(result: Result) -> list[str]:
     found = []
-    for key in result.budget_keys:
+    for key in uneven(result):
         if key in ("cost/params", "cost/activations"):  # the figures show these
             continue
-        on = [arm.name for arm in result.arms if arm.name in result.fronts.get(key, ())]
-        if len(result.arms) > 2 and 0 < len(on) <= LISTED:
+        on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
+        if len(result.arms) > 2 and len(on) <= LISTED:
             found.append(f"{COSTS[key][0]}: {', '.join(on)}")
     start = f"Not beaten at once in {result.metric.label} and cost (by the means)"
     return ([f"{start}: {'; '.join(found)}."] if found else []) + disagreements(result)
@@ -160,7 +164,7 @@ def fronts(result: Result) -> list[str]:
 def disagreements(result: Result) -> list[str]:
     """The two costs that order the arms most differently."""
     worst: tuple[float, str, str] | None = None
-    for one, other in combinations(result.budget_keys, 2):
+    for one, other in combinations(uneven(result), 2):
         both = [arm for arm in result.arms if one in arm.costs and other in arm.costs]
         if len(both) > 2:
             tau = kendalltau([arm.costs[one] for arm in both], [arm.costs[other] for arm in both]).statistic
@@ -198,9 +202,9 @@ def _unit(result: Result) -> str:
     return f" {result.metric.unit}" if result.metric.unit else ""
 
 
-def _range(costs: Sequence[float], key: str) -> str:
-    unit = COSTS[key][1].replace("×", "")
-    low, high = short(min(costs)), short(max(costs))
+def _range(result: Result, key: str) -> str:
+    costs = [arm.costs[key] for arm in result.arms if key in arm.costs]
+    low, high, unit = short(min(costs)), short(max(costs)), COSTS[key][1].replace("×", "")
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 
 
