@@ -37,10 +37,10 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         configuration.check_parts(match.matched(config, data).config, data)
 
     settings = configuration.plain(config)
-    choices = configuration.choices(config)
+    overrides, choices, _ = configuration.hydra_state(config)
     name = run_name(settings, choices)
 
-    with RunFolder(run_folder(settings, name), summary.facts(settings, choices, name)) as folder:
+    with RunFolder(run_folder(settings, name), summary.facts(settings, choices, name, overrides)) as folder:
         if config.sweep and not is_wanted(folder.previous_status, config.rerun):
             print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
             return objectives(read_summary(folder.path))

@@ -136,10 +136,10 @@ def _automatic_mode() -> tuple[str, str]:
     """(mode, why)"""
     if mode := os.environ.get("WANDB_MODE"):
         return {"dryrun": "offline", "run": "online"}.get(mode, mode), f"WANDB_MODE={mode}"
-    return ("online", "API key found") if _has_key() else ("offline", "no API key: `wandb login`")
+    return ("online", "API key found") if has_key() else ("offline", "no API key: `wandb login`")
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""

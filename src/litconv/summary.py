@@ -4,6 +4,7 @@ import json
 import math
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from litconv.naming import arm_hash, config_hash, precision
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 
 
-def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[str, Any]:
+def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
@@ -36,6 +37,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[st
         **short,
         "precision": precision(config),
         "memory_format": config["memory_format"],
+        "overrides": list(overrides),
     }
 
 
