@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from litconv.sweep.board import duration, table
-from litconv.sweep.outcome import Outcome, judge
+from litconv.sweep.board import Board, Running, duration, table
+from litconv.sweep.outcome import NOT_STARTED, Outcome, judge
 from litconv.sweep.pareto import front
 from litconv.sweep.slots import Slots, visible_gpus
 
@@ -123,3 +123,17 @@ def test_the_front_holds_exactly_the_runs_that_no_other_beats():
     }
     failed = {"status": "failed", "task": "classification", "name": "failed"}
     assert {int(run["name"]) for run in front([failed, *summaries])} == set(range(len(figures))) - beaten
+
+
+def test_a_terminal_is_drawn_over_at_most_once_a_second_and_lines_that_stay_are_not(capsys, tmp_path):
+    board = Board("s")
+    board.live = True
+    (tmp_path / "metrics.csv").write_text("epoch\n0\n1\n")
+    job = Running("a-run", tmp_path, epochs=4, started=0.0)
+    for _ in range(5):
+        board.draw([job], 3, [Outcome(1, "b", "completed", trained=True), Outcome(2, "c", NOT_STARTED)])
+    drawn = capsys.readouterr().out
+    assert drawn.count("sweep s: 1 running, 3 waiting, 1 completed; about ") == 1
+    assert drawn.count("a-run  epoch 2/4") == 1
+    board.say("this stays")
+    assert capsys.readouterr().out == "\x1b[2A\x1b[Jthis stays\n"  # two lines up, and the rest cleared

@@ -26,7 +26,7 @@ class LocalLauncher(Launcher):
         cli.at_end.append(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from litconv.sweep.session import Point
+        from litconv.sweep.running import Point
 
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)

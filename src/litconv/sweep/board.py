@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from litconv.sweep.outcome import Outcome
+from litconv.sweep.outcome import NOT_STARTED, Outcome
 
 REDRAW_SECONDS = 1.0
 METRICS = ("val/accuracy", "val/miou", "test/accuracy", "test/miou")
@@ -59,7 +59,7 @@ class Board:
         if not self.live or time.monotonic() - self.drawn < REDRAW_SECONDS:
             return
         self.clear()
-        counts = Counter(outcome.status for outcome in outcomes)
+        counts = Counter(outcome.status for outcome in outcomes if outcome.status != NOT_STARTED)
         found = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
         head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", found)))
         lines = [head + self.left(running, waiting, outcomes)]
@@ -97,7 +97,6 @@ def table(outcomes: list[Outcome]) -> str:
         macs = f"{outcome.summary['cost/macs']:,}" if "cost/macs" in outcome.summary else ""
         seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before" if outcome.summary else ""
         rows.append([outcome.status, outcome.name, *figures, macs, seconds, outcome.error])
-    if not any(row[-1] for row in rows[1:]):
-        rows = [row[:-1] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))

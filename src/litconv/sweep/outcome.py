@@ -10,6 +10,7 @@ from litconv.errors import BusyError
 from litconv.state import lock, read_summary
 from litconv.summary import write_summary
 
+NOT_STARTED = "not started"
 ENDS = ("completed", "failed", "interrupted")
 
 
@@ -19,7 +20,7 @@ class Outcome:
 
     number: int
     name: str
-    status: str  # completed | failed | interrupted | refused | waiting
+    status: str  # completed | failed | interrupted | refused | not started
     summary: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     trained: bool = False  # by this launch

@@ -7,51 +7,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 
 from hydra.types import HydraContext
-from omegaconf import DictConfig
 
 from litconv import state
 from litconv.cli import CHECKED
 from litconv.sweep import job as jobs
-from litconv.sweep.board import Board, Running, table
-from litconv.sweep.outcome import Outcome, judge, mark, overrule, settle
+from litconv.sweep.board import Board, table
+from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
 from litconv.sweep.plan import Plan, send_plans
+from litconv.sweep.running import Job, Point
 from litconv.sweep.slots import Place, Slots, cores, visible_gpus
 
 LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another launch trains
-
-
-@dataclass
-class Point:
-    number: int
-    overrides: str  # those that tell it from the others
-    config: DictConfig  # composed, with Hydra's own part
-
-
-@dataclass
-class Job:
-    point: Point
-    plan: Plan
-    process: ForkServerProcess
-    told: Connection
-    before: tuple[int, int]  # the summary that stood there
-    started: float = field(default_factory=time.monotonic)
-    overdue: bool = False
-    stopped: float = 0.0  # when it was asked to stop
-
-    def shown(self) -> Running:
-        return Running(self.plan.name, self.plan.folder, self.plan.epochs, self.started)
-
-    def stop(self, signal_number: int) -> None:
-        self.stopped = self.stopped or time.monotonic()
-        if self.process.is_alive():
-            os.kill(self.process.pid, signal_number)
 
 
 @dataclass
@@ -106,7 +78,7 @@ class Session:
         if key in self.outcomes:
             self.board.say(f"{key}: equal to another point of this sweep; not trained again")
             return False
-        self.outcomes[key] = Outcome(point.number, key, "waiting")
+        self.outcomes[key] = Outcome(point.number, key, NOT_STARTED)
         if plan.error:
             self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
             self.board.clear()
@@ -130,7 +102,8 @@ class Session:
 
     def train(self, noted: Connection) -> None:
         slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
-        total, elsewhere, looked = len(self.waiting), [], time.monotonic()
+        self.ended, self.total = 0, len(self.waiting)
+        elsewhere, looked = [], time.monotonic()
         while self.waiting or self.running or elsewhere:
             while self.waiting:
                 point, plan = self.waiting[0]
@@ -138,7 +111,7 @@ class Session:
                     elsewhere.append(self.waiting.pop(0))
                 elif not self.is_wanted(plan):
                     self.waiting.pop(0)
-                    self.end(self.found(point, plan), total)
+                    self.end(self.found(point, plan))
                 elif place := slots.take(point.number, plan.accelerator, plan.devices):
                     self.waiting.pop(0)
                     self.start(point, plan, place)
@@ -152,16 +125,17 @@ class Session:
             for job in [job for job in self.running if not job.process.is_alive()]:
                 self.running.remove(job)
                 slots.give_back(job.point.number)
-                if (outcome := self.outcome(job)) is None:
+                if (outcome := job.outcome(self.options.time_limit_minutes)) is None:
                     elsewhere.append((job.point, job.plan))
                 else:
-                    self.end(outcome, total)
+                    self.end(outcome)
             self.keep_time()
             if elsewhere and time.monotonic() - looked > LOOK_SECONDS:
                 self.waiting, elsewhere, looked = self.waiting + elsewhere, [], time.monotonic()
             self.board.draw(
                 [job.shown() for job in self.running], len(self.waiting) + len(elsewhere), list(self.outcomes.values())
             )
+        self.board.clear()
 
     def show_table(self) -> int:
         """Of all jobs; returns how many of them failed."""
@@ -180,35 +154,10 @@ class Session:
         send.close()
         self.running.append(Job(point, plan, process, receive, before))
 
-    def outcome(self, job: Job) -> Outcome | None:
-        """How a job that has ended ended; None if another launch had taken its point."""
-        exit_code = job.process.exitcode
-        if exit_code == jobs.BUSY:
-            return None
-        if exit_code < 0:
-            kill_group(job.process.pid)
-        try:
-            told = job.told.recv()
-        except EOFError:
-            told = ""
-        status, error = judge(exit_code, bool(job.stopped))
-        folder = job.plan.folder
-        if exit_code == 0 and state.status(folder) == "completed":
-            summary = state.read_summary(folder)
-        else:
-            summary = settle(folder, job.plan.facts, job.before, status, told or error)
-        if job.overdue and summary["status"] == "interrupted":
-            limit = f"time_limit_minutes={self.options.time_limit_minutes:g} was over; started again, it goes on"
-            summary = overrule(folder, "failed", limit)
-        seconds = time.monotonic() - job.started
-        return Outcome(
-            job.point.number, job.plan.name, summary["status"], summary, seconds, True, summary.get("error", "")
-        )
-
-    def end(self, outcome: Outcome, total: int) -> None:
+    def end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.name] = outcome
-        left = len(self.waiting) + len(self.running)
-        self.board.ended(outcome, total - left, total)
+        self.ended += 1
+        self.board.ended(outcome, self.ended, self.total)
 
     def keep_time(self) -> None:
         """Jobs over their limit are asked to stop; those that were asked and do not are killed."""
