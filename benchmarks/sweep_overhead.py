@@ -1,8 +1,9 @@
 """What a sweep costs beside its training: python benchmarks/sweep_overhead.py
 
-Eight runs of about a second of training each, one after the other, with wandb offline: by the local launcher, by Hydra's
-basic launcher (all in one process), and by eight separate commands. Memory is the peak of a job's process, except for the
-basic launcher: there it is what its one process holds when a job has ended. The machine should be idle.
+Eight runs of about a second of training each, one after the other, with wandb offline and without measured latencies: by the
+local launcher, by Hydra's basic launcher (all in one process), and by eight separate commands. Memory is the peak of a
+job's process, except for the basic launcher: there it is what its one process holds when a job has ended. The machine
+should be idle.
 """
 
 import json
@@ -23,6 +24,7 @@ RUN = (
     "data.n_test=64",
     "width=0.5",
     "epochs=2",
+    "cost.latency.enabled=false",
 )
 SEEDS = f"seed={','.join(map(str, range(JOBS)))}"
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from command import ROOT, TINY
 from wandb_reader import records_of
 
-SIX = ("conv=standard,grouped,depthwise_separable", "seed=0,1", "epochs=2", "sweep=kills")
+SIX = ("conv=standard,grouped,depthwise_separable", "seed=0,1", "epochs=2", "cost.latency.enabled=false", "sweep=kills")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -36,6 +37,22 @@ def children(pid: int) -> list[int]:
 def jobs(launcher: int) -> list[int]:
     """The children of its fork server."""
     return [job for server in children(launcher) for job in children(server)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def disturb(sweep: subprocess.Popen, chance: random.Random, seconds: float) -> str:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from command import TINY, command
-from litconv import checks, config
+from litconv import checks, cli, config
 from litconv.cost import count
 
 EXPERIMENTS = sorted(path.stem for path in (config.CONF / "experiment").glob("*.yaml"))
@@ -71,6 +71,19 @@ def test_both_networks_of_the_102_mmac_row_have_that_budget(overrides):
 def cost_of(*overrides: str):
     composed = config.compose([*overrides])
     return count(config.build_model(composed, 3, 10), 3, (32, 32))
+
+
+def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():
+    def name(*arguments: str) -> str:
+        argv = ["train.py", "-m", *arguments]
+        cli.name_the_sweep(argv)
+        return argv[-1].removeprefix("sweep=")
+
+    assert name("experiment=groups") == name("experiment=groups", "n_jobs=2") == "groups"
+    assert name("experiment=groups", "epochs=3").startswith("groups-")
+    assert name("conv=standard", "seed=0,1") == name("seed=0,1", "conv=standard", "rerun=all")
+    assert name("conv=standard", "seed=0,1") != name("conv=standard", "seed=0,2")
+    assert name("experiment=groups", "sweep=mine") == "mine"
 
 
 @pytest.mark.slow

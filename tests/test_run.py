@@ -50,6 +50,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     assert summary["cost/uncounted_ops"] == []
     assert 0 <= summary["test/accuracy"] <= 1
     assert summary["train/epochs"] == 1
+    assert {"python", "torch", "pytorch-lightning", "hydra-core", "wandb"} <= summary["versions"].keys()
     printed = capsys.readouterr()
     assert str(folder) in printed.out
     assert f"{summary['cost/macs']:,}" in printed.out

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from litconv import secrets
+from litconv import secrets, targets
 from litconv.atomic import local
 from litconv.cli import arguments, did_you_mean, unknown_key
 from litconv.config import (
@@ -22,6 +22,7 @@ from litconv.config import (
     LAUNCH_KEYS,
     SHORT_NAMES,
     STAGES,
+    allowed_packages,
     compose,
     hydra_state,
     is_set,
@@ -76,7 +77,9 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
-    secrets.refuse(plain(config))
+    settings = plain(config)
+    targets.check_nested(settings, allowed_packages(config))
+    secrets.refuse(settings)
     local(config.output_dir, "output_dir")
     if config.sweep is not None:
         check_sweep_name(str(config.sweep))

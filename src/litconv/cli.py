@@ -172,11 +172,14 @@ def end_sweep() -> int:
 
 def name_the_sweep(argv: list[str]) -> None:
     """Give a multirun without `sweep=NAME` a name that its own arguments determine, so that the same command resumes
-    the same sweep."""
+    the same sweep: that of the recipe where `experiment=` stands alone."""
     if any(a.startswith("sweep=") for a in argv):
         return
     swept = sorted(a for a in argv[1:] if not LAUNCH_ARGUMENTS.match(a))
-    argv.append(f"sweep=sweep-{hashlib.sha256(repr(swept).encode()).hexdigest()[:8]}")
+    recipe = next((a.partition("=")[2] for a in swept if re.fullmatch(r"\+?experiment=\w+", a)), None)
+    digest = hashlib.sha256(repr(swept).encode()).hexdigest()[:8]
+    alone = recipe and all(a == "-m" or "experiment=" in a for a in swept)
+    argv.append(f"sweep={recipe}" if alone else f"sweep={recipe or 'sweep'}-{digest}")
 
 
 def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:

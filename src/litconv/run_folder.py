@@ -77,6 +77,9 @@ class RunFolder:
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
+        (self.path / "summary.json").unlink(
+            missing_ok=True
+        )  # of the run that is taken up: a kill would leave it standing
         atomic.remove_unfinished(self.path)
         atomic.remove_unfinished(self.path / "checkpoints")
         self.write_config(config_yaml)

@@ -8,28 +8,17 @@ import torch
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
-
-class SumOfProcesses(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        total = x.clone()
-        torch.distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        return SumOfProcesses.forward(ctx, gradient)
+from litconv.processes import summed
 
 
 class CpuSyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W)
         if not self.training:
             return super().forward(x)
-        count = torch.tensor([x.numel() / x.shape[1]], device=x.device)
-        torch.distributed.all_reduce(count)
-        mean = SumOfProcesses.apply(x.sum((0, 2, 3))) / count  # (C,); its gradient is reduced in turn
+        count = summed(torch.tensor([x.numel() / x.shape[1]], device=x.device))
+        mean = summed(x.sum((0, 2, 3))) / count  # (C,); its gradient is reduced in turn
         centred = x - mean[:, None, None]
-        variance = SumOfProcesses.apply(centred.square().sum((0, 2, 3))) / count
+        variance = summed(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             momentum = self.momentum if self.momentum is not None else 1 / self.num_batches_tracked.item()

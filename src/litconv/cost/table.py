@@ -31,7 +31,7 @@ class Report:
     per_layer: bool
 
     def __post_init__(self) -> None:
-        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *map(column, MATCH), *COSTS]
+        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COSTS, *map(column, MATCH)]
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             raise ConfigError(f"sort={self.sort} is no column; choose from {', '.join(columns)}, or -{columns[-1]}")
         if self.out is not None and Path(self.out).suffix not in FORMATS:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litconv import checks, match, summary
+from litconv import checks, summary
 from litconv import config as configuration
 from litconv.cli import one_line, quiet
 from litconv.naming import arm_hash, run_folder, run_name
@@ -41,6 +41,8 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
 
 
 def plan(config: DictConfig, checked: set[str]) -> Plan:
+    from litconv import match  # here, since the launcher imports this file, and this imports torch
+
     try:
         checks.check(config)
         settings, choices = configuration.plain(config), configuration.choices(config)

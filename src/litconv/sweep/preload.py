@@ -11,8 +11,10 @@ import os
 import pkgutil
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+import litconv
 from litconv.cli import quiet
 from litconv.sweep.parenthood import die_with_parent
 
@@ -29,8 +31,7 @@ LATE = (
     "wandb.sdk.artifacts._internal_artifact",
     "wandb.sdk.launch.inputs.internal",
 )
-PACKAGES = ("backbones", "callbacks", "conv", "cost", "data", "heads", "tasks", "upsample")
-MODULES = ("checks", "init", "loggers", "model", "optim", "run_folder", "summary", "sweep.job", "sweep.plan")
+NOT_OF_A_RUN = ("compare",)
 
 
 def import_everything() -> None:
@@ -40,12 +41,16 @@ def import_everything() -> None:
     for module in LATE:
         with suppress(ImportError):
             importlib.import_module(module)
-    for name in PACKAGES:
-        package = importlib.import_module(f"litconv.{name}")
-        for module in pkgutil.iter_modules(package.__path__, f"litconv.{name}."):
-            importlib.import_module(module.name)
-    for name in MODULES:
-        importlib.import_module(f"litconv.{name}")
+    for name in modules("litconv", litconv.__path__):
+        importlib.import_module(name)
+
+
+def modules(package: str, path: Iterable[str]) -> Iterator[str]:
+    for found in pkgutil.iter_modules(path):
+        if found.name not in NOT_OF_A_RUN:
+            yield f"{package}.{found.name}"
+            if found.ispkg:
+                yield from modules(f"{package}.{found.name}", [os.path.join(*path, found.name)])  # noqa: PTH118
 
 
 if sys.argv[:1] == ["-c"]:  # as multiprocessing starts its fork server
