@@ -62,6 +62,7 @@ def main(config: DictConfig) -> None:
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
+        folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
 
         # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training

@@ -5,18 +5,25 @@ import json
 import re
 from typing import Any
 
-# What cannot change the result, and the short names, which the operator's own options already carry.
+# What cannot change the result (rounding apart), and the short names, which the operator's own options already carry.
 NOT_HASHED = ("output_dir", "sweep", "logger", "cost", "epochs", "groups", "dilation", "kernel_size")
+NOT_HASHED_OF_OPERATORS = ("implementation",)
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     """12 hexadecimal digits of the resolved configuration; of two GPUs of one machine the index does not count."""
-    kept = {k: v for k, v in config.items() if k not in (*NOT_HASHED, *leave_out)}
+    kept = {k: _of_operator(v) if k.startswith("conv") else v for k, v in config.items()}
+    kept = {k: v for k, v in kept.items() if k not in (*NOT_HASHED, *leave_out)}
     trainer = dict(kept.get("trainer", {}))
     if isinstance(trainer.get("devices"), list):
         trainer["devices"] = len(trainer["devices"])
     canonical = json.dumps(same_numbers({**kept, "trainer": trainer}), sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _of_operator(node: Any) -> Any:
+    """An operator's options without those that decide how fast it is."""
+    return {k: v for k, v in node.items() if k not in NOT_HASHED_OF_OPERATORS} if isinstance(node, dict) else node
 
 
 def same_numbers(value: Any) -> Any:

@@ -52,6 +52,12 @@ def training(trainer: Any) -> dict[str, Any]:
     }
 
 
+def implementations(model: Any, device: Any) -> dict[str, str]:
+    """What computes the operators that have several implementations: those with a method `implementation_on`."""
+    found = {module.implementation_on(device) for module in model.modules() if hasattr(module, "implementation_on")}
+    return {"conv/implementation": ", ".join(sorted(found))} if found else {}
+
+
 @cache
 def git_state() -> tuple[str | None, bool | None]:
     """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout."""
@@ -86,7 +92,9 @@ def table(summary: dict[str, Any]) -> str:
             rows.append((key, f"{value:.4f}"))
         elif isinstance(value, int) and not isinstance(value, bool):
             rows.append((key, f"{value:,}"))
-        elif key in ("status", "conv", "test/split", "cost/second_opinion") or key.startswith("conv_stage"):
+        elif key in ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion") or key.startswith(
+            "conv_stage"
+        ):
             rows.append((key, str(value)))
         elif isinstance(value, list) and value:
             rows.append((key, ", ".join(map(str, value))))
