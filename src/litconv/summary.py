@@ -14,6 +14,7 @@ from typing import Any
 from litconv.naming import arm_hash, config_hash
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics")
+SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
 
 
 def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[str, Any]:

@@ -21,7 +21,15 @@ import torch
 log = logging.getLogger(__name__)
 
 LEVELS = {"AVX2": ["-march=x86-64-v3"], "AVX512": ["-march=x86-64-v4"]}
-FLAGS = ["-std=c++20", "-O3", "-fopenmp", "-Wno-psabi", *LEVELS.get(torch.backends.cpu.get_cpu_capability(), [])]
+FLAGS = [
+    "-std=c++20",
+    "-O3",
+    "-fopenmp",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-psabi",
+    *LEVELS.get(torch.backends.cpu.get_cpu_capability(), []),
+]
 
 
 class BuildError(RuntimeError):

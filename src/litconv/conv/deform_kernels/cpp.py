@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source
-BLOCK_CHANNELS = 64  # at most
+BLOCK_CHANNELS = 128  # at most
 TILE_VALUES = 2**16  # columns of one tile and block: they stay in a core's cache
 UNITS = 32  # into which backward is cut, whatever the number of threads, so that this does not change a bit
 SLAB_VALUES = 2**22  # of the weight's gradient in all slabs

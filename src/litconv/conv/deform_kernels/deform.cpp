@@ -55,13 +55,37 @@ inline void store(T* to, V value) {
   std::memcpy(to, &value, sizeof(V));
 }
 
+// The same lanes, and zeros in the others.
+template <typename V, typename U>
+inline V widened(U value) {
+  V wide{};
+  std::memcpy(&wide, &value, sizeof(U));
+  return wide;
+}
+
 template <typename T>
 inline T sum(typename Wide<T>::type value) {
-  T parts[Wide<T>::lanes];
-  std::memcpy(parts, &value, sizeof(value));
-  for (int64_t half = Wide<T>::lanes / 2; half; half /= 2)
-    for (int64_t i = 0; i < half; ++i) parts[i] += parts[i + half];
-  return parts[0];
+  typedef T half __attribute__((vector_size(32)));
+  typedef T quarter __attribute__((vector_size(16)));
+  half halves[2];
+  std::memcpy(halves, &value, 64);
+  const half two = halves[0] + halves[1];
+  quarter quarters[2];
+  std::memcpy(quarters, &two, 32);
+  const quarter four = quarters[0] + quarters[1];
+  if constexpr (sizeof(T) == 8) return four[0] + four[1];
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// Calls step(first channel, type of the lanes) so that all channels are met: 64 bytes at a time, the rest 16 and one.
+template <typename T, typename F>
+inline void each_lane(int64_t channels, const F& step) {
+  using V = typename Wide<T>::type;
+  typedef T quarter __attribute__((vector_size(16)));
+  int64_t c = 0;
+  for (; c + Wide<T>::lanes <= channels; c += Wide<T>::lanes) step(c, static_cast<V*>(nullptr));
+  for (; c + Wide<T>::lanes / 4 <= channels; c += Wide<T>::lanes / 4) step(c, static_cast<quarter*>(nullptr));
+  for (; c < channels; ++c) step(c, static_cast<T*>(nullptr));
 }
 
 inline int64_t cut(int64_t total, int64_t pieces, int64_t index) { return total * index / pieces; }
@@ -113,39 +137,51 @@ struct Positions {
   }
 
   void sample(const Problem& p, const T* offset, const T* masks, int64_t group) {
-    const int32_t height = p.height, width = p.width;
     for (int64_t tap = 0; tap < p.taps(); ++tap) {
       const int32_t tap_row = tap / p.kernel_width * p.dilation[0], tap_column = tap % p.kernel_width * p.dilation[1];
       const int64_t channel = group * p.taps() + tap, at = tap * STRIP;
       const T* offset_y = offset + 2 * channel * p.offset_strides[1];
       const T* offset_x = offset_y + p.offset_strides[1];
-      T *fy = fraction_y + at, *fx = fraction_x + at;
       for (int64_t i = 0; i < count; ++i) {
-        fy[i] = T(row[i] + tap_row) + offset_y[offset_at[i]];
-        fx[i] = T(column[i] + tap_column) + offset_x[offset_at[i]];
+        fraction_y[at + i] = T(row[i] + tap_row) + offset_y[offset_at[i]];
+        fraction_x[at + i] = T(column[i] + tap_column) + offset_x[offset_at[i]];
+        mask[at + i] = masks ? masks[mask_at[i] + channel * p.mask_strides[1]] : T(1);
       }
-      int32_t *c00 = corner[0] + at, *c01 = corner[1] + at, *c10 = corner[2] + at, *c11 = corner[3] + at;
-      for (int64_t i = 0; i < count; ++i) {
-        // Far outside is as good as just outside. What is not a number stays so as a fraction, and is outside as a corner.
-        const T y = fy[i] < -2 ? T(-2) : fy[i] > height ? T(height) : fy[i];
-        const T x = fx[i] < -2 ? T(-2) : fx[i] > width ? T(width) : fx[i];
-        const T floor_y = std::floor(y), floor_x = std::floor(x);
-        fy[i] = y - floor_y, fx[i] = x - floor_x;
-        const int32_t top = floor_y >= -2 ? int32_t(floor_y) : -2, left = floor_x >= -2 ? int32_t(floor_x) : -2;
-        const bool in_top = top >= 0 && top < height, in_bottom = top >= -1 && top < height - 1;
-        const bool in_left = left >= 0 && left < width, in_right = left >= -1 && left < width - 1;
-        const int32_t pixel = image[i] + top * width + left;
-        c00[i] = in_top && in_left ? pixel : -1;
-        c01[i] = in_top && in_right ? pixel + 1 : -1;
-        c10[i] = in_bottom && in_left ? pixel + width : -1;
-        c11[i] = in_bottom && in_right ? pixel + width + 1 : -1;
-      }
-      if (masks)
-        for (int64_t i = 0; i < count; ++i) mask[at + i] = masks[mask_at[i] + channel * p.mask_strides[1]];
-      else
-        for (int64_t i = 0; i < count; ++i) mask[at + i] = 1;
+      split(p.height, p.width, count, image, fraction_y + at, fraction_x + at, corner[0] + at, corner[1] + at,
+            corner[2] + at, corner[3] + at);
     }
   }
+
+  // Positions, in place, into fractions and corners. Far outside is as good as just outside. What is not a number stays
+  // so as a fraction, and is outside as a corner.
+  static void split(int32_t height, int32_t width, int64_t count, const int32_t* __restrict image, T* __restrict ys,
+                    T* __restrict xs, int32_t* __restrict c00, int32_t* __restrict c01, int32_t* __restrict c10,
+                    int32_t* __restrict c11) {
+    const T last_y = height, last_x = width;
+    for (int64_t i = 0; i < count; ++i) {
+      const T y = ys[i] < -2 ? T(-2) : ys[i] > last_y ? last_y : ys[i];
+      const T x = xs[i] < -2 ? T(-2) : xs[i] > last_x ? last_x : xs[i];
+      const T floor_y = std::floor(y), floor_x = std::floor(x);
+      ys[i] = y - floor_y, xs[i] = x - floor_x;
+      const int32_t top = floor_y >= -2 ? floor_y : T(-2), left = floor_x >= -2 ? floor_x : T(-2);
+      const int32_t pixel = image[i] + top * width + left;
+      // All bits set where the row or the column lies outside: −1, whatever the pixel.
+      const int32_t above = -(uint32_t(top) >= uint32_t(height)), below = -(uint32_t(top + 1) >= uint32_t(height));
+      const int32_t before = -(uint32_t(left) >= uint32_t(width)), behind = -(uint32_t(left + 1) >= uint32_t(width));
+      c00[i] = pixel | above | before;
+      c01[i] = (pixel + 1) | above | behind;
+      c10[i] = (pixel + width) | below | before;
+      c11[i] = (pixel + width + 1) | below | behind;
+    }
+  }
+};
+
+// One sample: four corners of x, how they blend, and the channels that are wanted of it.
+template <typename T>
+struct Sample {
+  int64_t pixel, tap, offset_group, channel, channels;  // of the tile; … ; first channel, how many
+  int64_t corner[4];
+  T fy, fx, mask;
 };
 
 // What one thread works with: columns, their gradient, positions, a pixel of zeros and one that takes what falls outside.
@@ -164,18 +200,23 @@ struct Desk {
   }
 };
 
-// Calls visit(pixel of the tile, tap, sample, first channel, channels) for all samples of a tile and a block of channels.
+// Calls visit for all samples of a tile and a block of channels.
 template <typename T, typename F>
 void for_samples(const Problem& p, Positions<T>& positions, const T* offset, const T* mask, int64_t first,
                  int64_t pixels, int64_t block, const F& visit) {
-  const int64_t begin = block * p.block, end = begin + p.block, share = p.channels / p.offset_groups;
+  const int64_t begin = block * p.block, end = begin + p.block, share = p.channels / p.offset_groups, taps = p.taps();
   for (int64_t strip = 0; strip < pixels; strip += STRIP) {
-    positions.move_to(p, first + strip, std::min(STRIP, pixels - strip));
+    const int64_t count = std::min(STRIP, pixels - strip);
+    positions.move_to(p, first + strip, count);
     for (int64_t group = begin / share; group * share < end; ++group) {
-      const int64_t from = std::max(begin, group * share), to = std::min(end, (group + 1) * share);
+      const int64_t from = std::max(begin, group * share), channels = std::min(end, (group + 1) * share) - from;
       positions.sample(p, offset, mask, group);
-      for (int64_t i = 0; i < positions.count; ++i)
-        for (int64_t tap = 0; tap < p.taps(); ++tap) visit(strip + i, i, tap, group, from, to - from);
+      const T *fy = positions.fraction_y, *fx = positions.fraction_x, *masks = positions.mask;
+      const int32_t *c00 = positions.corner[0], *c01 = positions.corner[1];
+      const int32_t *c10 = positions.corner[2], *c11 = positions.corner[3];
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t tap = 0, s = i; tap < taps; ++tap, s += STRIP)
+          visit(Sample<T>{strip + i, tap, group, from, channels, {c00[s], c01[s], c10[s], c11[s]}, fy[s], fx[s], masks[s]});
     }
   }
 }
@@ -183,30 +224,29 @@ void for_samples(const Problem& p, Positions<T>& positions, const T* offset, con
 template <typename T>
 void forward(const Problem& p, const T* x, const T* weight, const T* offset, const T* mask, T* out, T* scratch) {
   using V = typename Wide<T>::type;
+  const int64_t stride = p.channels, rows = p.rows(), width = p.block, outputs = p.group_outputs();
   share_out((p.pixels() + p.tile - 1) / p.tile, [&](int64_t tile, int64_t worker) {
     Desk<T> desk(p, scratch + worker * p.scratch);
-    const Positions<T>& at = desk.positions;
+    const T* zeros = desk.zeros;
+    T* columns = desk.columns;
     const int64_t first = tile * p.tile, pixels = std::min(p.tile, p.pixels() - first);
     for (int64_t block = 0; block < p.blocks(); ++block) {
-      auto visit = [&](int64_t pixel, int64_t i, int64_t tap, int64_t, int64_t channel, int64_t channels) {
-        const int64_t s = tap * STRIP + i;
-        const T *v[4], fy = at.fraction_y[s], fx = at.fraction_x[s], m = at.mask[s];
-        const T w00 = (1 - fy) * (1 - fx) * m, w01 = (1 - fy) * fx * m, w10 = fy * (1 - fx) * m, w11 = fy * fx * m;
-        for (int k = 0; k < 4; ++k) v[k] = at.corner[k][s] < 0 ? desk.zeros : x + at.corner[k][s] * p.channels + channel;
-        T* to = desk.columns + pixel * p.rows() + tap * p.block + channel - block * p.block;
-        auto blend = [&]<typename U>(int64_t c) {
-          store(to + c, load<U>(v[0] + c) * w00 + load<U>(v[1] + c) * w01 + load<U>(v[2] + c) * w10 + load<U>(v[3] + c) * w11);
-        };
-        int64_t c = 0;
-        for (; c + Wide<T>::lanes <= channels; c += Wide<T>::lanes) blend.template operator()<V>(c);
-        for (; c < channels; ++c) blend.template operator()<T>(c);
-      };
-      for_samples(p, desk.positions, offset, mask, first, pixels, block, visit);
-      const int64_t group = block * p.block * p.groups / p.channels, outputs = p.group_outputs();
+      for_samples(p, desk.positions, offset, mask, first, pixels, block, [=](const Sample<T>& s) {
+        const T hy = (1 - s.fy) * s.mask, fy = s.fy * s.mask, hx = 1 - s.fx, fx = s.fx;
+        const T w00 = hy * hx, w01 = hy * fx, w10 = fy * hx, w11 = fy * fx;
+        const T* v[4];
+        for (int k = 0; k < 4; ++k) v[k] = s.corner[k] < 0 ? zeros : x + s.corner[k] * stride + s.channel;
+        T* to = columns + s.pixel * rows + s.tap * width + s.channel - block * width;
+        each_lane<T>(s.channels, [=]<typename U>(int64_t c, U*) {
+          const U top = load<U>(v[0] + c) * w00 + load<U>(v[1] + c) * w01;
+          store(to + c, top + load<U>(v[2] + c) * w10 + load<U>(v[3] + c) * w11);
+        });
+      });
+      const int64_t group = block * p.block * p.groups / p.channels;
       at::Tensor to = matrix(out + first * p.out_channels + group * outputs, pixels, outputs, p.out_channels);
       const bool starts = block * p.block % (p.channels / p.groups) == 0;
-      at::addmm_out(to, to, matrix(desk.columns, pixels, p.rows(), p.rows()),
-                    matrix(weight + block * p.rows() * outputs, p.rows(), outputs, outputs), starts ? 0 : 1);
+      at::addmm_out(to, to, matrix(columns, pixels, rows, rows), matrix(weight + block * rows * outputs, rows, outputs, outputs),
+                    starts ? 0 : 1);
     }
   });
 }
@@ -216,60 +256,54 @@ template <typename T>
 void backward(const Problem& p, const T* x, const T* weight, const T* offset, const T* mask, const T* grad, T* grad_x,
               T* grad_weight, T* grad_offset, T* grad_mask, T* scratch) {
   using V = typename Wide<T>::type;
-  const int64_t outputs = p.group_outputs(), weights = p.blocks() * p.rows() * outputs;
-  const int64_t samples = p.offset_groups * p.taps();
+  const int64_t stride = p.channels, rows = p.rows(), width = p.block, outputs = p.group_outputs();
+  const int64_t weights = p.blocks() * rows * outputs, taps = p.taps(), samples = p.offset_groups * taps;
   share_out(p.slabs * p.parts, [&](int64_t unit, int64_t worker) {
     Desk<T> desk(p, scratch + worker * p.scratch);
-    const Positions<T>& at = desk.positions;
+    const T* zeros = desk.zeros;
+    T *outside = desk.outside, *columns = desk.columns, *grad_columns = desk.grad_columns;
     const int64_t slab = unit / p.parts, part = unit % p.parts;
     const int64_t begin = cut(p.images, p.slabs, slab) * p.image_pixels();
     const int64_t end = cut(p.images, p.slabs, slab + 1) * p.image_pixels();
     for (int64_t first = begin; first < end; first += p.tile) {
-      const int64_t pixels = std::min(p.tile, end - first);
+      const int64_t pixels = std::min(p.tile, end - first), first_sample = (part * p.pixels() + first) * samples;
       for (int64_t block = cut(p.blocks(), p.parts, part); block < cut(p.blocks(), p.parts, part + 1); ++block) {
         const int64_t group = block * p.block * p.groups / p.channels;
         at::Tensor by_pixel = matrix(grad + first * p.out_channels + group * outputs, pixels, outputs, p.out_channels);
-        at::Tensor grad_columns = matrix(desk.grad_columns, pixels, p.rows(), p.rows());
-        at::addmm_out(grad_columns, grad_columns, by_pixel,
-                      matrix(weight + block * p.rows() * outputs, outputs, p.rows(), 1, outputs), 0);
-        auto visit = [&](int64_t pixel, int64_t i, int64_t tap, int64_t offset_group, int64_t channel, int64_t channels) {
-          const int64_t s = tap * STRIP + i, column = pixel * p.rows() + tap * p.block + channel - block * p.block;
-          const T *v[4], fy = at.fraction_y[s], fx = at.fraction_x[s], m = at.mask[s], hy = 1 - fy, hx = 1 - fx;
+        at::Tensor by_column = matrix(grad_columns, pixels, rows, rows);
+        at::addmm_out(by_column, by_column, by_pixel, matrix(weight + block * rows * outputs, outputs, rows, 1, outputs), 0);
+        for_samples(p, desk.positions, offset, mask, first, pixels, block, [=](const Sample<T>& s) {
+          const T fy = s.fy, fx = s.fx, m = s.mask, hy = 1 - fy, hx = 1 - fx;
           const T w00 = hy * hx * m, w01 = hy * fx * m, w10 = fy * hx * m, w11 = fy * fx * m;
-          T* to[4];
+          const int64_t column = s.pixel * rows + s.tap * width + s.channel - block * width;
+          const T *v[4], *grads = grad_columns + column;
+          T *to[4], *values = columns + column;
           for (int k = 0; k < 4; ++k) {
-            const int64_t at_pixel = at.corner[k][s] * p.channels + channel;
-            v[k] = at.corner[k][s] < 0 ? desk.zeros : x + at_pixel;
-            to[k] = at.corner[k][s] < 0 ? desk.outside : grad_x + at_pixel;
+            const int64_t at = s.corner[k] * stride + s.channel;
+            v[k] = s.corner[k] < 0 ? zeros : x + at;
+            to[k] = s.corner[k] < 0 ? outside : grad_x + at;
           }
-          T* columns = desk.columns + column;
-          const T* grads = desk.grad_columns + column;
-          auto step = [&]<typename U>(int64_t c, U& along_y, U& along_x, U& along_mask) {
+          V along_y{}, along_x{}, along_mask{};
+          each_lane<T>(s.channels, [&]<typename U>(int64_t c, U*) {
             const U g = load<U>(grads + c);
             const U v00 = load<U>(v[0] + c), v01 = load<U>(v[1] + c), v10 = load<U>(v[2] + c), v11 = load<U>(v[3] + c);
             const U top = v00 * hx + v01 * fx, bottom = v10 * hx + v11 * fx, value = top * hy + bottom * fy;
-            store(columns + c, value * m);
-            along_y += g * (bottom - top);
-            along_x += g * ((v01 - v00) * hy + (v11 - v10) * fy);
-            along_mask += g * value;
-            store(to[0] + c, load<U>(to[0] + c) + g * w00);
-            store(to[1] + c, load<U>(to[1] + c) + g * w01);
-            store(to[2] + c, load<U>(to[2] + c) + g * w10);
-            store(to[3] + c, load<U>(to[3] + c) + g * w11);
-          };
-          V wide_y{}, wide_x{}, wide_mask{};
-          T along_y = 0, along_x = 0, along_mask = 0;
-          int64_t c = 0;
-          for (; c + Wide<T>::lanes <= channels; c += Wide<T>::lanes) step.template operator()<V>(c, wide_y, wide_x, wide_mask);
-          for (; c < channels; ++c) step.template operator()<T>(c, along_y, along_x, along_mask);
-          const int64_t sample = (part * p.pixels() + first + pixel) * samples + offset_group * p.taps() + tap;
-          grad_offset[2 * sample] += (sum<T>(wide_y) + along_y) * m;
-          grad_offset[2 * sample + 1] += (sum<T>(wide_x) + along_x) * m;
-          if (mask) grad_mask[sample] += sum<T>(wide_mask) + along_mask;
-        };
-        for_samples(p, desk.positions, offset, mask, first, pixels, block, visit);
-        at::Tensor to = matrix(grad_weight + slab * weights + block * p.rows() * outputs, p.rows(), outputs, outputs);
-        at::addmm_out(to, to, matrix(desk.columns, p.rows(), pixels, 1, p.rows()), by_pixel, first > begin ? 1 : 0);
+            store(values + c, value * m);
+            along_y += widened<V>(g * (bottom - top));
+            along_x += widened<V>(g * ((v01 - v00) * hy + (v11 - v10) * fy));
+            along_mask += widened<V>(g * value);
+            // All four are read before any is written: addresses 4 KiB apart would wait for each other.
+            const U g00 = load<U>(to[0] + c) + g * w00, g01 = load<U>(to[1] + c) + g * w01;
+            const U g10 = load<U>(to[2] + c) + g * w10, g11 = load<U>(to[3] + c) + g * w11;
+            store(to[0] + c, g00), store(to[1] + c, g01), store(to[2] + c, g10), store(to[3] + c, g11);
+          });
+          const int64_t sample = first_sample + s.pixel * samples + s.offset_group * taps + s.tap;
+          grad_offset[2 * sample] += sum<T>(along_y) * m;
+          grad_offset[2 * sample + 1] += sum<T>(along_x) * m;
+          if (mask) grad_mask[sample] += sum<T>(along_mask);
+        });
+        at::Tensor to = matrix(grad_weight + slab * weights + block * rows * outputs, rows, outputs, outputs);
+        at::addmm_out(to, to, matrix(columns, rows, pixels, 1, rows), by_pixel, first > begin ? 1 : 0);
       }
     }
   });
