@@ -51,6 +51,11 @@ def _dense(t: Tensor, dtype: torch.dtype) -> Tensor:
     return t.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
+def _empty_output(x: Tensor, weight: Tensor, offset: Tensor) -> Tensor:
+    shape = (x.shape[0], weight.shape[0], *offset.shape[-2:])
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+
+
 @torch.library.custom_op("litconv::deform_conv2d", mutates_args=())
 def deform_conv2d(
     x: Tensor,
@@ -65,6 +70,8 @@ def deform_conv2d(
 ) -> Tensor:
     """x (N, Cin, H, W), weight (Cout, Cin/g, Kh, Kw), offset (N, 2·G·Kh·Kw, Ho, Wo) as (y, x) pairs in pixels,
     mask (N, G·Kh·Kw, Ho, Wo) or None → (N, Cout, Ho, Wo)."""
+    if x.shape[0] == 0:
+        return _empty_output(x, weight, offset)
     kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
     geometry = Geometry(stride, padding, dilation, offset_groups)
     return _dense(kernels.forward(*_wide(x, weight, offset, mask), geometry), x.dtype)
@@ -72,8 +79,7 @@ def deform_conv2d(
 
 @deform_conv2d.register_fake
 def _(x, weight, offset, mask, stride, padding, dilation, offset_groups, implementation="auto"):
-    shape = (x.shape[0], weight.shape[0], *offset.shape[-2:])
-    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    return _empty_output(x, weight, offset)
 
 
 @torch.library.custom_op("litconv::deform_conv2d_backward", mutates_args=())
@@ -91,6 +97,8 @@ def _backward(
 ) -> list[Tensor]:
     """Gradients of x, weight, offset and, where there is one, mask. The columns are sampled again, not stored."""
     inputs = [t for t in (x, weight, offset, mask) if t is not None]
+    if x.shape[0] == 0:
+        return [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in inputs]
     wide = _wide(x, weight, offset, mask)
     kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
     geometry = Geometry(stride, padding, dilation, offset_groups)

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def library_of(source: Path) -> Path:
                 _compile(source, folder / "build").replace(library)
                 shutil.rmtree(folder / "build")
     except OSError as error:
-        raise BuildError(f"{error.filename}: {error.strerror}") from error
+        raise BuildError(str(error)) from error
     return library
 
 
@@ -88,10 +89,10 @@ def _compile(source: Path, folder: Path) -> Path:
         built = cpp_extension.load(
             f"litconv_{source.stem}", [str(source)], FLAGS, build_directory=str(folder), is_python_module=False
         )
-    except (RuntimeError, OSError) as error:
-        log.debug("%s", error)
+    except (RuntimeError, subprocess.SubprocessError) as error:
+        log.debug("%s", error)  # train.log keeps all of it
         lines = str(error).splitlines()
-        raise BuildError(next((line for line in lines if "error" in line.lower()), lines[0])) from error
+        raise BuildError(next((line for line in lines if "error:" in line), lines[0])) from error
     finally:
         os.environ["PATH"] = path
     return Path(built)

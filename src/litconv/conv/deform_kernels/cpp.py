@@ -60,9 +60,8 @@ def why_not() -> str:
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
     problem = _problem(x, weight, offset, mask, geometry)
     out = x.new_empty((x.shape[0], *offset.shape[2:], weight.shape[0]))
-    if out.numel():
-        scratch = _scratch(problem, x, buffers=1)
-        _call("forward", problem, _nhwc(x), _packed(weight, problem), offset, mask, out, scratch)
+    scratch = _scratch(problem, x, buffers=1)
+    _call("forward", problem, _nhwc(x), _packed(weight, problem), offset, mask, out, scratch)
     return out.permute(0, 3, 1, 2)
 
 
@@ -77,10 +76,9 @@ def backward(
     samples = [
         None if t is None else t.new_zeros((parts, n, *t.shape[2:], t.shape[1])) for t in (offset, mask)
     ]  # summed over the channels of each part
-    if grad.numel():
-        scratch = _scratch(problem, x, buffers=2)
-        inputs = (_nhwc(x), _packed(weight, problem), offset, mask, _nhwc(grad))
-        _call("backward", problem, *inputs, grad_x, grad_weight, *samples, scratch)
+    scratch = _scratch(problem, x, buffers=2)
+    inputs = (_nhwc(x), _packed(weight, problem), offset, mask, _nhwc(grad))
+    _call("backward", problem, *inputs, grad_x, grad_weight, *samples, scratch)
     total = grad_weight.sum(0) if problem.slabs > 1 else grad_weight
     by_sample = [(t.sum(0) if parts > 1 else t[0]).permute(0, 3, 1, 2) for t in samples if t is not None]
     return [grad_x.permute(0, 3, 1, 2), _unpacked(total, weight, problem), *by_sample]

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <string>
 
+extern "C" int MKL_Set_Num_Threads_Local(int) __attribute__((weak));  // where torch's products are MKL's
+
 struct Problem {  // field by field as in cpp.py
   int64_t images, height, width, channels, out_height, out_width, out_channels;
   int64_t kernel_height, kernel_width, stride[2], padding[2], dilation[2], groups, offset_groups;
@@ -90,11 +92,21 @@ inline void each_lane(int64_t channels, const F& step) {
 
 inline int64_t cut(int64_t total, int64_t pieces, int64_t index) { return total * index / pieces; }
 
+// While it lives, matrix products of this thread are computed by this thread alone. MKL knows that inside a parallel region,
+// and yet sums in another order than with one thread.
+struct Alone {
+  int before = MKL_Set_Num_Threads_Local ? MKL_Set_Num_Threads_Local(1) : 0;
+  ~Alone() {
+    if (MKL_Set_Num_Threads_Local) MKL_Set_Num_Threads_Local(before);
+  }
+};
+
 // Calls unit(index, worker) for every index, whichever worker comes first.
 template <typename F>
 void share_out(int64_t units, const F& unit) {
   std::atomic<int64_t> next{0};
   at::parallel_for(0, std::min<int64_t>(units, at::get_num_threads()), 1, [&](int64_t begin, int64_t end) {
+    const Alone alone;
     for (int64_t worker = begin; worker < end; ++worker)
       for (int64_t index = next++; index < units; index = next++) unit(index, worker);
   });
