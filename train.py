@@ -1,53 +1,65 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
+if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
-from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from litconv import checks
 from litconv import config as configuration
-from litconv.cli import command_line, guarded, quiet
+from litconv.cli import command_line, guarded, is_checked, quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
 @guarded
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> tuple[float, float] | None:
     # check: what needs no torch first, then everything that can be built without data
-    checks.check(config)
+    if not is_checked():
+        checks.check(config)
 
     quiet()
     import pytorch_lightning as pl
 
-    from litconv import cost, summary
+    from litconv import cost, match, summary, training
     from litconv.loggers import finish_wandb, log_table
-    from litconv.naming import run_name
+    from litconv.naming import run_folder, run_name
     from litconv.run_folder import RunFolder
+    from litconv.state import is_wanted, read_summary
+    from litconv.summary import objectives
 
     data = configuration.build_data(config)
-    configuration.check_parts(config, data)
+    if not is_checked():
+        configuration.check_parts(match.matched(config, data).config, data)
 
     settings = configuration.plain(config)
-    choices = configuration.choices(config)
+    overrides, choices, _ = configuration.hydra_state(config)
     name = run_name(settings, choices)
-    where = Path(config.output_dir, *(["sweeps", str(config.sweep)] if config.sweep else ["runs"]), name)
 
-    with RunFolder(where, summary.facts(settings, choices, name)) as folder:
-        if config.sweep and folder.previous_status == "completed":
-            print(f"{name}: completed before in this sweep (an equal point, or an earlier launch); not trained again")
-            return
-        checkpoint = folder.open(OmegaConf.to_yaml(OmegaConf.create({**settings, "choices": choices})))
+    with RunFolder(run_folder(settings, name), summary.facts(settings, choices, name, overrides)) as folder:
+        if config.sweep and not is_wanted(folder.previous_status, config.rerun):
+            print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
+            return objectives(read_summary(folder.path))
+        checkpoint = folder.open(configuration.as_yaml(config))
 
         # build: the data first, since its faults must come before a logger starts and before the first step
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data.prepare_data()
         data.setup("fit")
-        task = configuration.build_task(config, data)
+        training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
+        equal = match.matched(config, data)
+        equal.announce()
+        folder.write_config(configuration.as_yaml(equal.config))
+        task = configuration.build_task(equal.config, data)
 
         # cost
         counted = cost.counted(config, task.model, data)
-        folder.summary |= counted.summary() | cost.measured(config, task.model, data, data.num_classes)
+        folder.summary |= counted.summary() | equal.summary(counted)
+        folder.summary |= cost.measured(config, task.model, data, data.num_classes)
 
         # fit
         logger = configuration.part(config.logger)(
@@ -63,16 +75,15 @@ def main(config: DictConfig) -> None:
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
         folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
-        trainer.fit(task, data, ckpt_path=checkpoint, weights_only=True)
+        training.fit(trainer, task, data, checkpoint)
 
-        # test: the checkpoint that validation chose; its figures go to the summary, not to the history of the training
-        trainer.logger = None
-        folder.summary |= trainer.validate(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
-        folder.summary |= trainer.test(task, data, ckpt_path=folder.best, weights_only=True, verbose=False)[0]
+        # test: the checkpoint that validation chose
+        folder.summary |= training.test(trainer, task, data, folder.best)
         folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}
 
     if trainer.is_global_zero:
         print(f"{folder.path}\n{summary.table(folder.summary)}")
+    return objectives(folder.summary)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     quiet()
     from litconv.cost.survey import survey
     from litconv.cost.table import Report
+    from litconv.match import matched
 
     found, report = [], None
     for overrides, config in points:
@@ -38,7 +39,7 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
             report = Report(config.out, config.sort, config.per_layer)
         with keep_going(overrides):
             checks.check(config)
-            found.append(survey(config))
+            found.append(survey(config, matched))
     if found:
         report.show(found)
 

@@ -4,13 +4,14 @@ Rebuilds data and model from the run's config.yaml, so that the figures are thos
 """
 
 import sys
-from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
 from litconv import checks
 from litconv import config as configuration
+from litconv.atomic import local
 from litconv.cli import command_line, guarded, quiet
 from litconv.errors import ConfigError
 
@@ -18,37 +19,48 @@ from litconv.errors import ConfigError
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="evaluate")
 @guarded
 def main(arguments: DictConfig) -> None:
-    folder, split = Path(arguments.run or ""), arguments.split
+    folder, split = local(arguments.run or "", "run"), arguments.split
     if not arguments.run or not (folder / "config.yaml").exists():
         raise ConfigError(f"run={arguments.run} is not a run's folder; give one, such as run=outputs/runs/NAME")
     if split not in ("val", "test"):
         raise ConfigError(f"split={split} must be val or test")
+    if not isinstance(arguments.checkpoint, str) or "/" in arguments.checkpoint:
+        raise ConfigError(
+            f"checkpoint={arguments.checkpoint} must be the name of one in the run's folder: best or last"
+        )
     checkpoint = folder / "checkpoints" / f"{arguments.checkpoint}.ckpt"
     if not checkpoint.exists():
         there = ", ".join(sorted(p.stem for p in checkpoint.parent.glob("*.ckpt"))) or "none"
         raise ConfigError(f"checkpoint={arguments.checkpoint} is not in {folder}; there: {there}")
-    config = configuration.load(folder / "config.yaml")
+    config = configuration.load_run(folder / "config.yaml", list(arguments.allowed_packages))
 
     import pytorch_lightning as pl
 
+    from litconv import training
+    from litconv.checkpoints import load_into, read
+
     quiet()
+    weights = read(checkpoint)
+    with configuration.as_trainer_error(f"accelerator={arguments.accelerator}"):
+        trainer = pl.Trainer(
+            accelerator=arguments.accelerator,
+            devices=1,
+            precision=config.trainer.get("precision", "32-true"),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
     data = configuration.build_data(config)
     data.prepare_data()
     data.setup("test")
     if split != data.test_split and split == "test":
         raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
     task = configuration.build_task(config, data)
-    with configuration.as_config_error():
-        trainer = pl.Trainer(
-            accelerator=arguments.accelerator,
-            devices=1,
-            precision=config.trainer.precision,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-    evaluate = trainer.test if split == "test" else trainer.validate
-    (metrics,) = evaluate(task, data, ckpt_path=checkpoint, weights_only=True, verbose=False)
+    load_into(task, weights, checkpoint)
+    metrics: dict[str, Any]
+    with training.in_one_line():
+        (metrics,) = (trainer.test if split == "test" else trainer.validate)(task, data, verbose=False)
     print(f"{checkpoint} on {split} ({data.sizes[split]} images)")
     for key, value in metrics.items():
         print(f"  {key:<24} {value:.4f}")

@@ -45,6 +45,22 @@ from litconv.conv import Grouped, Standard
         (lambda: VGG(Standard, width=float("nan")), "width=nan must be greater than 0"),
         (lambda: ResNet(Standard, channel_multiple=0), "channel_multiple=0 must be a positive whole number"),
         (
+            lambda: WideResNet(Standard, base_channels=[16, 32, 64]),
+            "base_channels=[16, 32, 64] must be 4 positive whole numbers, such as [16, 32, 64, 128]",
+        ),
+        (
+            lambda: ResNet(Standard, base_channels=8),
+            "base_channels=8 must be 3 positive whole numbers, such as [16, 32, 64]",
+        ),
+        (
+            lambda: ResNet(Standard, base_channels=[8, 16, 0]),
+            "base_channels=[8, 16, 0] must be 3 positive whole numbers, such as [16, 32, 64]",
+        ),
+        (
+            lambda: ResNet(Standard, width=0.5, base_channels=[8, 16, 32]),
+            "width=0.5 has no effect: base_channels=[8, 16, 32] is given; remove one of them",
+        ),
+        (
             lambda: ResNet(Standard, stage_convs={4: Standard}),
             "conv_stage4: this backbone has 3 stages (1, 2, 3)",
         ),

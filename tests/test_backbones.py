@@ -224,3 +224,23 @@ def test_every_backbone_yaml_builds_and_follows_the_width(path):
 def test_a_place_named_in_an_error_is_a_module():
     backbone = SMALL["vgg"](Standard)
     assert isinstance(backbone.get_submodule("stage2.0").conv, Standard)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_base_channels_build_what_a_width_builds(name):
+    with torch.device("meta"):
+        by_width = SMALL[name](Standard)
+        by_channels = SMALL[name](Standard, width=1, base_channels=by_width.base_channels)
+    shapes = [[(key, value.shape) for key, value in b.state_dict().items()] for b in (by_width, by_channels)]
+    assert shapes[0] == shapes[1]
+    assert by_channels.channels == by_width.channels
+
+
+def test_base_channels_are_the_stems_where_it_has_its_own_then_the_stages_before_expansion():
+    with torch.device("meta"):
+        assert MobileNet(Standard).base_channels == [32, 64, 128, 256, 512, 1024]
+        assert WideResNet(Standard).base_channels == [16, 32, 64, 128]
+        assert VGG(Standard).base_channels == [64, 128, 256, 512, 512]
+        deep = ResNet(Standard, depth=50, base_channels=[8, 16, 24, 40])
+    assert deep.channels == [32, 64, 96, 160]
+    assert deep.stem.conv.out_channels == 8

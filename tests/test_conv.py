@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from litconv.conv import Bottleneck, Deformable, Depthwise, Dilated, Grouped, Pointwise, SameConv2d, Separable, Standard
+from litconv.conv.bsconv_u import BSConvU
 from litconv.conv.slot import DECLARED_COSTS, ConvFactory
 from litconv.cost import count
 from litconv.init import initialise
@@ -244,6 +245,7 @@ TABLE = {
     "separable": separable_cost,
     "bottleneck": bottleneck_cost,
     "deformable": deformable_cost,
+    "bsconv_u": lambda k, c, o, h, w, ho, wo: (c * o + k * k * o, c * o * h * w + k * k * o * ho * wo),
 }
 
 
@@ -339,6 +341,12 @@ def test_the_bottleneck_is_three_convolutions_in_a_row(x):
     whole = torch.einsum("om,mnij,nc->ocij", three[..., 0, 0], two, one[..., 0, 0])  # all linear: one 3×3 of low rank
     torch.testing.assert_close(module(x), twin(Standard(8, 12, 3, 2), weight=whole)(x))
     assert torch.linalg.matrix_rank(whole.flatten(2)[..., 4]) == 4
+
+
+def test_the_kernels_of_a_blueprint_separable_convolution_are_multiples_of_one_blueprint_per_output(x):
+    module = BSConvU(8, 12, 3, 2).double()
+    kernels = torch.einsum("ohw,oc->ochw", module.depthwise.weight[:, 0], module.pointwise.weight[..., 0, 0])
+    torch.testing.assert_close(module(x), twin(Standard(8, 12, 3, 2), weight=kernels)(x))
 
 
 def test_per_channel_separable_is_sobel_and_no_filter_of_rank_two():

@@ -1,7 +1,12 @@
 """wandb: what a run leaves in its file, read back by wandb itself; however wandb fails, the run goes on."""
 
 import logging
+import os
+import shutil
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,9 +120,10 @@ def test_wandb_mode_decides_where_it_is_set(tmp_path, monkeypatch):
 
 
 def one_warning(caplog) -> str:
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "\n" not in caplog.messages[0]
-    return caplog.messages[0]
+    (record,) = [record for record in caplog.records if record.name == "litconv.loggers"]
+    assert record.levelno == logging.WARNING
+    assert "\n" not in record.getMessage()
+    return record.getMessage()
 
 
 def test_an_error_of_wandb_leaves_the_run_without_it(tmp_path, monkeypatch, caplog):
@@ -154,6 +160,66 @@ def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog)
     caplog.clear()
     finish_wandb(logger, 1, {"a": 1})
     assert "wandb: the run was not closed" in one_warning(caplog)
+
+
+def core_of_this_process() -> int:
+    """The process id of wandb-core."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().split(b"\0")
+            if line[0].endswith(b"wandb-core") and str(os.getpid()).encode() in line:
+                return int(path.parent.name)
+    raise AssertionError("wandb-core does not run")
+
+
+def test_a_wandb_process_that_dies_costs_two_warnings_and_the_next_run_has_a_new_one(tmp_path, caplog):
+    (tmp_path / "first").mkdir()
+    logger = start(tmp_path / "first")
+    os.kill(core_of_this_process(), signal.SIGKILL)
+    caplog.clear()
+    task = classification(classifier())
+    fit = trainer(tmp_path, logger=logger, log_every_n_steps=0)
+    fit.fit(task, Loader(labelled(6)), Loader(labelled(9)))
+    assert fit.global_step == 2
+    assert "wandb: logging stopped" in one_warning(caplog)
+    caplog.clear()
+    finish_wandb(logger, 0, {"a": 1})
+    assert "wandb: the run was not closed" in one_warning(caplog)
+    second = start(tmp_path / "second")
+    finish_wandb(second, 0, {"a": 2})
+    assert read_run(tmp_path / "second")["summary"]["a"] == 2
+
+
+def test_a_wandb_folder_that_vanishes_costs_one_warning(tmp_path, caplog):
+    logger = start(tmp_path)
+    shutil.rmtree(tmp_path / "wandb")
+    caplog.clear()
+    logger.log_metrics({"a": 1}, step=0)
+    logger.log_metrics({"a": 2}, step=1)
+    assert "is gone); the training and metrics.csv go on" in one_warning(caplog)
+    finish_wandb(logger, 0, {})
+
+
+def test_wandb_alone_gives_a_second_run_of_a_process_the_first_and_wants_a_key_where_there_is_no_terminal(tmp_path):
+    script = (
+        "import wandb\n"
+        "first = wandb.init(mode='offline', settings={'silent': True})\n"
+        "print(first is wandb.init(mode='offline'))\n"
+        "first.finish()\n"
+        "try: wandb.init(mode='online', settings={'silent': True, 'init_timeout': 5})\n"
+        "except wandb.errors.UsageError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    same, error = done.stdout.strip().split("\n", 1)
+    assert same == "True"
+    assert "No API key configured" in error  # make_wandb goes offline instead: see the first test
 
 
 def test_a_table_is_kept_with_the_run_and_one_that_fails_is_a_warning(tmp_path, caplog):

@@ -17,6 +17,28 @@ def test_equal_configurations_meet_whatever_way_they_were_asked_for():
     assert hashed("upsample=nearest") == hashed("upsample=bilinear")  # classification has no upsampler
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("trainer.precision=32", "trainer.precision=32-true"),
+        ("trainer.precision=bf16", "trainer.precision=bf16-mixed"),
+        ("data.image_size=48", "data.image_size=[48,48]"),
+        ("+data.crop_size=24", "+data.crop_size=[24,24]"),
+        ("trainer.devices=1", "trainer.devices='0,'"),
+        ("trainer.devices=2", "trainer.devices=[0,3]"),
+        ("optim.lr=0.2", "optim.lr=2e-1"),
+    ],
+)
+def test_two_spellings_of_a_value_are_one(one, other):
+    assert hashed(one) == hashed(other)
+
+
+@pytest.mark.parametrize("change", ["data.num_workers=4", "data.memory_limit_mb=0", "allowed_packages=[mine]"])
+def test_how_images_are_read_does_not_change_the_hash(change):
+    assert hashed("data=image_folder") == hashed("data=image_folder", change)
+    assert hashed("data=image_folder") != hashed("data=image_folder", "data.root=elsewhere")
+
+
 @pytest.mark.parametrize("change", ["output_dir=elsewhere", "logger=csv", "sweep=other", "trainer.devices=[1]"])
 def test_what_cannot_change_the_result_does_not_change_the_hash(change):
     assert hashed("trainer.devices=[0]") == hashed("trainer.devices=[0]", change)

@@ -496,4 +496,5 @@ def test_the_callbacks_yaml_builds_the_default_callbacks_and_the_users_own(tmp_p
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(overrides=["+callbacks=default", stop]).callbacks
     kinds = [type(callback).__name__ for callback in instantiate(config)(tmp_path, "val/accuracy", "max")]
-    assert kinds == ["ProgressBar", "Timing", "MetricsCsv", "EarlyStopping", "ModelCheckpoint", "ModelCheckpoint"]
+    own = ["Interruptions", "Monitors", "ProgressBar", "Timing", "MetricsCsv"]
+    assert kinds == [*own, "EarlyStopping", "ModelCheckpoint", "ModelCheckpoint"]

@@ -1,19 +1,24 @@
-"""A run's .wandb file, read by wandb itself (`wandb leet inspect`, the same core that syncs it)."""
+"""A run's .wandb file, read by wandb's own core (as `wandb leet inspect` does)."""
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from wandb.util import get_core_path
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """All records of the one run below this folder."""
     files = list(folder.rglob("*.wandb"))
     assert len(files) == 1, files
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(files[0])]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    return records_of(files[0])
+
+
+def records_of(file: Path) -> list[dict[str, Any]]:
+    inspect = [get_core_path(), "leet", "inspect", "-json", "-no-observability", "-run-file", str(file)]
+    done = subprocess.run([*inspect, str(file.parent.parent)], capture_output=True, text=True, check=True, timeout=60)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def read_run(folder: Path) -> dict[str, Any]:

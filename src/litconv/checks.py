@@ -6,23 +6,29 @@ ablation are a lie. Every fault is one clause that names the key, the value and 
 
 import inspect
 import re
-import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from litconv.cli import did_you_mean, unknown_key
+from litconv import secrets, targets
+from litconv.atomic import local
+from litconv.cli import arguments, did_you_mean, unknown_key
 from litconv.config import (
     CONF,
+    LAUNCH_KEYS,
     SHORT_NAMES,
     STAGES,
+    allowed_packages,
     compose,
     hydra_state,
     is_set,
+    launcher,
     load,
+    plain,
     raw,
     select,
     short_name_in,
@@ -32,6 +38,7 @@ from litconv.config import (
     written_and_resolved,
 )  # fmt: skip
 from litconv.errors import ConfigError
+from litconv.naming import check_sweep_name
 
 ROOT_TYPES = {
     "seed": int,
@@ -45,9 +52,21 @@ ROOT_TYPES = {
     "cost.latency.batch": int,
     "cost.latency.seconds": float,
     "cost.latency.device": str,
+    "n_jobs": int,
+    "slots_per_gpu": int,
+    "time_limit_minutes": float,
+    "rerun": Literal["failed", "all", "none"],
 }
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
-PASSED = {"in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"}  # by litconv, whatever the default
+PASSED = {
+    *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),  # by litconv, whatever the default
+    *(
+        "enable_progress_bar",
+        "enable_checkpointing",
+        "default_root_dir",
+        "barebones",
+    ),  # litconv's own stand in their place
+}
 
 
 def check(config: Mapping) -> None:
@@ -58,8 +77,14 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
+    settings = plain(config)
+    targets.check_nested(settings, allowed_packages(config))
+    secrets.refuse(settings)
+    local(config.output_dir, "output_dir")
+    if config.sweep is not None:
+        check_sweep_name(str(config.sweep))
     used = short_names_used(config)
-    faults = []
+    faults = [f"{group}={name}: write {group}={Path(name).name}" for group, name in chosen.items() if ".." in name]
     for name in SHORT_NAMES:
         if is_set(config, name) and name not in used and not (multirun and swept(name, "conv")):
             faults.append(without_effect(name, config[name], chosen))
@@ -75,10 +100,22 @@ def check(config: Mapping) -> None:
             faults.append(
                 f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
             )
+        if key in LAUNCH_KEYS and not multirun:
+            faults.append(f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m")
+        elif key in LAUNCH_KEYS and key != "rerun" and launcher(config) != "local":
+            faults.append(
+                f"{key}={value} has no effect: hydra/launcher={launcher(config)} has options of its own, hydra.launcher.…"
+            )
         if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
             faults.append(
                 f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="
                 f"{config.trainer.max_epochs}; remove epochs, or set trainer.max_epochs={value}"
+            )
+    for name, node in (config.callbacks.get("extra") or {}).items():
+        if node.get("monitor") and "mode" not in node and takes(node, "mode"):
+            faults.append(
+                f"callbacks.extra.{name} monitors {node.monitor} without a mode, and the default may be the wrong extreme; "
+                f"add callbacks.extra.{name}.mode=max or min"
             )
     if target(config.task).name not in target(config.head).tasks:
         heads = ", ".join(p.stem for p in sorted((CONF / "head").glob("*.yaml")) if fits(p, target(config.task).name))
@@ -93,6 +130,11 @@ def check(config: Mapping) -> None:
             faults.append(f"{key}={value} must be more than 0 and at most {most}")
     if matches(config.seed, int) and not 0 <= config.seed < 2**32:
         faults.append(f"seed={config.seed} must be at least 0 and less than 2**32")
+    if matches(config.n_jobs, int) and config.n_jobs != -1 and config.n_jobs < 1:
+        faults.append(f"n_jobs={config.n_jobs} must be at least 1, or -1: as many as there are slots for")
+    for key in ("slots_per_gpu", "time_limit_minutes"):
+        if matches(config[key], float) and config[key] <= 0:
+            faults.append(f"{key}={config[key]} must be greater than 0")
     for key, node in raw(config).items():
         if isinstance(node, dict) and "_target_" in node:
             faults.extend(type_faults(key, config[key]))
@@ -103,11 +145,16 @@ def check(config: Mapping) -> None:
 def keys(config_name: str = "train") -> list[str]:
     """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
     chosen = [
-        a.split(",")[0] for a in sys.argv[1:] if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
+        a.split(",")[0] for a in arguments() if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
     ]
+    return _keys(config_name, *chosen)
+
+
+@cache  # it composes a configuration, for every key that a point of a sweep adds
+def _keys(config_name: str, *chosen: str) -> list[str]:
     backup, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None  # this may run inside a Hydra job
     try:
-        config = compose(chosen, config_name)
+        config = compose(list(chosen), config_name)
     except HydraException:  # a choice is at fault itself
         GlobalHydra.instance().clear()
         config = compose([], config_name)
@@ -115,7 +162,8 @@ def keys(config_name: str = "train") -> list[str]:
         GlobalHydra.instance().hydra = backup
     found = []
     if "conv" in config:
-        found = [p.name for p in CONF.iterdir() if p.is_dir()] + [f"conv@conv_stage{n}" for n in STAGES]
+        groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+        found = [g if g in config else f"{g}=…" for g in groups] + [f"conv@conv_stage{n}" for n in STAGES]
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for key, child in node.items():
@@ -145,7 +193,7 @@ def fits(head: Path, task: str) -> bool:
 
 def swept(*names: str) -> bool:
     """Whether the command line gives one of these keys several values."""
-    given = [a.partition("=") for a in sys.argv[1:]]
+    given = [a.partition("=") for a in arguments()]
     return any(key.partition("@")[0] in names and re.search(r",|\(", value) for key, _, value in given)
 
 
@@ -159,6 +207,8 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     node = select(config, parent) if parent else None
     if key in keys():
         return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
+    if parent == "callbacks.extra" and isinstance(own := select(config, key), Mapping) and "_target_" in own:
+        return [fault for name in own if name != "_target_" for fault in added_key_faults(config, f"{key}.{name}")]
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
     if leaf in ("_target_", "_partial_"):
@@ -166,7 +216,7 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     parameters = inspect.signature(target(node)).parameters
     if leaf in PASSED:
         return [
-            f"+{key} has no effect: litconv itself passes {leaf} to {node['_target_'].rpartition('.')[2]}; remove it"
+            f"+{key} has no effect: litconv itself settles {leaf} of {node['_target_'].rpartition('.')[2]}; remove it"
         ]
     if leaf in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return []
@@ -178,10 +228,11 @@ def type_faults(path: str, node: Mapping) -> list[str]:
     """Values that are not of the type in the signature of the class; short names are called by their short name."""
     cls = target(node)
     hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(cls).parameters.items()}
     faults = []
     written, resolved = written_and_resolved(node)
     for key, value in resolved.items():
-        if key in hints and not matches(value, hints[key]):
+        if key in hints and value != defaults.get(key) and not matches(value, hints[key]):
             short = short_name_in(written[key]) if isinstance(written[key], str) else None
             linked = re.fullmatch(r"\$\{(\w+)\}", written[key]) if isinstance(written[key], str) else None
             name = short or (linked[1] if linked else f"{path}.{key}")
@@ -205,13 +256,20 @@ def matches(value: Any, hint: Any) -> bool:
         return value in arguments
     if origin is Union or type(hint).__name__ == "UnionType":
         return any(matches(value, a) for a in arguments)
-    if inspect.isclass(hint) and isinstance(value, str | int | float):
+    if inspect.isclass(hint) and (value is None or isinstance(value, str | int | float)):
         return isinstance(value, hint)
     return True
 
 
 def describe(hint: Any) -> str:
-    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+    names = {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        list: "a list",
+        type(None): "null",
+    }
     if hint in names:
         return names[hint]
     if get_origin(hint) is Literal:

@@ -5,6 +5,7 @@
 
 import functools
 import hashlib
+import json
 import logging
 import os
 import re
@@ -20,7 +21,9 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
+from litconv.naming import check_sweep_name
+from litconv.secrets import Masking
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
@@ -29,25 +32,79 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as a shell reports them
+HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
+
+COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
+CHECKED = "LITCONV_CHECKED"
+# Of the launch, not of what is swept: they do not change a sweep's name.
+LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
+
+SPELLINGS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/sweeper/optuna": "search",
+}
 
 _failures: list[BaseException] = []
+at_end: list[Callable[[], int]] = []  # of a sweep, whatever becomes of it: shows its table, returns how many failed
 
 
-def guarded(main: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Keep a job's error for `command_line`, so that Hydra prints nothing of its own and a sweep goes on after it."""
+def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A run's error is kept for `command_line`, so that Hydra prints nothing of its own; that of a sweep's job is one
+    line, and for its launcher a JobError."""
 
     @functools.wraps(main)
-    def job(config: Any) -> None:
+    def job(config: Any) -> Any:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            return job_of_sweep(config)
         try:
-            main(config)
+            return main(config)
         except Exception as error:
             _failures.append(error)
-            if HydraConfig.get().mode is RunMode.MULTIRUN:
-                overrides = " ".join(HydraConfig.get().overrides.task)
-                print(f"error: {overrides}: {one_line(error, list)}", file=sys.stderr)
+            return None
+
+    def job_of_sweep(config: Any) -> Any:
+        overrides = list(HydraConfig.get().overrides.task)
+        try:
+            with as_single_run(main.__code__.co_filename, overrides):
+                return main(config)
+        except BusyError as error:
+            if is_checked():  # by the launcher of this machine, which comes back to it
+                raise JobError(str(error)) from error
+            print(f"{error}: an equal point, or another launch of this sweep; not trained again")
+            return None
+        except Exception as error:
+            text = f"{' '.join(overrides)}: {one_line(error, list)}"
+            print(f"error: {text}", file=sys.stderr)
+            raise JobError(text) from error
 
     return job
+
+
+@contextmanager
+def as_single_run(script: str, overrides: list[str]) -> Iterator[None]:
+    """`sys.argv` and `__main__` as if this job had been started alone: Lightning starts the other processes of a DDP run
+    by them, and they must not start the sweep again."""
+    main = sys.modules["__main__"]
+    argv, spec = sys.argv, main.__spec__
+    sys.argv, main.__spec__ = [os.path.abspath(script), *overrides], None  # noqa: PTH100 a string, as Lightning wants it
+    try:
+        yield
+    finally:
+        sys.argv, main.__spec__ = argv, spec
+
+
+def arguments() -> list[str]:
+    """What the user wrote after the script's name, in the jobs of a sweep as well."""
+    return json.loads(os.environ[COMMAND_LINE]) if COMMAND_LINE in os.environ else sys.argv[1:]
+
+
+def is_checked() -> bool:
+    """Whether another process has checked this run's configuration: the launcher of its sweep, or the first process of a
+    DDP run, which started this one."""
+    return CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 @contextmanager
@@ -69,13 +126,14 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
     if sweep:
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
+        sys.argv = [SPELLINGS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
+    if not is_checked():
+        os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
+    at_end.clear()
     try:
         for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-                raise ConfigError(
-                    f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder"
-                )
+            check_sweep_name(name)
         try:
             main()
         except (ValueError, OmegaConfBaseException) as error:  # of the composition: a job's own are kept by `guarded`
@@ -87,25 +145,41 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
-        if end.code in (INTERRUPTED, TERMINATED):
+        if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
             print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
         return end.code if isinstance(end.code, int) else 0
+    except JobError as error:
+        failed = end_sweep()
+        print(f"error: {f'{failed} runs of this sweep failed' if failed else error}", file=sys.stderr)
+        return 1
     except (ConfigError, DataError, TrainingError, HydraException, OSError) as error:
         if wants_traceback:
             raise
         print(f"error: {one_line(error, keys)}", file=sys.stderr)
         return 1
+    finally:
+        end_sweep()
     if _failures:
         print(f"error: {len(_failures)} runs of this sweep failed", file=sys.stderr)
     return 1 if _failures else 0
 
 
+def end_sweep() -> int:
+    failed = sum(finish() for finish in at_end)
+    at_end.clear()
+    return failed
+
+
 def name_the_sweep(argv: list[str]) -> None:
     """Give a multirun without `sweep=NAME` a name that its own arguments determine, so that the same command resumes
-    the same sweep."""
+    the same sweep: that of the recipe where `experiment=` stands alone."""
     if any(a.startswith("sweep=") for a in argv):
         return
-    argv.append(f"sweep=sweep-{hashlib.sha256(repr(sorted(argv[1:])).encode()).hexdigest()[:8]}")
+    swept = sorted(a for a in argv[1:] if not LAUNCH_ARGUMENTS.match(a))
+    recipe = next((a.partition("=")[2] for a in swept if re.fullmatch(r"\+?experiment=\w+", a)), None)
+    digest = hashlib.sha256(repr(swept).encode()).hexdigest()[:8]
+    alone = recipe and all(a == "-m" or "experiment=" in a for a in swept)
+    argv.append(f"sweep={recipe}" if alone else f"sweep={recipe or 'sweep'}-{digest}")
 
 
 def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
@@ -117,6 +191,8 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
     text = str(error)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, name = match.groups()
+        if extra := EXTRAS.get(f"{group}/{name}"):
+            return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
         options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
         return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):
@@ -133,6 +209,9 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
 def unknown_key(key: str, keys: list[str]) -> str:
     if f"+{key}" in keys:
         return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
+    group = key.partition(".")[0]
+    if f"{group}=…" in keys:
+        return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
     siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
     accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
     return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
@@ -146,11 +225,12 @@ def did_you_mean(name: str, options: list[str]) -> str:
 def quiet() -> None:
     """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
     console = logging.StreamHandler()
-    console.setFormatter(logging.Formatter("%(message)s"))
+    console.setFormatter(Masking("%(message)s"))
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
-    for lightning in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero"):  # importing it sets the first anew
-        logging.getLogger(lightning).setLevel(logging.WARNING)
+    # importing Lightning sets the first of its loggers anew
+    for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")

@@ -5,7 +5,6 @@ sees a configuration. What is refused before that is in `checks`.
 """
 
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,11 +16,19 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from litconv import targets
 from litconv.errors import ConfigError, DataError
 
 STAGES = range(1, 6)
+RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
+    *("seed", "memory_format", "choices.data", "choices.task", "choices.head", "trainer._target_"),
+    *(f"{part}._target_" for part in ("conv", "backbone", "head", "task", "data", "optim", "schedule")),
+)
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
+LAUNCH_KEYS = ("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun")  # of the launch of a sweep, not of its runs
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
@@ -46,9 +53,29 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
 
 
+def launcher(config: DictConfig) -> str:
+    """What launches the jobs of a multirun."""
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return state.runtime.choices["hydra/launcher"]
+
+
 def load(path: Path) -> DictConfig:
     """The config.yaml of a run's folder."""
     return OmegaConf.load(path)
+
+
+def load_run(path: Path, allowed: list[str]) -> DictConfig:
+    """The same, of a run that somebody else may have made: what may be built is said by `allowed`, not by the file."""
+    try:
+        config = load(path)
+        found = isinstance(config, DictConfig)
+        missing = [key for key in RUN_KEYS if not found or OmegaConf.select(config, key) is None]
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
+    if missing:
+        raise ConfigError(f"{path} is not the config.yaml of a run: it has no {', '.join(missing)}")
+    config.allowed_packages = allowed
+    return config
 
 
 def choices(config: DictConfig) -> dict[str, str]:
@@ -57,12 +84,19 @@ def choices(config: DictConfig) -> dict[str, str]:
 
 
 def target(node: DictConfig) -> Callable:
-    try:
-        return pkgutil.resolve_name(node["_target_"])
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"_target_={node['_target_']} cannot be loaded ({error}); it must be package.module.Class"
-        ) from error
+    return targets.resolve(node["_target_"], allowed_packages(node), key_of(node))
+
+
+def allowed_packages(node: DictConfig) -> list[str]:
+    """What the user has added, at the root of the configuration, to the packages that a `_target_` may name."""
+    names = node._get_root().get("allowed_packages") or [] if isinstance(node, DictConfig) else []
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"allowed_packages={names} must be a list of package names, such as [my_package]")
+    return list(names)
+
+
+def key_of(node: DictConfig) -> str:
+    return str(node._key() or "") if isinstance(node, DictConfig) else ""
 
 
 def takes(node: DictConfig, parameter: str) -> bool:
@@ -70,8 +104,8 @@ def takes(node: DictConfig, parameter: str) -> bool:
 
 
 @contextmanager
-def as_config_error() -> Iterator[None]:
-    """What a constructor says of its arguments is for the user."""
+def as_config_error(key: str = "") -> Iterator[None]:
+    """What a constructor says of its arguments is for the user; `key` is where they stand."""
     try:
         yield
     except (DataError, ConfigError):
@@ -80,12 +114,31 @@ def as_config_error() -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, DataError | ConfigError):
             raise cause from error
-        raise ConfigError(str(cause or error)) from error
+        raise _for_user(cause or error, key) from error
     except Exception as error:
-        of_lightning = type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
-        if not of_lightning and not isinstance(error, ValueError | TypeError | ArithmeticError | ImportError):
+        of_user = isinstance(error, ValueError | TypeError | ArithmeticError | ImportError)
+        if not _of_lightning(error) and not of_user:
             raise
-        raise ConfigError(str(error)) from error
+        raise _for_user(error, key) from error
+
+
+@contextmanager
+def as_trainer_error(what: str) -> Iterator[None]:
+    """The same for a trainer that is not built from a configuration; `what` is the key to change."""
+    try:
+        with as_config_error():
+            yield
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {str(error).removeprefix('trainer: ')}") from error
+
+
+def _of_lightning(error: BaseException) -> bool:
+    return type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
+
+
+def _for_user(error: BaseException, key: str) -> ConfigError:
+    where = "trainer" if _of_lightning(error) else key if isinstance(error, TypeError) else ""
+    return ConfigError(f"{where}: {error}" if where else str(error))
 
 
 def select(config: DictConfig, path: str) -> Any:
@@ -103,7 +156,8 @@ def written_and_resolved(node: DictConfig) -> tuple[dict[str, Any], dict[str, An
 
 def part(node: DictConfig, **more: Any) -> Any:
     """The object that a group describes; `more` are arguments that are objects themselves."""
-    with as_config_error():
+    targets.check_nested(OmegaConf.to_container(node, resolve=True), allowed_packages(node), key_of(node))
+    with as_config_error(key_of(node)):
         if node.get("_partial_"):
             return instantiate(node, _convert_="all")
         return instantiate(node, _partial_=True, _convert_="all")(**more)
@@ -141,16 +195,42 @@ def kernel_size(config: DictConfig) -> int | None:
 
 def with_standard(config: DictConfig) -> DictConfig:
     """The same with standard convolutions in every slot: what ratios refer to."""
+    return with_operator(config, "standard")
+
+
+def with_operator(config: DictConfig, name: str) -> DictConfig:
+    """The same with one operator, as its yaml has it, in every slot."""
     stages = {f"conv_stage{number}" for number in STAGES}
     twin = OmegaConf.masked_copy(config, [str(k) for k in config if k not in stages])
-    twin.conv = load(CONF / "conv" / "standard.yaml")
+    twin.conv = load(CONF / "conv" / f"{name}.yaml")
     return twin
+
+
+def with_values(config: DictConfig, values: dict[str, Any]) -> DictConfig:
+    """The same with other values at these dotted keys."""
+    twin = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(twin, key, value, force_add=True)
+    return twin
+
+
+def of_model(config: DictConfig) -> DictConfig:
+    """What a model is built from, and no more: quicker to copy."""
+    rest = {"hydra", "data", "task", "optim", "schedule", "trainer", "callbacks", "logger", "cost", "match"}
+    return OmegaConf.masked_copy(config, [str(k) for k in config if k not in rest])
+
+
+def operators(config: DictConfig) -> list[Callable]:
+    """The one of `conv=` and those of single stages, with their options bound."""
+    return [
+        part(node) for key in ("conv", *(f"conv_stage{n}" for n in STAGES)) if (node := config.get(key)) is not None
+    ]
 
 
 def is_standard(config: DictConfig) -> bool:
     """Whether the model is itself what ratios refer to."""
     chosen = choices(config)
-    return chosen["conv"] == "standard" and not any("@conv_stage" in group for group in chosen)
+    return chosen["conv"] == "standard" and not any("@conv_stage" in group or group == "match" for group in chosen)
 
 
 def memory_format(config: DictConfig) -> Any:
@@ -187,7 +267,8 @@ def build_trainer(config: DictConfig, **parts: Any) -> Any:
         return part(config.trainer, **parts)
     except ConfigError as error:
         elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
-        raise ConfigError(f"trainer={choices(config)['trainer']}: {error}{elsewhere}") from error
+        reason = str(error).removeprefix("trainer: ")
+        raise ConfigError(f"trainer={choices(config)['trainer']}: {reason}{elsewhere}") from error
 
 
 def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
@@ -241,9 +322,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
     unused = [n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n)]
     if not takes(config.head, "upsample"):
         unused.append("upsample")
-    left_out = {"hydra", *unused}
+    left_out = {"hydra", *LAUNCH_KEYS, *unused}
     masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
     return OmegaConf.to_container(masked, resolve=True)
+
+
+def as_yaml(config: DictConfig) -> str:
+    """A run's config.yaml: everything that built it, and the choices made in the groups."""
+    return OmegaConf.to_yaml(OmegaConf.create({**plain(config), "choices": choices(config)}))
 
 
 def short_names_used(config: DictConfig) -> dict[str, str]:

@@ -5,9 +5,17 @@ class ConfigError(ValueError):
     """A configuration that cannot be run, found before any data is read."""
 
 
+class BusyError(ConfigError):
+    """A run that another process is writing."""
+
+
 class DataError(ValueError):
     """A data set that cannot be used as it is, found before the first training step."""
 
 
 class TrainingError(RuntimeError):
     """A training that cannot go on, such as a loss that is not finite."""
+
+
+class JobError(RuntimeError):
+    """What a job of a sweep failed of, in one line. It crosses processes."""

@@ -4,6 +4,8 @@ import logging
 import netrc
 import os
 import shlex
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -12,6 +14,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from litconv.errors import ConfigError
+from litconv.secrets import masked
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,8 @@ class SafeWandbLogger(WandbLogger):
         if self.broken:
             return
         try:
+            if not Path(self.experiment.dir).exists():  # wandb itself would write into a removed file and not notice
+                raise FileNotFoundError(f"{self.experiment.dir} is gone")
             super().log_metrics(metrics, step)
         except Exception as error:
             self.broken = True
@@ -117,6 +122,8 @@ def finish_wandb(logger: SafeWandbLogger | None, exit_code: int, summary: dict[s
         logger.experiment.finish(exit_code=exit_code)
     except Exception as error:
         log.warning("wandb: the run was not closed (%s); summary.json is complete", _one_line(error))
+        with suppress(Exception):  # its process is gone; this ends what would otherwise fail again at exit
+            sys.modules["wandb"].teardown(exit_code)
 
 
 def sync_command(folder: Path) -> str:
@@ -129,10 +136,10 @@ def _automatic_mode() -> tuple[str, str]:
     """(mode, why)"""
     if mode := os.environ.get("WANDB_MODE"):
         return {"dryrun": "offline", "run": "online"}.get(mode, mode), f"WANDB_MODE={mode}"
-    return ("online", "API key found") if _has_key() else ("offline", "no API key: `wandb login`")
+    return ("online", "API key found") if has_key() else ("offline", "no API key: `wandb login`")
 
 
-def _has_key() -> bool:
+def has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
@@ -144,4 +151,4 @@ def _has_key() -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+    return masked(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])

@@ -3,27 +3,65 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
+from litconv.errors import ConfigError
+
 # What cannot change the result (rounding apart), and the short names, which the operator's own options already carry.
-NOT_HASHED = ("output_dir", "sweep", "logger", "cost", "epochs", "groups", "dilation", "kernel_size")
-NOT_HASHED_OF_OPERATORS = ("implementation",)
+NOT_HASHED = (
+    "output_dir",
+    "sweep",
+    "logger",
+    "cost",
+    "epochs",
+    "allowed_packages",
+    "groups",
+    "dilation",
+    "kernel_size",
+)
+NOT_HASHED_IN = {
+    "data": ("num_workers", "memory_limit_mb", "download"),  # the batches are the same
+    "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
+    **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in range(1, 6))), ("implementation",)),
+}
+PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
-    """12 hexadecimal digits of the resolved configuration; of two GPUs of one machine the index does not count."""
-    kept = {k: _of_operator(v) if k.startswith("conv") else v for k, v in config.items()}
-    kept = {k: v for k, v in kept.items() if k not in (*NOT_HASHED, *leave_out)}
-    trainer = dict(kept.get("trainer", {}))
-    if isinstance(trainer.get("devices"), list):
-        trainer["devices"] = len(trainer["devices"])
-    canonical = json.dumps(same_numbers({**kept, "trainer": trainer}), sort_keys=True, default=str)
+    """12 hexadecimal digits of the resolved configuration, the same however it was spelt."""
+    kept = {"data": {}, "trainer": {}, **{k: v for k, v in config.items() if k not in (*NOT_HASHED, *leave_out)}}
+    for group, keys in NOT_HASHED_IN.items():
+        if isinstance(kept.get(group), dict):
+            kept[group] = {k: v for k, v in kept[group].items() if k not in keys}
+    for key in {"image_size", "crop_size"} & kept["data"].keys():
+        side = kept["data"][key]
+        kept["data"][key] = [side, side] if isinstance(side, int) else side
+    trainer = kept["trainer"]
+    trainer["precision"] = precision(config)
+    trainer["devices"] = device_count(trainer.get("devices"))
+    canonical = json.dumps(same_numbers(kept), sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def _of_operator(node: Any) -> Any:
-    """An operator's options without those that decide how fast it is."""
-    return {k: v for k, v in node.items() if k not in NOT_HASHED_OF_OPERATORS} if isinstance(node, dict) else node
+def precision(config: dict[str, Any]) -> str:
+    """Lightning's full name of it."""
+    short = str(config.get("trainer", {}).get("precision", "32-true"))
+    return PRECISIONS.get(short, short)
+
+
+def device_count(devices: Any) -> Any:
+    """How many: of two GPUs of one machine the index does not count. `auto` and -1 stay."""
+    if isinstance(devices, str) and "," in devices:
+        devices = [index for index in devices.split(",") if index.strip()]
+    if isinstance(devices, list):
+        return len(devices)
+    return int(devices) if isinstance(devices, str) and devices.isdigit() else devices
+
+
+def check_sweep_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise ConfigError(f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder")
 
 
 def same_numbers(value: Any) -> Any:
@@ -55,7 +93,13 @@ def run_name(config: dict[str, Any], choices: dict[str, str]) -> str:
         choices["conv"],
         *stages,
         *short,
+        *([f"equal-{choices['match']}"] if "match" in choices else []),
         f"seed{config['seed']}",
     ]
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "_".join(parts)).strip(".-")
     return f"{slug[:87]}_{config_hash(config)}"
+
+
+def run_folder(config: dict[str, Any], name: str) -> Path:
+    """Where a run of this name lies."""
+    return Path(config["output_dir"], *(["sweeps", str(config["sweep"])] if config["sweep"] else ["runs"]), name)

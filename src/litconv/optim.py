@@ -88,6 +88,13 @@ def one_cycle(
     The momentum is left as the optimiser has it: cycled, its own setting would have no effect.
     """
     _warmup_steps(warmup, total_steps)
+    if warmup == 0:
+        raise ConfigError(
+            "schedule.warmup=0 must be greater than 0 for one_cycle; without a warm-up use schedule=cosine"
+        )
+    for key, divisor in (("start", start), ("final", final)):
+        if divisor <= 0:
+            raise ConfigError(f"schedule.{key}={divisor} must be greater than 0: a learning rate is divided by it")
     peak = [group["lr"] for group in optimizer.param_groups]
     return torch_schedules.OneCycleLR(
         optimizer, peak, total_steps, pct_start=warmup, cycle_momentum=False, div_factor=start, final_div_factor=final

@@ -1,30 +1,28 @@
 """A run's folder: one process at a time writes it, and whatever happens it ends with a true summary.json."""
 
-import fcntl
-import json
 import logging
-import pickle
+import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning.utilities import rank_zero_only
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from litconv.errors import ConfigError
+from litconv import atomic, checkpoints, secrets, signals, state
+from litconv.errors import DataError, TrainingError
 from litconv.summary import write_summary
 
 log = logging.getLogger("litconv")
+RESERVED_BYTES = 2**18  # given back before the summary is written, so that a full disk still takes it
 
 
 class RunFolder:
     """`with RunFolder(path) as folder:` locks and opens the folder; leaving it writes `folder.summary` with its status.
 
-    `completed` if the block ended, `interrupted` for Ctrl-C, `failed` with the error for everything else. Then each of
-    `at_end` is called with the exit code.
+    `completed` if the block ended, `interrupted` for Ctrl-C and SIGTERM (exit status 130 and 143), `failed` with the
+    error for everything else. Then each of `at_end` is called with the exit code.
     """
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
@@ -35,21 +33,19 @@ class RunFolder:
     @property
     def previous_status(self) -> str | None:
         """What an earlier run here came to; None where there was none."""
-        try:
-            return json.loads((self.path / "summary.json").read_text()).get("status")
-        except (FileNotFoundError, ValueError, AttributeError):
-            return "interrupted" if (self.path / "checkpoints" / "last.ckpt").exists() else None
+        return state.status(self.path)
 
     @property
     def resume_from(self) -> Path | None:
         """The checkpoint to go on from, if the earlier run was cut short."""
         last = self.path / "checkpoints" / "last.ckpt"
-        if self.previous_status not in ("interrupted", "failed") or not last.exists() or not self.best.exists():
+        if self.previous_status not in ("interrupted", "failed") or not last.exists():
             return None
         try:
-            torch.load(last, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, LookupError, EOFError, pickle.UnpicklingError) as error:
-            log.warning("%s cannot be read (%s); training starts anew", last, " ".join(str(error).split())[:80])
+            checkpoints.read(last)
+            checkpoints.read(self.best)
+        except DataError as error:
+            log.warning("%s; training starts anew", error)
             return None
         return last
 
@@ -68,18 +64,9 @@ class RunFolder:
         print(f"a completed run was here; kept as {aside}")
 
     def __enter__(self) -> "RunFolder":
-        if rank_zero_only.rank != 0:  # the other processes of a DDP run write nothing
-            return self
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        locks = self.path.parent.parent / ".locks"  # never removed: a lock on a removed file locks nothing
-        locks.mkdir(exist_ok=True)
-        self.lock = (locks / f"{self.path.parent.name}_{self.path.name}").open("w")
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{self.path} is being written by another process; wait for it, or change the seed"
-            ) from None
+        if rank_zero_only.rank == 0:  # the other processes of a DDP run write nothing
+            self.lock = state.lock(self.path)
+        signals.of_run.install()
         return self
 
     def open(self, config_yaml: str) -> Path | None:
@@ -90,45 +77,82 @@ class RunFolder:
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
-        (self.path / "config.yaml").write_text(config_yaml)
-        handler = logging.FileHandler(self.path / "train.log")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger().addHandler(handler)
-        self.handler = handler
+        (self.path / "summary.json").unlink(
+            missing_ok=True
+        )  # of the run that is taken up: a kill would leave it standing
+        atomic.remove_unfinished(self.path)
+        atomic.remove_unfinished(self.path / "checkpoints")
+        self.write_config(config_yaml)
+        self.handler = LogFile(self.path / "train.log")
+        logging.getLogger().addHandler(self.handler)
+        self.reserve = self.path / f".reserve{atomic.UNFINISHED}"
+        atomic.reserve(self.reserve, RESERVED_BYTES)
         self.started = time.time()
         return resume
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if hasattr(self, "handler"):
-            self.close(error)
-        if hasattr(self, "lock"):
-            self.lock.close()
-        if status := signal_status(error):
-            raise SystemExit(status) from error
+    def write_config(self, config_yaml: str) -> None:
+        if rank_zero_only.rank == 0:
+            atomic.write_whole(self.path / "config.yaml", config_yaml.encode())
 
-    def close(self, error: BaseException | None) -> None:
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        with signals.of_run.held():  # what the status stands for is decided here
+            status = signals.exit_status(error)
+            if status is None and error is not None and signals.of_run.received is not None:
+                status = 128 + signals.of_run.received  # the error came of the signal: a reading process that it ended
+            if isinstance(error, SystemExit) and status is None:
+                error = TrainingError(f"sys.exit({error.code}) was called during the run, which thus did not complete")
+            try:
+                if hasattr(self, "handler"):
+                    self.close(error, status)
+            finally:
+                if hasattr(self, "lock"):
+                    self.lock.close()
+                signals.of_run.forget()
+                signals.of_run.restore()
+        if status:
+            raise SystemExit(status) from error
+        if kind is SystemExit:
+            raise error
+
+    def close(self, error: BaseException | None, signal_status: int | None) -> None:
         if error is None:
             status, code = "completed", 0
-        elif code := signal_status(error):
-            status = "interrupted"
+        elif signal_status:
+            status, code = "interrupted", signal_status
         else:
             status, code = "failed", 1
-            self.summary["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.summary["error"] = secrets.masked(f"{type(error).__name__}: {' '.join(str(error).split())}")
             log.debug("%s", "".join(traceback.format_exception(error)))
         self.summary = {"status": status, **self.summary}
-        write_summary(self.path / "summary.json", self.summary)
-        for finish in self.at_end:
-            finish(code, self.summary)
-        logging.getLogger().removeHandler(self.handler)
-        self.handler.close()
+        self.reserve.unlink(missing_ok=True)
+        try:
+            write_summary(self.path / "summary.json", self.summary)
+        finally:
+            self.finish(code)
+            logging.getLogger().removeHandler(self.handler)
+            self.handler.close()
+
+    def finish(self, code: int) -> None:
+        """Other loggers may wait for a network; a signal ends the waiting, and the status stands."""
+        signals.of_run.forget()
+        with signals.of_run.released():
+            for finish in self.at_end:
+                try:
+                    finish(code, self.summary)
+                except KeyboardInterrupt:
+                    log.warning("interrupted while a logger was closed; the run is %s", self.summary["status"])
 
 
-def signal_status(error: BaseException | None) -> int | None:
-    """130 where Ctrl-C stands behind an error, 143 where SIGTERM does: Lightning turns both into exit status 1."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return 130
-        if isinstance(error, SIGTERMException):
-            return 143
-        error = error.__cause__ or error.__context__
-    return None
+class LogFile(logging.FileHandler):
+    """train.log, without keys and tokens."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.setFormatter(secrets.Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.lost = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """A full disk costs one line on the terminal, not a traceback for every record."""
+        if not self.lost:
+            self.lost = True
+            print(f"{self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on", file=sys.stderr)

@@ -2,22 +2,22 @@
 
 import json
 import math
-import os
 import platform
 import subprocess
-import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litconv.naming import arm_hash, config_hash
+from litconv.atomic import write_whole
+from litconv.naming import arm_hash, config_hash, precision
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
 
 
-def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[str, Any]:
+def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
@@ -36,8 +36,9 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str) -> dict[st
         **({"upsample": choices["upsample"]} if choices["task"] == "segmentation" else {}),
         "width": config["width"],
         **short,
-        "precision": str(config["trainer"].get("precision", "32-true")),
+        "precision": precision(config),
         "memory_format": config["memory_format"],
+        "overrides": list(overrides),
     }
 
 
@@ -77,12 +78,15 @@ def git_state() -> tuple[str | None, bool | None]:
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
     """Atomically; values that JSON has no word for (NaN, infinities) become null."""
     clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".summary-", delete=False) as file:
-        json.dump(clean, file, indent=2, allow_nan=False, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+    write_whole(path, json.dumps(clean, indent=2, allow_nan=False, default=str).encode())
+
+
+def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
+    """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
+    MACs."""
+    if summary.get("status") != "completed":
+        return None
+    return summary["val/miou" if summary["task"] == "segmentation" else "val/accuracy"], summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:
@@ -93,9 +97,7 @@ def table(summary: dict[str, Any]) -> str:
             rows.append((key, f"{value:.4f}"))
         elif isinstance(value, int) and not isinstance(value, bool):
             rows.append((key, f"{value:,}"))
-        elif key in ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion") or key.startswith(
-            "conv_stage"
-        ):
+        elif key in SHOWN or key.startswith("conv_stage"):
             rows.append((key, str(value)))
         elif isinstance(value, list) and value:
             rows.append((key, ", ".join(map(str, value))))

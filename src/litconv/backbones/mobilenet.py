@@ -4,11 +4,11 @@
 twin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from litconv.backbones.backbone import Backbone
 from litconv.backbones.conv_norm_relu import ConvNormReLU, plain_block
-from litconv.backbones.stages import build_stage, plan_strides, scale_channels, stage_factories
+from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 
 BLOCKS_PER_STAGE = (1, 2, 2, 6, 2)
@@ -24,21 +24,23 @@ class MobileNet(Backbone):
         *,
         stage_convs: Mapping[int, ConvFactory] = {},
         channel_multiple: int = 8,
+        base_channels: Sequence[int] = (),
         stem_stride: int = 1,
     ) -> None:
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride={stem_stride} must be 1 (small images) or 2 (ImageNet)")
 
-        stem_channels, *channels = scale_channels((32, 64, 128, 256, 512, 1024), width, channel_multiple)
+        base = choose_channels((32, 64, 128, 256, 512, 1024), width, channel_multiple, base_channels)
+        stem_channels, *channels = base
         convs = stage_factories(conv, stage_convs, 5)
         plan = plan_strides(stem_stride, (1, 2, 2, 2, 2), output_stride)
-        ins = [stem_channels, *channels]
         super().__init__(
             ConvNormReLU(SameConv2d(in_channels, stem_channels, stride=stem_stride), stem_channels),
             [
-                build_stage(i + 1, plain_block, convs[i], (ins[i], c), BLOCKS_PER_STAGE[i], plan[i])
+                build_stage(i + 1, plain_block, convs[i], (base[i], c), BLOCKS_PER_STAGE[i], plan[i])
                 for i, c in enumerate(channels)
             ],
             channels,
             plan,
+            base_channels=base,
         )

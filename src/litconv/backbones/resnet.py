@@ -4,7 +4,7 @@ Depth 18, 34 and 50 are the ImageNet family (four stages), any other 6n+2 (8, 14
 of n basic blocks with 16, 32 and 64 channels).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from litconv.backbones.backbone import Backbone
 from litconv.backbones.basic_block import BasicBlock
 from litconv.backbones.bottleneck_block import BottleneckBlock
 from litconv.backbones.conv_norm_relu import ConvNormReLU
-from litconv.backbones.stages import build_stage, plan_strides, scale_channels, stage_factories
+from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 
 IMAGENET_DEPTHS = {
@@ -33,6 +33,7 @@ class ResNet(Backbone):
         *,
         stage_convs: Mapping[int, ConvFactory] = {},
         channel_multiple: int = 8,
+        base_channels: Sequence[int] = (),
         depth: int = 20,
         stem: str = "cifar",
     ) -> None:
@@ -51,7 +52,7 @@ class ResNet(Backbone):
         if stem == "imagenet" and depth not in IMAGENET_DEPTHS:
             raise ValueError(f"stem=imagenet needs depth 18, 34 or 50, not depth={depth}; try stem=cifar")
 
-        planes = scale_channels(published, width, channel_multiple)
+        planes = choose_channels(published, width, channel_multiple, base_channels)
         channels = [c * block.expansion for c in planes]
         convs = stage_factories(conv, stage_convs, len(channels))
         strides = (1,) + (2,) * (len(channels) - 1)
@@ -62,6 +63,7 @@ class ResNet(Backbone):
             [build_stage(i + 1, block, convs[i], (ins[i], c), repeats[i], plan[i]) for i, c in enumerate(channels)],
             channels,
             plan,
+            base_channels=planes,
         )
 
 

@@ -51,15 +51,32 @@ def plan_strides(stem_stride: int, strides: Sequence[int], output_stride: int) -
     return plan
 
 
+def choose_channels(published: Sequence[int], width: float, multiple: int, given: Sequence[int]) -> list[int]:
+    """The given channels where there are any, else the published ones at this width."""
+    if given == () or given == []:
+        return scale_channels(published, width, multiple)
+    numbers = given if isinstance(given, list | tuple) else ()
+    if len(numbers) != len(published) or not all(type(c) is int and c > 0 for c in numbers):
+        raise ValueError(
+            f"base_channels={given} must be {len(published)} positive whole numbers, such as {list(published)}"
+        )
+    if width != 1:
+        raise ValueError(f"width={width} has no effect: base_channels={list(given)} is given; remove one of them")
+    return list(given)
+
+
 def scale_channels(channels: Sequence[int], width: float, multiple: int) -> list[int]:
     """The published channels at width 1; at any other, each rounded to a multiple."""
     if not (isinstance(width, int | float) and 0 < width < inf):
         raise ValueError(f"width={width} must be greater than 0")
     if not (isinstance(multiple, int) and multiple > 0):
         raise ValueError(f"channel_multiple={multiple} must be a positive whole number")
-    if width == 1:
-        return list(channels)
-    return [max(1, int(c * width / multiple + 0.5)) * multiple for c in channels]
+    return list(channels) if width == 1 else [to_multiple(c * width, multiple) for c in channels]
+
+
+def to_multiple(channels: float, multiple: int) -> int:
+    """The nearest multiple, one at least."""
+    return max(1, int(channels / multiple + 0.5)) * multiple
 
 
 def stage_factories(conv: ConvFactory, stage_convs: Mapping[int, ConvFactory], stages: int) -> list[ConvFactory]:

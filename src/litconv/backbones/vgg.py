@@ -4,14 +4,14 @@ The first convolution is the stem; a stage's feature is taken before the pooling
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from litconv.backbones.backbone import Backbone
 from litconv.backbones.conv_norm_relu import ConvNormReLU, plain_block
 from litconv.backbones.max_pool import MaxPool
-from litconv.backbones.stages import build_stage, plan_strides, scale_channels, stage_factories
+from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 
 CONVS_PER_STAGE = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -27,6 +27,7 @@ class VGG(Backbone):
         *,
         stage_convs: Mapping[int, ConvFactory] = {},
         channel_multiple: int = 8,
+        base_channels: Sequence[int] = (),
         depth: int = 16,
     ) -> None:
         if depth not in CONVS_PER_STAGE:
@@ -36,7 +37,7 @@ class VGG(Backbone):
                 "conv_stage1 has no effect with depth=11: stage 1 is the stem alone; try conv_stage2 or depth=13"
             )
 
-        channels = scale_channels((64, 128, 256, 512, 512), width, channel_multiple)
+        channels = choose_channels((64, 128, 256, 512, 512), width, channel_multiple, base_channels)
         convs = stage_factories(conv, stage_convs, 5)
         plan = plan_strides(1, (1, 2, 2, 2, 2), output_stride)
         ins, (first, *others) = [channels[0], *channels], CONVS_PER_STAGE[depth]
@@ -50,4 +51,4 @@ class VGG(Backbone):
             for stage, geometry in zip(stages[1:], plan[1:], strict=True)
         ]
         stem = ConvNormReLU(SameConv2d(in_channels, channels[0]), channels[0])
-        super().__init__(stem, [stages[0], *pooled], channels, plan)
+        super().__init__(stem, [stages[0], *pooled], channels, plan, base_channels=channels)

@@ -3,13 +3,13 @@
 Three stages of (depth−4)/6 pre-activation blocks with 16, 32 and 64 times `widen` channels; BN and ReLU end the last.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from litconv.backbones.backbone import Backbone
 from litconv.backbones.preactivation_block import PreactivationBlock
-from litconv.backbones.stages import build_stage, plan_strides, scale_channels, stage_factories
+from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 
 DEPTHS = range(10, 1205, 6)
@@ -25,6 +25,7 @@ class WideResNet(Backbone):
         *,
         stage_convs: Mapping[int, ConvFactory] = {},
         channel_multiple: int = 8,
+        base_channels: Sequence[int] = (),
         depth: int = 40,
         widen: int = 2,
     ) -> None:
@@ -36,14 +37,15 @@ class WideResNet(Backbone):
             )
 
         published = (16, 16 * widen, 32 * widen, 64 * widen)
-        stem_channels, *channels = scale_channels(published, width, channel_multiple)
+        base = choose_channels(published, width, channel_multiple, base_channels)
+        stem_channels, *channels = base
         convs = stage_factories(conv, stage_convs, 3)
         plan = plan_strides(1, (1, 2, 2), output_stride)
-        ins, repeats = [stem_channels, *channels], (depth - 4) // 6
+        repeats = (depth - 4) // 6
         stages = [
-            build_stage(i + 1, PreactivationBlock, convs[i], (ins[i], c), repeats, plan[i])
+            build_stage(i + 1, PreactivationBlock, convs[i], (base[i], c), repeats, plan[i])
             for i, c in enumerate(channels)
         ]
         stages[-1].add_module("norm", nn.BatchNorm2d(channels[-1]))
         stages[-1].add_module("relu", nn.ReLU(inplace=True))
-        super().__init__(SameConv2d(in_channels, stem_channels), stages, channels, plan)
+        super().__init__(SameConv2d(in_channels, stem_channels), stages, channels, plan, base_channels=base)

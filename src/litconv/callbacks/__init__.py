@@ -7,16 +7,18 @@ from pathlib import Path
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from litconv.callbacks.guards import Interruptions, Monitors
 from litconv.callbacks.metrics_csv import MetricsCsv
 from litconv.callbacks.progress import ProgressBar
 from litconv.callbacks.timing import Timing
 
-__all__ = ["MetricsCsv", "ProgressBar", "Timing", "checkpoints", "default"]
+__all__ = ["Interruptions", "MetricsCsv", "Monitors", "ProgressBar", "Timing", "checkpoints", "default"]
 
 
 def default(folder: Path, monitor: str, mode: str, *, extra: Mapping[str, Callback] = {}) -> list[Callback]:
     """The callbacks of a run in `folder`; `extra` are the user's own, by any name."""
-    return [ProgressBar(monitor), Timing(), MetricsCsv(folder), *extra.values(), *checkpoints(folder, monitor, mode)]
+    own = [Interruptions(), Monitors(), ProgressBar(monitor), Timing(), MetricsCsv(folder)]
+    return [*own, *extra.values(), *checkpoints(folder, monitor, mode)]
 
 
 def checkpoints(folder: Path, monitor: str, mode: str) -> list[ModelCheckpoint]:

@@ -6,11 +6,13 @@ it repeats.
 """
 
 import csv
-import os
+import io
 import time
 from pathlib import Path
 
 import pytorch_lightning as pl
+
+from litconv.atomic import write_whole
 
 FIRST = ["epoch", "step", "lr", "seconds"]  # seconds: of the epoch, validation included
 
@@ -42,9 +44,8 @@ class MetricsCsv(pl.Callback):
         if not trainer.is_global_zero:
             return
         found = sorted({key for row in self.rows for key in row} - set(FIRST))
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with unfinished.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIRST + found, restval="")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        unfinished.replace(self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, FIRST + found, restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue().encode())

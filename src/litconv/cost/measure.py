@@ -107,13 +107,6 @@ def _measure(
     def placed(model: nn.Module, deployed: bool = True) -> nn.Module:
         return replica(model, device, deployed).to(dtype=dtype, memory_format=memory_format)
 
-    def forward(model: nn.Module, x: Tensor) -> Callable[[], object]:
-        def call() -> object:
-            with torch.inference_mode(), cast():
-                return model(x)
-
-        return call
-
     def step() -> None:
         trained = placed(model, deployed=False).train().requires_grad_()
         with torch.enable_grad():
@@ -128,13 +121,45 @@ def _measure(
     beside = placed(reference) if reference is not None else None
     latencies = [
         time_beside(
-            forward(copied, x), forward(beside, x) if beside is not None else None, clock_of(device), 1e3 * seconds
+            forward(copied, x, cast),
+            forward(beside, x, cast) if beside is not None else None,
+            clock_of(device),
+            1e3 * seconds,
         )
         for x in (images[:1], images)
     ]
-    peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images))(), device)
-    energy = joules_per_call(forward(copied, images), device)
+    peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images), cast)(), device)
+    energy = joules_per_call(forward(copied, images, cast), device)
     return Measured(describe(device), shape[0], *latencies, peak, train_peak, energy)
+
+
+def latency(
+    model: nn.Module,
+    reference: nn.Module | None,
+    shape: tuple[int, ...],
+    *,
+    device: torch.device,
+    precision: str,
+    memory_format: torch.memory_format,
+    seconds: float,
+) -> Latency:
+    """Of a batch of this shape, in turns with `reference` (None: the model is its own), and nothing else."""
+    dtype, cast = in_precision(precision, device)
+    with untouched(device):
+        x = torch.randn(shape, device=device, dtype=dtype).contiguous(memory_format=memory_format)
+        copies = [
+            replica(m, device).to(dtype=dtype, memory_format=memory_format) for m in (model, reference) if m is not None
+        ]
+        calls = [forward(copied, x, cast) for copied in copies]
+        return time_beside(calls[0], calls[1] if len(calls) > 1 else None, clock_of(device), 1e3 * seconds)
+
+
+def forward(model: nn.Module, x: Tensor, cast: Callable[[], AbstractContextManager]) -> Callable[[], object]:
+    def call() -> object:
+        with torch.inference_mode(), cast():
+            return model(x)
+
+    return call
 
 
 def in_precision(precision: str, device: torch.device) -> tuple[torch.dtype, Callable[[], AbstractContextManager]]:

@@ -1,6 +1,7 @@
 """The cost of one configuration: of a run's model, or without training as a row with the keys of summary.json."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,7 +29,8 @@ class Point:
     layers: list[Layer]
 
 
-def survey(config: Any) -> Point:
+def survey(config: Any, matched: Callable[[Any, Any], Any]) -> Point:
+    """`matched` is litconv.match's, which stands above the costs."""
     overrides, choices, _ = configuration.hydra_state(config)
     settings = configuration.plain(config)
     data = configuration.build_data(config)
@@ -39,10 +41,11 @@ def survey(config: Any) -> Point:
     key = json.dumps([place, classes, configuration.kernel_size(config)], sort_keys=True)
     if key not in standards:
         standards[key] = counted(config, model_of(configuration.with_standard(config), data, classes), data)
-    model = model_of(config, data, classes)
+    equal = matched(config, data)
+    model = model_of(equal.config, data, classes)
     found = standards[key] if configuration.is_standard(config) else counted(config, model, data)
 
-    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary()
+    row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary() | equal.summary(found)
     row["cost/params_ratio"] = found.params / standards[key].params
     row["cost/macs_ratio"] = found.macs / standards[key].macs
     row |= measured(config, model, data, classes)

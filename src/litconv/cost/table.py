@@ -18,6 +18,7 @@ COSTS = (
     *("latency_ms", "latency_ratio", "latency_single_ms", "latency_single_ratio", "images_per_second"),
     *("peak_memory_mb", "train_peak_memory_mb", "energy_mj_per_image"),
 )
+MATCH = ("match/width", "match/channels", "match/error")
 NOT_SHOWN = ("out", "sort", "per_layer", "sweep", "conv", "backbone", "output_dir", "logger", "hydra.mode")
 FORMATS = (".json", ".csv", ".md")
 Row = dict[str, Any]
@@ -30,7 +31,7 @@ class Report:
     per_layer: bool
 
     def __post_init__(self) -> None:
-        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COSTS]
+        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COSTS, *map(column, MATCH)]
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             raise ConfigError(f"sort={self.sort} is no column; choose from {', '.join(columns)}, or -{columns[-1]}")
         if self.out is not None and Path(self.out).suffix not in FORMATS:
@@ -70,7 +71,13 @@ class Report:
 def arm(points: Sequence[Point], point: Point) -> Row:
     """What tells the point from the others, then its costs."""
     costs = {name: point.row[f"cost/{name}"] for name in COSTS if f"cost/{name}" in point.row}
-    return {**label(points, point), **costs}
+    matched = {column(key): point.row[key] for key in MATCH if key in point.row}
+    notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
+    return {**label(points, point), **matched, **costs, **notes}
+
+
+def column(key: str) -> str:
+    return key.replace("/", "_")
 
 
 def label(points: Sequence[Point], point: Point) -> Row:
@@ -101,6 +108,8 @@ def text(rows: Sequence[Row]) -> str:
 def shown(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 

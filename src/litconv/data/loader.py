@@ -143,12 +143,14 @@ class StreamLoader(_BatchLoader):
             collate_fn=_collate,
             num_workers=num_workers,
             pin_memory=device.type == "cuda",
-            generator=private_generator(seed, "workers"),  # else the DataLoader draws from the global one
+            generator=private_generator(seed, 0, "workers"),  # else the DataLoader draws from the global one
         )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws = self.draws()
-        for span, batch in zip(self.sampler.spans(), self.reader, strict=True):
+        plan = self.sampler
+        self.reader.generator = private_generator(plan.seed, plan.epoch, "workers")  # their own are seeded by it
+        for span, batch in zip(plan.spans(), self.reader, strict=True):
             if isinstance(batch, DataError):
                 raise batch
             images, targets = (part.to(self.device, non_blocking=True) for part in batch)

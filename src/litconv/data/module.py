@@ -1,5 +1,6 @@
 """The base of all data sets: a subclass says what it holds (`load`), this makes splits and batches of it."""
 
+import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from litconv.data.files import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.errors import ConfigError, DataError
 
+log = logging.getLogger(__name__)
 Size = int | tuple[int, int]
 
 
@@ -53,6 +55,7 @@ class DataModule(pl.LightningDataModule):
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     in_channels: ClassVar[int] = 3
+    reads_files: ClassVar[bool] = True  # image by image, in `num_workers` processes if it is too large for memory
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -65,6 +68,10 @@ class DataModule(pl.LightningDataModule):
             value, least = getattr(self, key), int(key == "batch_size")
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        if self.num_workers and not self.reads_files:
+            raise ConfigError(
+                f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
+            )
         for key, count in {"mean": self.in_channels, "std": self.in_channels, "scale": 2}.items():
             value = getattr(self, key)
             if not isinstance(value, list | tuple) or [type(v) in (int, float) for v in value] != [True] * count:
@@ -114,6 +121,10 @@ class DataModule(pl.LightningDataModule):
         limit = self.memory_limit_mb * 2**20
         if sum(split.nbytes for split in splits.values() if isinstance(split, FileSet)) <= limit:
             splits = {name: split.decode() if isinstance(split, FileSet) else split for name, split in splits.items()}
+            if self.num_workers:
+                log.warning(
+                    "data.num_workers=%d has no effect: the set fits into data.memory_limit_mb", self.num_workers
+                )
         self._splits = splits
 
     def train_dataloader(self) -> InMemoryLoader | StreamLoader:

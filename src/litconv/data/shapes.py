@@ -107,6 +107,7 @@ class Shapes(DataModule):
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
 
     tasks = frozenset({"classification", "segmentation"})
+    reads_files = False
 
     def __post_init__(self) -> None:
         if self.task not in self.tasks:

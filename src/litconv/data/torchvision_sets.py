@@ -6,6 +6,7 @@ A stratified tenth of the training images is held out for validation.
 
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import TarError
 from typing import ClassVar
 
 import torch
@@ -19,10 +20,11 @@ from litconv.errors import DataError
 
 
 def fetch(source: type[datasets.VisionDataset], root: str, **options: str) -> None:
-    """Downloads what is not there yet; torchvision checks the archives' MD5."""
+    """Downloads what is not there yet. Only archives of the published MD5 are unpacked, so that their size is known,
+    and only inside their folder (tarfile's "data" filter)."""
     try:
         source(root, download=True, **options)
-    except (OSError, RuntimeError) as error:  # no network, no space, a wrong checksum
+    except (OSError, RuntimeError, EOFError, TarError) as error:  # no network, no space, a wrong checksum
         reason = " ".join(str(error).split())
         raise DataError(
             f"data.download=true: {source.__name__} could not be fetched to data.root={root} ({reason}); "
@@ -44,6 +46,7 @@ class TorchvisionSet(DataModule):
     download: bool = False
     flip: bool = True
 
+    reads_files = False
     source: ClassVar[type[datasets.VisionDataset]]
     folder: ClassVar[str]
 

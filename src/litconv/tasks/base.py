@@ -1,5 +1,7 @@
 """What both tasks share: optimiser, epoch means, evaluation. A train step logs nothing and never awaits the device."""
 
+import random
+from math import isfinite
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 
 from litconv.errors import ConfigError, TrainingError
 from litconv.optim import OptimizerFactory, Schedule, optimizer_for
+from litconv.tasks.finite import FiniteLoss
 
 Batch = tuple[Tensor, Tensor]
 
@@ -61,13 +64,18 @@ class Task(pl.LightningModule):
         # generator of its own, dropout's by the global one.
         self.generator = np.random.default_rng([self.seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(self.generator.integers(2**63)))
+        random.seed(int(self.generator.integers(2**63)))  # ours draw from neither; a user's own part may
+        np.random.seed(int(self.generator.integers(2**32)))
         self.train_values = {}
+        where = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}"
+        self.finite = FiniteLoss(where, self.trainer.num_training_batches)
         self.first_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         values = self.train_batch(*batch)
         for key, value in values.items():
             self.train_values.setdefault(key, []).append(value.detach())
+        self.finite.look(self.train_values["loss"])
         return values["loss"]
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
@@ -81,14 +89,7 @@ class Task(pl.LightningModule):
     def log_train_means(self) -> None:
         values = {key: torch.stack(values).float().cpu() for key, values in self.train_values.items()}  # (steps,)
         self.train_values = {}
-        finite = values["loss"].isfinite()
-        if not finite.all():
-            first = int((~finite).nonzero()[0])
-            raise TrainingError(
-                f"train/loss is {values['loss'][first].item()} in epoch {self.current_epoch + 1}/"
-                f"{self.trainer.max_epochs}, step {first + 1}/{len(finite)}: "
-                "try a smaller optim.lr or a longer schedule.warmup"
-            )
+        self.finite.check(values["loss"], before=0)
         means = {f"train/{key}": value.mean().item() for key, value in values.items()}
         # "lr" is the rate of the epoch's first step.
         self.log_dict({**means, "lr": self.first_lr}, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
@@ -117,6 +118,12 @@ class Task(pl.LightningModule):
     def log_evaluation(self, split: str) -> None:
         # Not torchmetrics' MeanMetric: it sums in bfloat16 under bf16-true; without its NaN check it drops the weights.
         losses, images = zip(*self.evaluation_losses, strict=True)
-        total = (torch.stack(losses).cpu() * torch.tensor(images)).sum().item()
-        self.log(f"{split}/loss", total / sum(images), batch_size=sum(images), sync_dist=True)
-        self.log_dict({f"{split}/{key}": value for key, value in self.metrics().items()}, sync_dist=True)
+        total, count = (torch.stack(losses).cpu() * torch.tensor(images)).sum().item(), sum(images)
+        if self.trainer.world_size > 1:  # whose shares may differ by an image
+            sums = torch.tensor([total, count], device=self.device)
+            total, count = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        loss = total / count
+        if not isfinite(loss):
+            raise TrainingError(f"{split}/loss is {loss} after {self.current_epoch} epochs; try a smaller optim.lr")
+        metrics = {f"{split}/{key}": value for key, value in self.metrics().items()}  # of all processes, too
+        self.log_dict({f"{split}/loss": loss, **metrics}, batch_size=sum(images))

@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from litconv.errors import ConfigError, DataError
 from litconv.optim import OptimizerFactory, Schedule
+from litconv.processes import summed
 from litconv.tasks.base import Task
 
 
@@ -52,9 +53,12 @@ class Segmentation(Task):
         if self.cross_entropy:
             # A batch without one labelled pixel has loss 0, not 0/0.
             total = F.cross_entropy(logits, y, ignore_index=self.ignore_index, reduction="sum")
-            loss = loss + self.cross_entropy * total / (y != self.ignore_index).sum().clamp(min=1)
+            pixels = (y != self.ignore_index).sum()
+            if self.training:
+                total, pixels = summed(total), summed(pixels)
+            loss = loss + self.cross_entropy * total / pixels.clamp(min=1)
         if self.dice:
-            loss = loss + self.dice * dice_loss(logits, y, self.ignore_index)
+            loss = loss + self.dice * dice_loss(logits, y, self.ignore_index, everywhere=self.training)
         return loss
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
@@ -68,26 +72,29 @@ class Segmentation(Task):
     def metrics(self) -> dict[str, float]:
         confusion = self.confusion.compute().cpu().double()  # (true class, predicted class)
         self.confusion.reset()
-        if not confusion.any():
+        if not confusion.any() and not self.trainer.sanity_checking:
             raise DataError(f"the masks evaluated have no pixel other than the ignored id {self.ignore_index}")
         hits = confusion.diag()
         union = confusion.sum(0) + confusion.sum(1) - hits
         present = union > 0
+        if self.trainer.sanity_checking:  # one batch, for the names of what is logged
+            present = torch.ones_like(present)
         iou = hits / union.clamp(min=1)
         per_class = {f"iou/{name}": iou[i].item() for i, name in enumerate(self.class_names) if present[i]}
         return {
             "miou": iou[present].mean().item(),
-            "pixel_accuracy": (hits.sum() / confusion.sum()).item(),
+            "pixel_accuracy": (hits.sum() / confusion.sum().clamp(min=1)).item(),
             **per_class,
         }
 
 
-def dice_loss(logits: Tensor, y: Tensor, ignore_index: int) -> Tensor:
+def dice_loss(logits: Tensor, y: Tensor, ignore_index: int, everywhere: bool = False) -> Tensor:
+    """Of this batch, or `everywhere`: of the batches that all processes train on in this step."""
     probabilities = logits.softmax(1)  # (N, classes, H, W)
     labelled = (y != ignore_index).unsqueeze(1).to(probabilities.dtype)  # (N, 1, H, W)
     target = torch.zeros_like(probabilities).scatter_(1, y.masked_fill(y == ignore_index, 0).unsqueeze(1), labelled)
-    overlap = (probabilities * target).sum((0, 2, 3))  # (classes,)
-    truth = target.sum((0, 2, 3))
-    dice = 2 * overlap / ((probabilities * labelled).sum((0, 2, 3)) + truth).clamp(min=1e-6)
+    sums = torch.stack([part.sum((0, 2, 3)) for part in (probabilities * target, probabilities * labelled, target)])
+    overlap, predicted, truth = summed(sums) if everywhere else sums  # (classes,) each
+    dice = 2 * overlap / (predicted + truth).clamp(min=1e-6)
     present = (truth > 0).to(dice.dtype)
     return ((1 - dice) * present).sum() / present.sum().clamp(min=1)

@@ -1,0 +1,41 @@
+"""From runs to a verdict: python scripts/compare.py sweep=NAME
+
+Reads every run of the sweep and writes tables, figures and a page into outputs/compare/NAME/.
+"""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from litconv import checks
+from litconv import config as configuration
+from litconv.cli import command_line, guarded, quiet
+from litconv.compare.arguments import check, check_extras
+
+
+@hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="compare")
+@guarded
+def main(config: DictConfig) -> None:
+    given = check(configuration.raw(config))
+    check_extras(configuration.raw(config))
+    quiet()
+    from litconv.compare import analyse, load
+    from litconv.compare.report import write_report
+    from litconv.compare.verdict import verdict
+    from litconv.compare.wandb_run import log_comparison
+
+    runs = load(given.folders)
+    result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix)
+    result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
+    print(verdict(result).text())
+    for note in result.notes:
+        print(f"note: {note}")
+    if result.problems:
+        print(f"left out: {len(result.problems)} runs or figures, listed in the page")
+    log_comparison(result, given.out, config.wandb)
+    print(given.out / "index.html")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(main, lambda: checks.keys("compare")))

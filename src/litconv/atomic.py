@@ -1,0 +1,55 @@
+"""Files of this machine that cannot be torn: written beside their place, synced to the disk, then put there at once."""
+
+import os
+import re
+from pathlib import Path
+
+from litconv.errors import ConfigError
+
+UNFINISHED = ".unfinished"  # the ending of a file that is being written
+
+
+def local(path: str | os.PathLike[str], key: str) -> Path:
+    """The path, refused if it is a URL."""
+    if re.match(r"[a-z][a-z0-9+]+:/", os.fspath(path), flags=re.IGNORECASE):
+        raise ConfigError(
+            f"{key}={os.fspath(path)} is a URL; only files and folders of this machine are read and written"
+        )
+    return Path(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file is the old one or the new one, never a part, whenever the process or the machine stops."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name, too
+        finally:
+            os.close(folder)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """What a killed process left behind."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Bytes of the disk that a later `unlink` gives back."""
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error

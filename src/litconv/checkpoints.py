@@ -1,0 +1,92 @@
+"""Checkpoints that cannot be torn (see `atomic`). Plain types only, so that `torch.load(weights_only=True)` reads them;
+files of this machine only, no URLs.
+"""
+
+import io
+import pickle
+import re
+from collections import Counter, OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from litconv.atomic import local, write_whole
+from litconv.errors import ConfigError, DataError, TrainingError
+
+PLAIN = {
+    *(type(None), bool, int, float, complex, str, bytes, bytearray),
+    *(torch.Tensor, torch.nn.Parameter, torch.dtype, torch.device),
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint on the CPU, or one line why it cannot be read."""
+    local(path, "checkpoint")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = " ".join(str(error).split())
+        foreign = re.search(r"GLOBAL (\S+)", reason)
+        reason = f"it holds {foreign[1]}, more than plain types" if foreign else "it is corrupt"
+        raise DataError(f"{path} cannot be read as a checkpoint ({reason})") from error
+    except (OSError, RuntimeError, LookupError, EOFError, ValueError, TypeError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "it is corrupt"
+        raise DataError(f"{path} cannot be read as a checkpoint ({reason})") from error
+    if not isinstance(found, dict) or "state_dict" not in found:
+        raise DataError(f"{path} cannot be read as a checkpoint (it holds no state_dict)")
+    return found
+
+
+def load_into(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """The weights into a freshly built task, or one line on how they differ."""
+    found, wanted = checkpoint["state_dict"], task.state_dict()
+    for key in sorted(found.keys() | wanted.keys()):
+        shapes = [tuple(state[key].shape) if key in state else "none" for state in (found, wanted)]
+        if shapes[0] != shapes[1]:
+            raise ConfigError(
+                f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model"
+            )
+    task.load_state_dict(found)
+
+
+def foreign_value(value: Any, where: str = "") -> str | None:
+    """Where, and of what class, is something in it that `weights_only=True` would refuse to load."""
+    if type(value) in (dict, OrderedDict, Counter):
+        pairs = [(f"{where}.{key}".lstrip("."), child) for key, child in value.items()]
+        pairs += [(f"a key of {where}", key) for key in value]
+    elif type(value) in (list, tuple, set, torch.Size):
+        pairs = [(f"{where}[{index}]", child) for index, child in enumerate(value)]
+    elif type(value) in PLAIN:
+        return None
+    else:
+        return f"{where} is of {type(value).__module__}.{type(value).__qualname__}"
+    return next((found for name, child in pairs if (found := foreign_value(child, name))), None)
+
+
+class AtomicCheckpoints(CheckpointIO):
+    """Lightning's own moves a file from the system's temporary folder, which on another file system is a plain copy."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: object = None) -> None:
+        path = local(path, "checkpoint")
+        if foreign := foreign_value(checkpoint):
+            raise TrainingError(
+                f"{path.name} would hold more than plain types: {foreign}; return plain types and tensors"
+            )
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, buffer.getvalue())
+        except OSError as error:
+            raise TrainingError(
+                f"{path} could not be written ({error.strerror}); the previous checkpoint stands: "
+                "make room, and the same command goes on from it"
+            ) from error
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read(local(path, "checkpoint"))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)

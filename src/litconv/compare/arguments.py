@@ -1,0 +1,65 @@
+"""The command lines of scripts/compare.py and dashboard.py: what is compared and where it goes.
+
+What is wrong with them is said in one line."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litconv.cli import did_you_mean
+from litconv.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    name: str
+    folders: list[str]
+    out: Path
+    reference: str | None
+    metric: str | None
+    mix: bool
+
+
+def check(given: Mapping[str, Any]) -> Arguments:
+    sweep, folders, root = given["sweep"], given["folders"], Path(str(given["output_dir"]))
+    if (sweep is None) == (folders is None):
+        both = ", not both" if sweep is not None else ""
+        raise ConfigError(f"give sweep=NAME, or folders=[…] with folders of runs or sweeps{both}")
+    if not isinstance(given["mix"], bool):
+        raise ConfigError(f"mix={given['mix']} must be true or false")
+    if sweep is not None:
+        name, places = str(sweep), [str(sweep_folder(root, str(sweep)))]
+    else:
+        places = [str(f) for f in (folders if isinstance(folders, list) else [folders])]
+        if not places:
+            raise ConfigError("folders=[] names no folder; give some, such as folders=[outputs/runs]")
+        name = "+".join(Path(place).name for place in places)
+    out = root / "compare" / slug(name) if given["out"] is None else Path(str(given["out"]))
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"out={out} is a file; give a folder")
+    reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
+    return Arguments(name, places, out, reference, metric, given["mix"])
+
+
+def check_extras(given: Mapping[str, Any]) -> None:
+    if type(given["samples"]) is not int or given["samples"] < 0:
+        raise ConfigError(f"samples={given['samples']} must be a whole number, at least 0")
+    if given["wandb"] not in ("auto", True, False):
+        raise ConfigError(f"wandb={given['wandb']} must be auto, true or false")
+
+
+def sweep_folder(root: Path, sweep: str) -> Path:
+    folder = root / "sweeps" / sweep
+    if not folder.is_dir():
+        there = sorted(p.name for p in (root / "sweeps").glob("*") if p.is_dir() and not p.name.startswith("."))
+        listed = ", ".join(there[:20]) or "none"
+        raise ConfigError(
+            f"sweep={sweep}: no such sweep in {root / 'sweeps'}{did_you_mean(sweep, there)}; there: {listed}"
+        )
+    return folder
+
+
+def slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip(".-")[:80] or "comparison"

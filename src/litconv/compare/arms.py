@@ -1,0 +1,87 @@
+"""Arms: the runs that differ in nothing but their seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from litconv.compare.labels import labels
+from litconv.compare.metric import COSTS, Metric
+from litconv.compare.settings import Settings, hash_of, read_config, settings
+from litconv.compare.statistics import student_interval
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    name: str
+    hash: str
+    asked: Settings
+    runs: pd.DataFrame  # one row a seed, in order of the seeds
+    scores: dict[int, float]  # seed → the metric
+    costs: dict[str, float]  # key → median over the runs
+
+    @property
+    def conv(self) -> str:
+        return str(self.asked.get("choices.conv", "?"))
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
+
+    @cached_property
+    def mean(self) -> float:
+        return float(self.values.mean())
+
+    @cached_property
+    def std(self) -> float:
+        return self.values.std()  # n − 1; NaN for one run
+
+    @cached_property
+    def values(self) -> pd.Series:
+        return pd.Series(self.scores, dtype=float)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        return student_interval(self.values.to_numpy())
+
+    def means(self, keys: Sequence[str]) -> list[float]:
+        """Of these columns over the seeds; NaN where a run has no number there."""
+        return [pd.to_numeric(self.runs[key], errors="coerce").mean() for key in keys]
+
+    @property
+    def width(self) -> float | None:
+        """The one that was trained, which with `match=` is not the one that was asked for."""
+        for key in ("match/width", "width"):
+            if key in self.runs and pd.notna(self.runs[key].iloc[0]):
+                return float(self.runs[key].iloc[0])
+        return None
+
+
+def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]]:
+    """The runs with `arm_hash` filled in, and what each arm was asked for."""
+    runs, asked = runs.copy(), {}
+    written = runs["arm_hash"] if "arm_hash" in runs else [None] * len(runs)
+    hashes = []
+    for row, arm in zip(runs.to_dict("records"), written, strict=True):
+        if not isinstance(arm, str) or arm not in asked:
+            config = read_config(row["folder"])
+            found = settings(config, row)
+            arm = arm if isinstance(arm, str) else hash_of(found)
+            asked[arm] = found
+        hashes.append(arm)
+    runs["arm_hash"] = hashes
+    return runs, asked
+
+
+def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> list[Arm]:
+    """The arms, the best first."""
+    hashes = list(dict.fromkeys(runs["arm_hash"]))
+    names = labels([asked[h] for h in hashes], hashes)
+    arms = []
+    for name, arm_hash in zip(names, hashes, strict=True):
+        own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
+        scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
+        costs = {key: float(own[key].median()) for key in COSTS if key in own and own[key].notna().any()}
+        arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
+    return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

@@ -1,0 +1,125 @@
+"""The commands that made a comparison's runs, and the one that trains the seeds it lacks."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from litconv.compare.arms import Arm
+from litconv.compare.settings import LOADER, OPTIONS
+
+NOT_OF_AN_ARM = (
+    *("seed", "sweep", "output_dir", "logger"),
+    *("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
+)
+Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
+
+
+def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
+    """What trains these arms with these seeds; in a named sweep a run that is complete already is not repeated."""
+    found = []
+    places: dict[Path, list[Arm]] = {}
+    for arm in arms:
+        for folder in dict.fromkeys(Path(f).parent for f in arm.runs["folder"]):
+            places.setdefault(folder, []).append(arm)
+    for folder, own in places.items():
+        launched = launch(folder)
+        if launched is not None and all(_covers(launched, arm) for arm in own):
+            grids = [{key: [value] for key, value in launched.given.items()}]
+        else:
+            grids = merged(map(_asked, own))
+        sweep = next(
+            (str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None
+        )
+        found.extend(_command(grid, seeds, sweep, folder) for grid in grids)
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A multirun: what was given, and the grid that an experiment brought."""
+
+    given: dict[str, str]
+    swept: dict[str, str]
+
+
+def launch(folder: Path) -> Launch | None:
+    """The last multirun in this sweep's folder, from Hydra's own record of it."""
+    try:
+        hydra = yaml.load((folder / "multirun.yaml").read_text(), LOADER)["hydra"]
+        given = dict(map(_split, [*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]]))
+        swept = {str(k): str(v) for k, v in (hydra["sweeper"].get("params") or {}).items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return None
+    return Launch({k: v for k, v in given.items() if k != "hydra.mode"}, swept)
+
+
+def merged(points: Any) -> list[Grid]:
+    """As few grids as span these points (each: key → value) and no other."""
+    by_keys: dict[frozenset[str], list[dict[str, str]]] = {}
+    for point in points:
+        by_keys.setdefault(frozenset(point), []).append(point)
+    return [grid for alike in by_keys.values() for grid in _grids(alike)]
+
+
+def _grids(points: list[dict[str, str]]) -> list[Grid]:
+    values = {key: list(dict.fromkeys(point[key] for point in points)) for key in points[0]}
+    if prod(map(len, values.values())) == len({tuple(p.items()) for p in points}):
+        return [values]
+    key = min((k for k in values if len(values[k]) > 1), key=lambda k: len(values[k]))
+    return [grid for value in values[key] for grid in _grids([p for p in points if p[key] == value])]
+
+
+def _asked(arm: Arm) -> dict[str, str]:
+    """The overrides of one arm. Those of summaries of before they were kept: its operator and backbone."""
+    given = arm.runs["overrides"].iloc[0] if "overrides" in arm.runs else None
+    if not isinstance(given, list):
+        known = {"task": "classification", "data": "shapes", "backbone": "resnet", "conv": ""}
+        return {
+            k: str(v) for k, default in known.items() if (v := arm.asked.get(f"choices.{k}")) not in (None, default)
+        }
+    kept = {k: v for k, v in map(_split, map(str, given)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
+    without_effect = {k for k in OPTIONS if k in kept and not any(key.endswith(f".{k}") for key in arm.asked)}
+    return {k: v for k, v in kept.items() if k not in without_effect}  # of an equal point in a grid
+
+
+def _covers(launched: Launch, arm: Arm) -> bool:
+    """Whether this launch trained this arm: each of its overrides is among the values that were given."""
+    known = launched.swept | launched.given
+
+    def among(key: str, value: str) -> bool:
+        given = known.get(key, "")
+        return "(" in given or value == given or value in given.replace(" ", "").split(",")
+
+    return all(among(key, value) for key, value in _asked(arm).items())
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def _command(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | None, folder: Path) -> str:
+    given = {k: ",".join(v) for k, v in grid.items() if k not in ("seed", "sweep")}
+    given["seed"] = ",".join(map(str, seeds))
+    output_dir = folder.parent.parent
+    if sweep is not None:
+        given["sweep"] = sweep
+    if "output_dir" not in given and str(output_dir) != "outputs":
+        given["output_dir"] = str(output_dir)
+    several = any("," in value or "(" in value for value in given.values())
+    words = [f"{k}={v}" for k, v in given.items()]
+    return shlex.join(["python", "train.py", *(["-m"] if several or sweep else []), *words])
+
+
+def missing_seeds(arms: Sequence[Arm], wanted: int) -> list[int]:
+    """The seeds that some arm lacks of the first `wanted` that the comparison would have."""
+    seeds = sorted({seed for arm in arms for seed in arm.scores})
+    new = (s for s in range(len(seeds) + wanted + 1) if s not in seeds)
+    while len(seeds) < wanted:
+        seeds.append(next(new))
+    return sorted(s for s in seeds if any(s not in arm.scores for arm in arms))

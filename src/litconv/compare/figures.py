@@ -1,0 +1,178 @@
+"""Figures, each as PNG and SVG: Pareto plots, learning curves, the rankings by each cost, IoU by class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from litconv.compare.arms import Arm
+from litconv.compare.curves import Curve
+from litconv.compare.metric import COSTS, cost_heading, short
+from litconv.compare.places import places
+from litconv.compare.ranking import ranks
+from litconv.compare.result import Result
+from litconv.compare.style import MARKERS, colours, marker
+
+LABELLED = 24  # arms; of more, those on the front and the references
+DRAWN = 12  # arms in learning curves
+MEASURED = ("rankings", "iou_by_class")  # their margins hold names; to measure these takes most of a figure's time
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "litconv",  # equal figures are equal files
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+}
+
+
+def write_figures(result: Result, folder: Path) -> list[str]:
+    """The names of the figures that were drawn; what the runs do not hold is not."""
+    drawn: dict[str, Callable[[Figure], None]] = {}
+    for key in result.budget_keys:
+        drawn[f"pareto_{key.rpartition('/')[2]}"] = lambda figure, key=key: pareto(result, key, figure.subplots())
+    if curves := result.curves.get(result.validation.key):
+        drawn["learning_curves"] = lambda figure: learning_curves(result, curves, figure.subplots())
+    if len(result.arms) > 1 and result.budget_keys:
+        drawn["rankings"] = lambda figure: rankings(result, figure.subplots())
+    if result.class_metrics:
+        drawn["iou_by_class"] = lambda figure: iou_by_class(result, figure.subplots())
+    with rc_context(STYLE):
+        for name, draw in drawn.items():
+            figure = Figure(figsize=(6.8, 4.6), dpi=120, layout="constrained" if name in MEASURED else None)
+            if name not in MEASURED:
+                figure.subplots_adjust(left=0.1, bottom=0.11, right=0.97, top=0.94)
+            draw(figure)
+            figure.savefig(folder / f"{name}.png")
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+    return list(drawn)
+
+
+def pareto(result: Result, key: str, axes: Axes) -> None:
+    """The metric against a cost: means with their 95 % intervals, the front drawn, what is beaten pale."""
+    arms = [arm for arm in result.arms if key in arm.costs]
+    on, colour, shape = result.fronts[key], colours(arms, result.baselines), marker(arms, result.baselines)
+    inks = [to_rgba(colour[arm.name], 1.0 if arm.name in on else 0.4) for arm in arms]
+    halves = [0 if isnan(arm.interval[1]) else arm.interval[1] - arm.mean for arm in arms]
+    x, y = [arm.costs[key] for arm in arms], [arm.mean for arm in arms]
+    axes.vlines(x, np.subtract(y, halves), np.add(y, halves), colors=inks, lw=1.2)
+    shapes = ["D" if arm in result.baselines else MARKERS[shape[arm.name]] for arm in arms]
+    for drawn in dict.fromkeys(shapes):
+        at = [i for i, shape in enumerate(shapes) if shape == drawn]
+        axes.scatter(
+            [x[i] for i in at], [y[i] for i in at], s=36, marker=drawn, color=[inks[i] for i in at], zorder=2.5
+        )
+    front = steps([(arm.costs[key], arm.mean) for arm in arms if arm.name in on])
+    axes.plot(*zip(*front, strict=True), color="#808080", lw=1, zorder=1)
+    axes.set_xscale("log")
+    axes.margins(x=0.12, y=0.1)
+    log_ticks(axes)
+    axes.set_xlabel(f"{cost_heading(key)}, log scale")
+    axes.set_ylabel(result.metric.label)
+    counts = sorted({arm.n for arm in arms})
+    seeds = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
+    axes.set_title(f"mean of {seeds} seeds, 95 % interval; line: Pareto front", fontsize=8, loc="left")
+    named = arms if len(arms) <= LABELLED else [arm for arm in arms if arm.name in on or arm in result.baselines]
+    write_labels(axes, named[:LABELLED], key, on, front)
+
+
+def steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """What each budget buys: level until the next arm is affordable."""
+    points = sorted(front)
+    corners = [((x, y), (after[0], y)) for (x, y), after in pairwise(points)]
+    return [point for corner in corners for point in corner] + points[-1:]
+
+
+def log_ticks(axes: Axes) -> None:
+    """2 M, 5 M, 10 M in place of powers of ten; more of them where the costs are near each other."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 5 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def write_labels(axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front: Sequence[tuple[float, float]]) -> None:
+    """The arms' names beside their points; a thin line where a name had to go far."""
+    texts = [axes.text(0, 0, arm.name, fontsize=8, alpha=1 if arm.name in on else 0.6) for arm in arms]
+    for text in texts:
+        text.set_in_layout(False)
+    axes.autoscale_view()  # so that positions are final
+    points = [tuple(axes.transData.transform((arm.costs[key], arm.mean))) for arm in arms]
+    sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
+    room = tuple(axes.get_window_extent().extents)
+    found = places(points, sizes, room, [tuple(point) for point in axes.transData.transform(front)])
+    to_axes = axes.transAxes.inverted().transform  # the SVG has other pixels
+    for text, box, point in zip(texts, found, points, strict=True):
+        if box is None:
+            text.remove()
+            continue
+        text.set(transform=axes.transAxes, position=to_axes(box[:2]), verticalalignment="bottom")
+        edge = np.clip(point, box[:2], box[2:])
+        if np.hypot(*(edge - point)) > 14:
+            axes.plot(
+                *zip(to_axes(point), to_axes(edge), strict=True), transform=axes.transAxes, color="#999999", lw=0.5
+            )
+
+
+def learning_curves(result: Result, curves: Mapping[str, Curve], axes: Axes) -> None:
+    """The validation metric by epoch: mean over the seeds, the band from the lowest to the highest."""
+    colour = colours(result.arms, result.baselines)
+    drawn = [arm for arm in result.arms if arm.name in curves]
+    kept = [arm for i, arm in enumerate(drawn) if i < DRAWN or arm in result.baselines]
+    for arm in kept:
+        curve = curves[arm.name]
+        epochs = [epoch + 1 for epoch in curve.epochs]
+        axes.plot(
+            epochs, curve.mean, color=colour[arm.name], lw=1.6, label=arm.name, marker="." if len(epochs) < 3 else ""
+        )
+        axes.fill_between(epochs, curve.low, curve.high, color=colour[arm.name], alpha=0.15, lw=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(result.validation.label)
+    left_out = f"; {len(kept)} of {len(drawn)} arms" if len(kept) < len(drawn) else ""
+    axes.set_title(f"mean over the seeds; band: lowest to highest{left_out}", fontsize=8, loc="left")
+    axes.legend(fontsize=7, frameon=False, ncols=1 + len(kept) // 8)
+
+
+def rankings(result: Result, axes: Axes) -> None:
+    """The arms' places by score and by each cost, side by side: lines that cross are orders that disagree."""
+    colour = colours(result.arms, result.baselines)
+    kept = [arm for i, arm in enumerate(result.arms) if i < LABELLED or arm in result.baselines]
+    columns = [ranks(kept, result.metric, key) for key in (None, *result.budget_keys)]
+    headings = [result.metric.label, *(COSTS[key][0] for key in result.budget_keys)]
+    for arm in kept:
+        at = [(x, place[arm.name]) for x, place in enumerate(columns) if arm.name in place]
+        axes.plot(*zip(*at, strict=True), color=colour[arm.name], marker="o", ms=5, lw=1.6)
+        axes.text(at[0][0] - 0.08, at[0][1], arm.name, ha="right", va="center", fontsize=8, color=colour[arm.name])
+    axes.invert_yaxis()
+    axes.set_xticks(range(len(columns)), headings, fontsize=8)
+    axes.xaxis.tick_top()
+    axes.set_yticks([])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    left_out = f"; {len(kept)} of {len(result.arms)} arms" if len(kept) < len(result.arms) else ""
+    axes.set_title(f"first: the best score, the least cost{left_out}", fontsize=8, loc="left", y=-0.08)
+
+
+def iou_by_class(result: Result, axes: Axes) -> None:
+    """Mean IoU over the seeds, arm by class."""
+    classes, arms = result.class_metrics, result.arms[:LABELLED]
+    values = np.array([arm.means(classes) for arm in arms])
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(classes)), [key.rpartition("/iou/")[2] for key in classes], rotation=40, ha="right")
+    axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
+    axes.grid(False)
+    if len(classes) <= 25:
+        for (row, column), value in np.ndenumerate(values):
+            if not isnan(value):
+                ink = "white" if value > 0.55 else "black"
+                axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)

@@ -1,0 +1,101 @@
+"""What is compared: a key of summary.json, whether more of it is better, and how it is written."""
+
+from dataclasses import dataclass
+from math import isnan
+
+import pandas as pd
+
+from litconv.errors import ConfigError
+
+BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
+FRACTIONS = ("accuracy", "top5", "miou")  # and each class' IoU
+COSTS = {  # key of summary.json → (heading, unit)
+    "cost/macs": ("MACs", ""),
+    "cost/params": ("params", ""),
+    "cost/activations": ("activations", ""),
+    "cost/latency_ms": ("latency", "ms"),
+    "cost/latency_ratio": ("latency ÷ standard", "×"),
+    "cost/latency_single_ms": ("latency at batch 1", "ms"),
+    "cost/peak_memory_mb": ("peak memory", "MB"),
+    "cost/train_peak_memory_mb": ("training's peak memory", "MB"),
+    "train/seconds": ("training time", "s"),
+}
+BUDGETS = ("cost/macs", "cost/params", "cost/activations")  # what arms are judged by, and their latency
+# On a shared machine a latency alone is noise; its ratio to a standard model, measured in turns, is not.
+LATENCIES = ("cost/latency_ratio", "cost/latency_ms")
+TABLED = (*BUDGETS, "cost/latency_ms", "cost/peak_memory_mb", "train/seconds")
+
+
+@dataclass(frozen=True)
+class Metric:
+    key: str
+
+    @property
+    def fraction(self) -> bool:
+        return self.key.endswith(FRACTIONS) or "/iou/" in self.key
+
+    @property
+    def higher_is_better(self) -> bool:
+        return not self.key.endswith("loss")
+
+    @property
+    def label(self) -> str:
+        split, _, name = self.key.partition("/")
+        names = {
+            "accuracy": "top-1 accuracy",
+            "top5": "top-5 accuracy",
+            "miou": "mIoU",
+            "pixel_accuracy": "pixel accuracy",
+        }
+        return f"{split} {names.get(name, name.replace('/', ' '))}"
+
+    def sign(self, value: float) -> float:
+        """So that more is better."""
+        return value if self.higher_is_better else -value
+
+    def value(self, value: float) -> str:
+        return "–" if isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+    def gap(self, value: float, signed: bool = True) -> str:
+        """A difference: in points (hundredths) where the metric is a fraction."""
+        if isnan(value):
+            return "–"
+        scaled = 100 * value if self.fraction else value
+        text = f"{abs(scaled):.2f}" if self.fraction else f"{abs(scaled):.3g}"
+        return (f"{'−' if scaled < 0 else '+'}{text}") if signed else text
+
+    @property
+    def unit(self) -> str:
+        return "points" if self.fraction else ""
+
+
+def cost_heading(key: str) -> str:
+    name, unit = COSTS[key]
+    return f"{name} ({unit})" if unit and unit != "×" else name
+
+
+def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
+    """The metric that was asked for, or the test metric of the task."""
+    present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/")) and c != "test/split"]
+    if asked is not None:
+        if asked not in present:
+            raise ConfigError(f"metric={asked} stands in no summary.json here; there: {', '.join(present) or 'none'}")
+        return Metric(asked)
+    tasks = sorted({str(t) for t in runs["task"].dropna()}) if "task" in runs else []
+    candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
+    if len(set(candidates)) > 1:
+        raise ConfigError(
+            f"the runs are of several tasks ({', '.join(tasks)}): choose folders of one, or give metric=… and mix=true"
+        )
+    if not candidates or candidates[0] not in present:
+        expected = candidates[0] if candidates else " or ".join(BY_TASK.values())
+        raise ConfigError(f"no run has {expected}; give metric=…, one of {', '.join(present) or '(none there)'}")
+    return Metric(candidates[0])
+
+
+def short(number: float) -> str:
+    """12.5 M, 78.0 k: three digits."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(number) >= size * 0.9995:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"

@@ -1,0 +1,162 @@
+"""The comparison as one self-contained index.html: no network, no other file; everything from the runs is shown as text."""
+
+import json
+import os
+import shlex
+from dataclasses import asdict
+from importlib.resources import files
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from litconv.compare.arms import Arm
+from litconv.compare.metric import COSTS, cost_heading
+from litconv.compare.ranking import ranks
+from litconv.compare.result import Result
+from litconv.compare.samples import Samples
+from litconv.compare.style import SYMBOLS, colours, marker
+from litconv.compare.tables import cells, headings, numbers, word
+from litconv.compare.verdict import verdict
+
+PARTS = files("litconv.compare") / "page"
+
+
+def write_page(result: Result, out: Path, command: list[str], samples: Samples | None) -> None:
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((PARTS / "page.html").read_text())
+    html = template.render(
+        result=result,
+        verdict=verdict(result),
+        facts=facts(result),
+        headings=headings(result),
+        rows=[row(result, arm) for arm in result.arms],
+        costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        rankings=ranking_columns(result),
+        classes=[key.rpartition("/iou/")[2] for key in result.class_metrics],
+        ious={arm.name: arm.means(result.class_metrics) for arm in result.arms},
+        colours=colours(result.arms, result.baselines),
+        samples=samples,
+        command=shlex.join(command),
+        style=Markup((PARTS / "page.css").read_text()),
+        script=Markup((PARTS / "page.js").read_text()),
+        plotly=Markup(get_plotlyjs()),
+        payload=Markup(as_json(payload(result, out))),
+    )
+    (out / "index.html").write_text(html)
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """What all runs have in common, and how many there are."""
+    found = []
+    for key in ("task", "data", "backbone", "head", "train/epochs", "test/split"):
+        values = sorted({str(v) for v in result.runs[key].dropna()}) if key in result.runs else []
+        if len(values) == 1:
+            found.append((key.rpartition("/")[2] if key != "test/split" else "tested on", values[0]))
+    for key in ("backbone.depth", "data.image_size", "data.n_train"):
+        values = {str(arm.asked.get(key)) for arm in result.arms}
+        if len(values) == 1 and values != {"None"}:
+            found.append((key.replace(".", " "), " × ".join(values.pop().strip("[]").split(", "))))
+    return [*found, ("arms", str(len(result.arms))), ("runs", str(len(result.runs)))]
+
+
+def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
+    """Cells of the table: what is shown and what it is sorted by."""
+    known = numbers(result, arm)
+    by = {"seeds": arm.n, "p (Holm)": known.get("p_holm"), "95 % interval": known.get("gap_low"), "width": arm.width}
+    by |= {result.metric.label: arm.mean} | {cost_heading(key): arm.costs.get(key) for key in result.cost_keys}
+    costs = {cost_heading(key) for key in result.table_keys}
+    found = []
+    for heading, text in zip(headings(result), cells(result, arm), strict=True):
+        value = known.get("gap") if heading.startswith("gap to") else by.get(heading, text)
+        value = "" if value is None or (isinstance(value, float) and not isfinite(value)) else value
+        text, ratio = split_ratio(text) if heading in costs else (text, "")
+        found.append(
+            {
+                "text": text,
+                "ratio": ratio,
+                "value": value,
+                "kind": text.replace(" ", "-") if heading == "verdict" else "",
+            }
+        )
+    return found
+
+
+def split_ratio(cell: str) -> tuple[str, str]:
+    """`12.5 M (1.00×)` as its two halves."""
+    figure, _, ratio = cell.partition(" (")
+    return figure, ratio.removesuffix(")")
+
+
+def ranking_columns(result: Result) -> list[dict[str, Any]]:
+    columns = [(result.metric.label, ranks(result.arms, result.metric, None))]
+    columns += [(COSTS[key][0], ranks(result.arms, result.metric, key)) for key in result.budget_keys]
+    return [{"label": label, "places": sorted(places.items(), key=lambda item: item[1])} for label, places in columns]
+
+
+def payload(result: Result, out: Path) -> dict[str, Any]:
+    """What the page's script draws from."""
+    metric = result.metric
+    return {
+        "metric": {
+            "key": metric.key,
+            "label": metric.label,
+            "better": "higher" if metric.higher_is_better else "lower",
+        },
+        "validation": result.validation.key,
+        "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        "arms": [arm_payload(result, arm, out) for arm in result.arms],
+        "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
+    }
+
+
+def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
+    shapes = marker(result.arms, result.baselines)
+    reference = arm in result.baselines
+    return {
+        "name": arm.name,
+        "colour": colours(result.arms, result.baselines)[arm.name],
+        "symbol": "diamond" if reference else SYMBOLS[shapes[arm.name]],
+        "reference": reference,
+        "verdict": word(result, arm),
+        "mean": arm.mean,
+        "interval": list(arm.interval),
+        "costs": arm.costs,
+        "front": [key for key in result.cost_keys if arm.name in result.fronts[key]],
+        "table": dict(zip(headings(result), cells(result, arm), strict=True)),
+        "config": config_text(arm),
+        "runs": [
+            {
+                "name": str(run["name"]),
+                "seed": int(run["seed"]),
+                "score": float(run[result.metric.key]),
+                "folder": str(run["folder"]),
+                "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
+                "costs": {k: float(run[k]) for k in result.cost_keys if k in run and run[k] == run[k]},
+            }
+            for run in arm.runs.to_dict("records")
+        ],
+    }
+
+
+def config_text(arm: Arm) -> str:
+    try:
+        return (Path(arm.runs["folder"].iloc[0]) / "config.yaml").read_text(errors="replace")
+    except OSError:
+        return "config.yaml cannot be read"
+
+
+def as_json(value: Any) -> str:
+    """For a <script> element: no `<`, and null where a number is none."""
+    return json.dumps(finite(value), separators=(",", ":"), default=str).replace("<", "\\u003c")
+
+
+def finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,23 @@
+"""Everything that a comparison leaves in its folder: runs.csv, table.{md,tex,csv}, figures, index.html."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from litconv.compare.figures import write_figures
+from litconv.compare.page import write_page
+from litconv.compare.result import Result
+from litconv.compare.samples import sample_segmentations
+from litconv.compare.tables import write_tables
+
+
+def write_report(result: Result, runs: pd.DataFrame, out: Path, command: list[str], samples: int = 4) -> Result:
+    """`runs`: all that were found. Returns the result with what was noted on the way."""
+    out.mkdir(parents=True, exist_ok=True)
+    shown, notes = sample_segmentations(result, samples)
+    result = dataclasses.replace(result, notes=[*result.notes, *notes])
+    write_tables(result, runs, out)
+    write_figures(result, out)
+    write_page(result, out, command, shown)
+    return result

@@ -1,0 +1,118 @@
+"""Sample segmentations: the first test images, their masks, and what each arm's best checkpoint makes of them."""
+
+import base64
+import colorsys
+import io
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litconv.compare.arms import Arm
+from litconv.compare.result import Result
+
+COLUMNS = 10  # arms shown
+CANNOT_PREDICT = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError)
+
+
+@dataclass(frozen=True)
+class Samples:
+    headings: list[str]
+    rows: list[list[str | None]]  # a data: URI for each image and heading
+    legend: list[tuple[str, str]]  # class, colour
+    split: str
+    seed: int
+
+
+def sample_segmentations(result: Result, count: int) -> tuple[Samples | None, list[str]]:
+    """None where there is nothing to show, and why."""
+    arms = [arm for arm in result.arms if arm.asked.get("choices.task") == "segmentation"][:COLUMNS]
+    seed = next((s for s in result.seeds if any(best(arm, s) for arm in arms)), None)
+    if not count or not arms:
+        return None, []
+    if seed is None:
+        return None, ["no sample segmentations: no run has its checkpoints/best.ckpt"]
+    shown = [arm for arm in arms if best(arm, seed)]
+    notes = [f"no sample segmentations of {arm.name}: seed {seed} has no best.ckpt" for arm in arms if arm not in shown]
+    try:
+        data = first_data(shown[0], seed)
+        x, y = next(iter(data.test_dataloader()))
+    except CANNOT_PREDICT as error:
+        return None, [*notes, f"no sample segmentations: the data cannot be read ({_line(error)})"]
+    x, y = x[:count], y[:count].numpy()  # (count, 3, H, W), (count, H, W)
+    palette = colours(data.num_classes)
+    columns = [images(x.numpy(), data.mean, data.std), masks(y, palette, data.ignore_index)]
+    headings = ["image", "truth"]
+    for arm in shown:
+        try:
+            predicted = predict(best(arm, seed), data, x)
+        except CANNOT_PREDICT as error:
+            notes.append(f"no sample segmentations of {arm.name}: {_line(error)}")
+            continue
+        headings.append(arm.name)
+        columns.append(masks(predicted, palette, None))
+    legend = [(name, f"rgb{tuple(palette[i].tolist())}") for i, name in enumerate(data.class_names)]
+    return Samples(headings, [list(row) for row in zip(*columns, strict=True)], legend, data.test_split, seed), notes
+
+
+def best(arm: Arm, seed: int) -> Path | None:
+    """The best checkpoint of the arm's run with this seed, where there is one."""
+    folders = arm.runs.loc[arm.runs["seed"] == seed, "folder"]
+    path = Path(folders.iloc[0]) / "checkpoints" / "best.ckpt" if len(folders) else None
+    return path if path is not None and path.exists() else None
+
+
+def first_data(arm: Arm, seed: int) -> Any:
+    from litconv import config as configuration
+
+    data = configuration.build_data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
+    data.setup("test")
+    return data
+
+
+def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
+    """(N, H, W)"""
+    import torch
+
+    from litconv import config as configuration
+
+    task = configuration.build_task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
+    task.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    with torch.inference_mode():
+        return task.eval()(x).argmax(1).numpy()
+
+
+def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[str]:
+    pixels = x.transpose(0, 2, 3, 1) * np.array(std) + np.array(mean)  # (N, H, W, 3)
+    return [png((one.clip(0, 1) * 255).round().astype(np.uint8)) for one in pixels]
+
+
+def masks(classes: np.ndarray, palette: np.ndarray, ignored: int | None) -> list[str]:
+    found = []
+    for one in classes:
+        pixels = palette[one.clip(0, len(palette) - 1)]  # (H, W, 3)
+        pixels[one == ignored] = 255
+        found.append(png(pixels))
+    return found
+
+
+def colours(classes: int) -> np.ndarray:
+    """(classes, 3): the first dark, as most sets' background; the others around the circle, in three tones."""
+    tones = ((0.75, 0.95), (0.55, 0.7), (0.4, 1.0))
+    bright = [colorsys.hsv_to_rgb((i * 0.618) % 1, *tones[i % 3]) for i in range(classes - 1)]
+    return (np.array([(0.13, 0.15, 0.18), *bright]) * 255).round().astype(np.uint8)
+
+
+def png(pixels: np.ndarray) -> str:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160]

@@ -1,0 +1,220 @@
+"""The comparison in words: who wins, by how much, at what cost, and what cannot be told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isnan
+from statistics import median
+
+from scipy.stats import kendalltau
+
+from litconv.compare.arms import Arm
+from litconv.compare.metric import COSTS, short
+from litconv.compare.result import Result
+from litconv.compare.statistics import Comparison, power, seeds_for_power
+
+EQUAL = 1.04  # two costs within 2 % of their middle are one budget
+LISTED = 12
+
+
+@dataclass(frozen=True)
+class Verdict:
+    headline: str
+    sentences: list[str]
+    missing: list[str]  # commands that train the seeds without which nothing can be claimed
+
+    def text(self) -> str:
+        return "\n".join([self.headline, *(f"- {s}" for s in self.sentences), *(f"  {c}" for c in self.missing)])
+
+
+def verdict(result: Result) -> Verdict:
+    seeds, missing = result.missing
+    sentences = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *sensitivity(result)]
+    if missing:
+        sentences.append(f"{_seeds(seeds)} still to be run:")
+    return Verdict(headline(result), sentences, missing)
+
+
+def headline(result: Result) -> str:
+    best, many = result.arms[0], len(result.arms)
+    if many == 1:
+        return f"Only one arm, nothing to compare: {best.name} reaches {score(result, best)} of {result.metric.label}."
+    if not result.comparisons:
+        return f"{best.name} has the best mean of {many} arms, but no arm has a reference: give one with reference=…."
+    if cannot := cannot_tell(result):
+        return cannot
+    if winner := leading(result):
+        return sentence(result, winner, f" of {result.metric.label}")
+    claimed = [c for c in result.comparisons.values() if c.claimed]
+    against = " or ".join(arm.name for arm in result.baselines)
+    if not claimed:
+        return f"No difference to {against} is shown for any arm."
+    if len(claimed) == len(result.comparisons):
+        return f"{against} wins: every other arm loses to it by more than chance."
+    return f"No arm beats {against}; {len(claimed)} of {_arms(len(result.comparisons))} lose to it by more than chance."
+
+
+def leading(result: Result) -> Arm | None:
+    """The best arm of those that beat their reference."""
+    better = {name for name, c in result.comparisons.items() if c.claimed and c.mean > 0}
+    return next((arm for arm in result.arms if arm.name in better), None)
+
+
+def cannot_tell(result: Result) -> str | None:
+    """If there are too few seeds for any claim."""
+    if not result.comparisons or any(c.claimed or c.n >= c.seeds_needed for c in result.comparisons.values()):
+        return None
+    counts = sorted({c.n for c in result.comparisons.values()})
+    had = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
+    return (
+        f"Cannot tell with {had}: {result.seeds_needed} are needed for {_count(len(result.comparisons), 'comparison')}."
+    )
+
+
+def leaders(result: Result) -> list[str]:
+    """What the means say, where nothing can be claimed of them."""
+    if not result.comparisons or cannot_tell(result) is None:
+        return []
+    best = result.arms[0]
+    text = f"So far {best.name} has the highest mean {result.metric.label}, {score(result, best)}"
+    if not result.metric.higher_is_better:
+        text = text.replace("highest", "lowest")
+    if (reference := result.references.get(best.name)) is not None:
+        gap = result.metric.sign(best.mean - reference.mean)
+        text += f", {_amount(result, gap)} from {reference.name}{cost(result, best)}"
+    return [f"{text}. With so few seeds that may be chance, so it is not claimed."]
+
+
+def gaps(result: Result) -> list[str]:
+    """Each arm against its reference, and what a claim means here."""
+    if not result.comparisons or cannot_tell(result):
+        return []
+    arms = [arm for arm in result.arms if arm.name in result.comparisons]
+    arms = [arm for arm in arms if arm is not leading(result)]
+    claimed = [arm for arm in arms if result.comparisons[arm.name].claimed]
+    shown = arms if len(arms) <= LISTED else claimed[:LISTED]
+    rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
+    m = len(result.comparisons)
+    over = f", Holm-adjusted over {m} comparisons" if m > 1 else ""
+    claim = f"What is claimed has p ≤ 0.05 by an exact sign-flip test of runs paired by seed{over}; in brackets 95 % intervals."
+    return [sentence(result, arm) for arm in shown] + rest + [claim]
+
+
+def sentence(result: Result, arm: Arm, of: str = "") -> str:
+    c, reference = result.comparisons[arm.name], result.references[arm.name].name
+    if c.n == 0:
+        return f"{arm.name} has no seed in common with {reference}."
+    if c.claimed:
+        how = f"beats {reference} by" if c.mean > 0 else f"loses to {reference} by"
+        return f"{arm.name} {how} {_amount(result, c.mean, False)}{of} ({interval(result, c)}){cost(result, arm)}."
+    if c.n < c.seeds_needed:
+        few = f" with {_count(c.n, 'seed')}; {c.seeds_needed} are needed"
+        return f"{arm.name}: cannot tell it from {reference}{few}{cost(result, arm)}."
+    return (
+        f"{arm.name}: cannot tell it from {reference} ({interval(result, c)}; p = {c.p_holm:.2g}){cost(result, arm)}."
+    )
+
+
+def interval(result: Result, c: Comparison) -> str:
+    """Of a claimed gap the sizes, since the words say which way it goes."""
+    if isnan(c.low):
+        return "no interval from one seed"
+    low, high = (c.low, c.high) if c.mean > 0 or not c.claimed else (-c.high, -c.low)
+    signed = not c.claimed or low < 0
+    return f"{result.metric.gap(low, signed)} to {result.metric.gap(high, signed)}"
+
+
+def cost(result: Result, arm: Arm) -> str:
+    shown = {"cost/macs": "MACs", "cost/params": "params", "cost/latency_ms": "latency"}
+    ratios = {name: result.ratio(arm, key) for key, name in shown.items()}
+    parts = [f"{ratio:.2f}× the {name}" for name, ratio in ratios.items() if not isnan(ratio)]
+    return f", at {', '.join(parts)}" if parts else ""
+
+
+def budgets(result: Result) -> list[str]:
+    """At which costs the arms are equal, and how far apart they are at the others."""
+    if len(result.arms) < 2 or not result.budget_keys:
+        return []
+    equal = [key for key in result.budget_keys if key not in uneven(result)]
+    unequal = [f"{COSTS[key][0]} from {_range(result, key)}" for key in uneven(result)]
+    if not equal:
+        return [f"The arms are not at an equal cost: {', '.join(unequal)}."]
+    same = " and ".join(f"{COSTS[key][0]} ({_range(result, key)})" for key in equal)
+    return [f"All arms are within 2 % of the same {same}" + (f"; {', '.join(unequal)}." if unequal else ".")]
+
+
+def uneven(result: Result) -> list[str]:
+    """The costs in which the arms differ."""
+    costs = {key: [arm.costs[key] for arm in result.arms if key in arm.costs] for key in result.budget_keys}
+    return [key for key, values in costs.items() if max(values) > EQUAL * min(values)]
+
+
+def fronts(result: Result) -> list[str]:
+    found = []
+    for key in uneven(result):
+        if key in ("cost/params", "cost/activations"):  # the figures show these
+            continue
+        on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
+        if len(result.arms) > 2 and len(on) <= LISTED:
+            found.append(f"{COSTS[key][0]}: {', '.join(on)}")
+    start = f"Not beaten at once in {result.metric.label} and cost (by the means)"
+    return ([f"{start}: {'; '.join(found)}."] if found else []) + disagreements(result)
+
+
+def disagreements(result: Result) -> list[str]:
+    """The two costs that order the arms most differently."""
+    worst: tuple[float, str, str] | None = None
+    for one, other in combinations(uneven(result), 2):
+        both = [arm for arm in result.arms if one in arm.costs and other in arm.costs]
+        if len(both) > 2:
+            tau = kendalltau([arm.costs[one] for arm in both], [arm.costs[other] for arm in both]).statistic
+            if tau < 0.8 and (worst is None or tau < worst[0]):
+                worst = tau, one, other
+    if worst is None:
+        return []
+    tau, one, other = worst
+    return [f"{COSTS[one][0]} and {COSTS[other][0]} order the arms differently (Kendall's τ = {tau:.2f})."]
+
+
+def sensitivity(result: Result) -> list[str]:
+    """What a true gap of one point would have come to, at the noise that was seen."""
+    noisy = [c for c in result.comparisons.values() if not isnan(c.sd) and c.sd > 0]
+    if not noisy or not result.metric.fraction:
+        return []
+    sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
+    needed = seeds_for_power(0.01, sd, m)
+    found = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m):.0f} %"
+    more = f"{needed} seeds would find it in 80 %" if needed else "more than 200 seeds are needed to find it in 80 %"
+    noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
+    return [f"A true gap of 1 point would be found by {found}, {noise}; {more} of cases."]
+
+
+def score(result: Result, arm: Arm) -> str:
+    value = result.metric.value(arm.mean)
+    return f"{value} ± {result.metric.value(arm.std)} ({arm.n} seeds)" if arm.n > 1 else f"{value} (1 seed)"
+
+
+def _amount(result: Result, gap: float, signed: bool = True) -> str:
+    return f"{result.metric.gap(gap, signed)}{_unit(result)}"
+
+
+def _unit(result: Result) -> str:
+    return f" {result.metric.unit}" if result.metric.unit else ""
+
+
+def _range(result: Result, key: str) -> str:
+    costs = [arm.costs[key] for arm in result.arms if key in arm.costs]
+    low, high, unit = short(min(costs)), short(max(costs)), COSTS[key][1].replace("×", "")
+    return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def _arms(n: int) -> str:
+    return _count(n, "arm")
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

@@ -1,0 +1,30 @@
+"""Blueprint separable convolution, unconstrained (BSConv-U): pointwise, then depthwise K×K.
+
+The halves of the depthwise-separable convolution in the other order: every output channel is one K×K blueprint of a
+linear mix of the input channels. The pointwise half comes first, at the input's resolution:
+params = Cin·Cout + K²·Cout, MACs = Cin·Cout·H·W + K²·Cout·Ho·Wo.
+Haase & Amthor, https://arxiv.org/abs/2003.13549
+"""
+
+import torch
+from torch import nn
+
+from litconv.conv.same import SameConv2d
+from litconv.conv.slot import LINEAR_GAIN, Formula
+
+
+class BSConvU(nn.Module):
+    """1×1, then depthwise K×K with the stride; nothing between them, as in the paper."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, dilation: int = 1
+    ) -> None:
+        super().__init__()
+        self.pointwise = SameConv2d(in_channels, out_channels, 1, gain=LINEAR_GAIN)
+        self.depthwise = SameConv2d(out_channels, out_channels, kernel_size, stride, dilation, groups=out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.depthwise(self.pointwise(x))
+
+    def formula(self, height: int, width: int) -> Formula:
+        return self.pointwise.formula(height, width) + self.depthwise.formula(height, width)

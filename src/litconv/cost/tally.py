@@ -1,0 +1,58 @@
+"""Params, MACs and activations alone, from one forward: on the meta device quick enough to search with.
+
+It counts what FlopCounterMode knows and the declared operations, as `count` has them for its second opinion; a final
+answer is for `count` itself, which says what nobody could count.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
+
+from litconv.cost.products import torch_formulas
+
+# Norms in eval mode → how many tensors they return beside their output.
+NORMS = {torch.ops.aten.native_batch_norm: 2, torch.ops.aten._native_batch_norm_legit_no_training: 2}
+
+
+@dataclass(frozen=True)
+class Tally:
+    params: int
+    macs: int
+    activations: int
+
+
+@cache
+def formulas() -> dict[Any, Callable[..., int]]:
+    return {**flop_registry, **{packet: shape_wrapper(formula) for packet, formula in torch_formulas().items()}}
+
+
+class _Products(TorchDispatchMode):
+    """Norms are passed over: they keep shapes, and on the meta device take as long as all else together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = self.activations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func._overloadpacket in NORMS:
+            return torch.empty_like(args[0]), *(args[0].new_empty(0) for _ in range(NORMS[func._overloadpacket]))
+        out = func(*args, **kwargs)
+        if formula := formulas().get(func._overloadpacket):
+            self.macs += formula(*args, **kwargs, out_val=out) // 2
+            self.activations += out.numel()
+        return out
+
+
+def tally(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Tally:
+    """Of a model in its deployed form, in eval mode, on the device where it lies."""
+    x = torch.zeros(1, in_channels, *image_size, device=next(model.parameters()).device)
+    with torch.no_grad(), _Products() as products:
+        model(x)
+    return Tally(sum(p.numel() for p in model.parameters()), products.macs, products.activations)

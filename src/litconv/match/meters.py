@@ -1,0 +1,100 @@
+"""What a configuration's network costs: counted on the meta device, or measured in turns with the reference."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from litconv import config as configuration
+from litconv.cost.latency import Latency
+from litconv.cost.measure import latency
+from litconv.cost.replica import in_deployed_form
+from litconv.cost.survey import device
+from litconv.cost.tally import Tally, tally
+from litconv.match.budget import Budget, LatencyBudget
+
+MOST_PARAMS = 10**10
+CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is
+
+
+class Meter(Protocol):
+    target: float
+
+    def __call__(self, config: Any) -> float:
+        """What it costs; a ValueError where it cannot be built."""
+
+    def confirm(self, config: Any) -> float:
+        """The same, of what the search has chosen."""
+
+
+class Counter:
+    def __init__(self, budget: Budget, config: Any, data: Any, classes: int) -> None:
+        self.by, self.data, self.classes = budget.by, data, classes
+        self.target = budget.to if budget.is_number else self(configuration.with_operator(config, budget.to))
+
+    def __call__(self, config: Any) -> int:
+        found = self.tally(config)
+        if found.params > MOST_PARAMS:
+            raise ValueError(f"match={self.by}: its target needs a network of more than {MOST_PARAMS:,} params")
+        return getattr(found, self.by)
+
+    def tally(self, config: Any) -> Tally:
+        """On the CPU where a forward cannot run without values."""
+        for place in ("meta", "cpu"):
+            with torch.device(place):
+                model = in_deployed_form(configuration.assemble(config, self.data.in_channels, self.classes).eval())
+            try:
+                return tally(model, self.data.in_channels, self.data.image_size)
+            except (NotImplementedError, RuntimeError) as error:
+                failure = error
+        raise failure
+
+    confirm = __call__
+
+
+class Stopwatch:
+    """Milliseconds of a batch: the reference's, times the ratio of the two in turns."""
+
+    def __init__(self, budget: LatencyBudget, config: Any, data: Any, classes: int) -> None:
+        self.seconds, self.data, self.classes = budget.seconds, data, classes
+        self.settings = {
+            "shape": (budget.batch, data.in_channels, *data.image_size),
+            "device": device(configuration.with_values(config, {"cost.latency.device": budget.device})),
+            "precision": config.trainer.precision,
+            "memory_format": configuration.memory_format(config),
+        }
+        self.twin, self.reference = None, None
+        self.target = budget.to
+        if not budget.is_number:
+            self.twin = configuration.with_operator(configuration.of_model(config), budget.to)
+            self.reference = self.model(self.twin)
+            self.target = self.time(self.reference, None, CONFIRMING * self.seconds).median_ms
+
+    def __call__(self, config: Any) -> float:
+        return self.of(config, self.seconds)
+
+    def confirm(self, config: Any) -> float:
+        return self.of(config, CONFIRMING * self.seconds)
+
+    def of(self, config: Any, seconds: float) -> float:
+        if self.reference is None:
+            return self.time(self.model(config), None, seconds).median_ms
+        if configuration.plain(config) == configuration.plain(self.twin):
+            return self.target
+        return self.target * self.time(self.model(config), self.reference, seconds).ratio
+
+    def model(self, config: Any) -> nn.Module:
+        return configuration.assemble(config, self.data.in_channels, self.classes)
+
+    def time(self, model: nn.Module, reference: nn.Module | None, seconds: float) -> Latency:
+        try:
+            return latency(model, reference, seconds=seconds, **self.settings)
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"match=latency: {self.settings['device']} has no memory for it; try a smaller match.batch"
+            ) from error
+
+
+def meter_of(budget: Budget, config: Any, data: Any, classes: int) -> Meter:
+    kind = Stopwatch if isinstance(budget, LatencyBudget) else Counter
+    return kind(budget, config, data, classes)

@@ -1,0 +1,103 @@
+"""What a sweep shows: a line for each job that ends, on a terminal the running ones below, and a table at the end."""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from litconv.sweep.outcome import Outcome
+
+REDRAW_SECONDS = 1.0
+METRICS = ("val/accuracy", "val/miou", "test/accuracy", "test/miou")
+
+
+@dataclass
+class Running:
+    name: str
+    folder: Path
+    epochs: int
+    started: float  # monotonic
+
+    def progress(self) -> tuple[int, int]:
+        """(epochs done, of)"""
+        try:
+            rows = (self.folder / "metrics.csv").read_bytes().count(b"\n") - 1
+        except FileNotFoundError:
+            rows = 0
+        return min(max(rows, 0), self.epochs), self.epochs
+
+
+class Board:
+    def __init__(self, sweep: str) -> None:
+        self.sweep = sweep
+        self.live = sys.stdout.isatty()
+        self.height = 0  # of what is to be drawn over
+        self.drawn = 0.0
+        self.started = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.clear()
+        print(line, flush=True)
+
+    def clear(self) -> None:
+        if self.height:
+            print(f"\x1b[{self.height}A\x1b[J", end="")
+            self.height = 0
+        self.drawn = 0.0
+
+    def ended(self, outcome: Outcome, done: int, total: int) -> None:
+        figure = next((f"{key} {outcome.summary[key]:.4f}" for key in METRICS if outcome.summary.get(key)), "")
+        what = outcome.error if outcome.status == "failed" else figure
+        parts = (f"[{done}/{total}]", outcome.status, outcome.name, f"{outcome.seconds:.1f} s", what)
+        self.say("  ".join(part for part in parts if part))
+
+    def draw(self, running: list[Running], waiting: int, outcomes: list[Outcome]) -> None:
+        """At most once a second, on a terminal only."""
+        if not self.live or time.monotonic() - self.drawn < REDRAW_SECONDS:
+            return
+        self.clear()
+        counts = Counter(outcome.status for outcome in outcomes)
+        found = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+        head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", found)))
+        lines = [head + self.left(running, waiting, outcomes)]
+        for job in running:
+            done, epochs = job.progress()
+            lines.append(f"  {job.name}  epoch {done}/{epochs}  {time.monotonic() - job.started:.0f} s")
+        width, height = shutil.get_terminal_size()
+        lines = lines[: max(1, height - 2)]
+        print("\n".join(line[: width - 1] for line in lines), flush=True)
+        self.height, self.drawn = len(lines), time.monotonic()
+
+    def left(self, running: list[Running], waiting: int, outcomes: list[Outcome]) -> str:
+        """By the epochs done so far in this launch, those of running jobs included."""
+        done = sum(outcome.trained for outcome in outcomes)
+        done += sum(epochs / of for epochs, of in (job.progress() for job in running))
+        to_do = len(running) + waiting + sum(outcome.trained for outcome in outcomes) - done
+        if not done:
+            return ""
+        return f"; about {duration(to_do * (time.monotonic() - self.started) / done)} left"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """All points of a sweep; equal points stand in it once."""
+    metrics = [key for key in METRICS if any(outcome.summary.get(key) is not None for outcome in outcomes)]
+    rows = [["status", "name", *metrics, "MACs", "seconds", "error"]]
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.number):
+        figures = [f"{value:.4f}" if (value := outcome.summary.get(key)) is not None else "" for key in metrics]
+        macs = f"{outcome.summary['cost/macs']:,}" if "cost/macs" in outcome.summary else ""
+        seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before" if outcome.summary else ""
+        rows.append([outcome.status, outcome.name, *figures, macs, seconds, outcome.error])
+    if not any(row[-1] for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,0 +1,115 @@
+"""One job, in a process of its own: a child of the fork server."""
+
+import faulthandler
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from litconv.cli import INTERRUPTED, quiet
+from litconv.errors import BusyError
+from litconv.state import is_wanted
+from litconv.sweep.parenthood import adopt, become_a_job
+
+BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
+
+
+@dataclass
+class Order:
+    """What a job is told; everything in it can be pickled."""
+
+    config: DictConfig  # composed, with Hydra's own part
+    context: HydraContext
+    module: str  # where the task function is found: not by value, since it refers to all of litconv
+    function: str
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def run(order: Order, told: Connection) -> None:
+    """Exits with the run's own status; what it failed of is told to the launcher."""
+    import torch  # here: the launcher, which imports this module, does without
+
+    become_a_job()
+    adopt(order.environment)
+    if "OMP_NUM_THREADS" in order.environment:
+        torch.set_num_threads(int(order.environment["OMP_NUM_THREADS"]))
+    try:
+        code, error = train(order)
+    except BusyError:
+        code, error = BUSY, ""
+    except KeyboardInterrupt:
+        code, error = INTERRUPTED, ""
+    except SystemExit as end:
+        code, error = end.code if isinstance(end.code, int) else int(end.code is not None), ""
+    told.send(error)
+    sys.exit(code)
+
+
+def train(order: Order) -> tuple[int, str]:
+    from litconv.run_folder import RunFolder
+
+    with RunFolder(order.folder, {}) as folder:  # rerun=all: the output of this run is to lie in its new folder
+        if folder.previous_status == "completed" and is_wanted("completed", order.config.rerun):
+            folder.keep_aside()
+    write_to(order.folder / "console.log")
+    quiet()
+    start_wandb(order.config.logger)
+    setup_globals()
+    done = run_job(
+        task_function=task_function(order.module, order.function),
+        config=order.config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+        hydra_context=order.context,
+        configure_logging=False,
+    )
+    if done.status is JobStatus.COMPLETED:
+        return 0, ""
+    failure = done._return_value  # `return_value` would raise it
+    if isinstance(failure.__cause__, BusyError):
+        raise failure.__cause__
+    return 1, str(failure)
+
+
+def start_wandb(logger: DictConfig) -> None:
+    """wandb's own process takes 0.2 s to start, in which this one makes its data. If it cannot, the logger says so."""
+    if logger["_target_"] != "litconv.loggers.make_wandb" or logger.mode == "disabled":
+        return
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return
+
+    def setup() -> None:
+        import wandb
+
+        with suppress(Exception):
+            wandb.setup()
+
+    threading.Thread(target=setup, daemon=True).start()
+
+
+def task_function(module: str, name: str) -> Callable[[DictConfig], Any]:
+    """The function under `hydra.main`."""
+    return getattr(importlib.import_module(module), name).__wrapped__
+
+
+def write_to(console: Path) -> None:
+    """From here on everything that is printed, by C as well; a segfault with its stack."""
+    console.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(file, stream.fileno())
+        stream.reconfigure(line_buffering=True)
+    os.close(file)
+    faulthandler.enable()

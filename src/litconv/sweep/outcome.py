@@ -1,0 +1,68 @@
+"""What became of a job: its own summary where it wrote one, and else the one that is written for it here."""
+
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from litconv.errors import BusyError
+from litconv.state import lock, read_summary
+from litconv.summary import write_summary
+
+ENDS = ("completed", "failed", "interrupted")
+
+
+@dataclass
+class Outcome:
+    """A row of the sweep's table."""
+
+    number: int
+    name: str
+    status: str  # completed | failed | interrupted | refused | waiting
+    summary: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    trained: bool = False  # by this launch
+    error: str = ""
+
+
+def mark(run: Path) -> tuple[int, int]:
+    """Differs when another summary was written."""
+    try:
+        stat = (run / "summary.json").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def judge(exit_code: int, asked_to_stop: bool) -> tuple[str, str]:
+    """(status, error) of a job that left no summary; a negative code is the signal that killed it."""
+    if exit_code in (130, 143, -signal.SIGINT, -signal.SIGTERM) or (asked_to_stop and exit_code < 0):
+        return "interrupted", ""
+    if exit_code == -signal.SIGKILL:
+        return "failed", ("killed by signal 9 (SIGKILL); out of memory? A smaller n_jobs or data.batch_size needs less")
+    if exit_code < 0:
+        return "failed", f"killed by signal {-exit_code} ({signal.Signals(-exit_code).name}); see console.log"
+    return "failed", f"ended with exit status {exit_code} and without a summary; see console.log"
+
+
+def settle(run: Path, facts: dict[str, Any], before: tuple[int, int], status: str, error: str) -> dict[str, Any]:
+    """The summary of a job that has ended as `status`: its own, and else one that is written here."""
+    with suppress(BusyError):  # another launch went on with it already: its summary counts
+        file = lock(run)
+        with file:
+            if mark(run) == before or read_summary(run).get("status") not in ENDS:
+                write(run, facts, status, error)
+    return read_summary(run)
+
+
+def overrule(run: Path, status: str, error: str) -> dict[str, Any]:
+    """The job's own summary says that it was interrupted; the launcher knows by whom and why."""
+    with lock(run):
+        write(run, read_summary(run), status, error)
+    return read_summary(run)
+
+
+def write(run: Path, facts: dict[str, Any], status: str, error: str) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    write_summary(run / "summary.json", {**facts, "status": status, **({"error": error} if error else {})})

@@ -1,0 +1,258 @@
+"""The launcher's loop: start what fits, wait, record how each job ended. It imports no torch, its fork server does."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from litconv import state
+from litconv.cli import CHECKED
+from litconv.sweep import job as jobs
+from litconv.sweep.board import Board, Running, table
+from litconv.sweep.outcome import Outcome, judge, mark, overrule, settle
+from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
+from litconv.sweep.plan import Plan, send_plans
+from litconv.sweep.slots import Place, Slots, cores, visible_gpus
+
+LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another launch trains
+
+
+@dataclass
+class Point:
+    number: int
+    overrides: str  # those that tell it from the others
+    config: DictConfig  # composed, with Hydra's own part
+
+
+@dataclass
+class Job:
+    point: Point
+    plan: Plan
+    process: ForkServerProcess
+    told: Connection
+    before: tuple[int, int]  # the summary that stood there
+    started: float = field(default_factory=time.monotonic)
+    overdue: bool = False
+    stopped: float = 0.0  # when it was asked to stop
+
+    def shown(self) -> Running:
+        return Running(self.plan.name, self.plan.folder, self.plan.epochs, self.started)
+
+    def stop(self, signal_number: int) -> None:
+        self.stopped = self.stopped or time.monotonic()
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal_number)
+
+
+@dataclass
+class Options:
+    n_jobs: int
+    slots_per_gpu: int
+    time_limit_minutes: float
+    rerun: str
+
+
+class Session:
+    """All launches of one command: a sweeper such as Optuna launches batch after batch."""
+
+    def __init__(self, sweep: str, task: tuple[str, str], context: HydraContext, options: Options) -> None:
+        self.task, self.context, self.options = task, context, options
+        self.board = Board(sweep)
+        self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
+        self.began = time.time()
+        self.signals: list[int] = []
+        self.waiting: list[tuple[Point, Plan]] = []
+        self.running: list[Job] = []
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload(["litconv.sweep.preload"])
+        forkserver.ensure_running()  # it imports while the points are composed
+
+    def launch(self, points: list[Point]) -> list[Outcome]:
+        """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
+        keys = []
+        with self.signals_noted() as noted:
+            for point, plan in zip(points, self.plans(points), strict=True):
+                keys.append(plan.name or point.overrides)
+                if self.is_new(keys[-1], point, plan):
+                    self.waiting.append((point, plan))
+            self.train(noted)
+        return [self.outcomes[key] for key in keys]
+
+    def plans(self, points: list[Point]) -> list[Plan]:
+        """Made in a child of the fork server, since they need torch."""
+        receive, send = self.processes.Pipe(duplex=False)
+        asked = ([point.config for point in points], dict(os.environ), send)
+        planner = self.processes.Process(target=send_plans, args=asked)
+        planner.start()
+        send.close()
+        try:
+            return [receive.recv() for _ in points]
+        except EOFError:
+            planner.join()
+            raise RuntimeError(f"the points could not be checked: exit status {planner.exitcode}") from None
+
+    def is_new(self, key: str, point: Point, plan: Plan) -> bool:
+        """Whether the point is still to be trained; if not, this says why."""
+        if key in self.outcomes:
+            self.board.say(f"{key}: equal to another point of this sweep; not trained again")
+            return False
+        self.outcomes[key] = Outcome(point.number, key, "waiting")
+        if plan.error:
+            self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
+            self.board.clear()
+            print(f"error: {key}: {plan.error}", file=sys.stderr)
+            return False
+        if not self.is_wanted(plan):
+            self.outcomes[key] = found = self.found(point, plan)
+            why = "completed before in this sweep" if found.status == "completed" else "failed before, and rerun=none"
+            self.board.say(f"{key}: {why}; not trained again")
+            return False
+        return True
+
+    def is_wanted(self, plan: Plan) -> bool:
+        if mark(plan.folder)[1] >= self.began * 1e9 and state.status(plan.folder) == "completed":
+            return False  # by another launch, just now
+        return state.is_wanted(state.status(plan.folder), self.options.rerun)
+
+    def found(self, point: Point, plan: Plan) -> Outcome:
+        summary = state.read_summary(plan.folder)
+        return Outcome(point.number, plan.name, summary["status"], summary, error=summary.get("error", ""))
+
+    def train(self, noted: Connection) -> None:
+        slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
+        total, elsewhere, looked = len(self.waiting), [], time.monotonic()
+        while self.waiting or self.running or elsewhere:
+            while self.waiting:
+                point, plan = self.waiting[0]
+                if state.is_busy(plan.folder):
+                    elsewhere.append(self.waiting.pop(0))
+                elif not self.is_wanted(plan):
+                    self.waiting.pop(0)
+                    self.end(self.found(point, plan), total)
+                elif place := slots.take(point.number, plan.accelerator, plan.devices):
+                    self.waiting.pop(0)
+                    self.start(point, plan, place)
+                else:
+                    break
+            connection.wait([noted, *(job.process.sentinel for job in self.running)], LOOK_SECONDS)
+            if noted.poll():
+                noted.recv()
+                self.pass_on(self.signals[-1])
+                elsewhere = []
+            for job in [job for job in self.running if not job.process.is_alive()]:
+                self.running.remove(job)
+                slots.give_back(job.point.number)
+                if (outcome := self.outcome(job)) is None:
+                    elsewhere.append((job.point, job.plan))
+                else:
+                    self.end(outcome, total)
+            self.keep_time()
+            if elsewhere and time.monotonic() - looked > LOOK_SECONDS:
+                self.waiting, elsewhere, looked = self.waiting + elsewhere, [], time.monotonic()
+            self.board.draw(
+                [job.shown() for job in self.running], len(self.waiting) + len(elsewhere), list(self.outcomes.values())
+            )
+
+    def show_table(self) -> int:
+        """Of all jobs; returns how many of them failed."""
+        outcomes = list(self.outcomes.values())
+        if outcomes:
+            self.board.say(table(outcomes))
+        return sum(outcome.status != "completed" for outcome in outcomes)
+
+    def start(self, point: Point, plan: Plan, place: Place) -> None:
+        receive, send = self.processes.Pipe(duplex=False)
+        environment = {**os.environ, **place.environment(), CHECKED: "yes"}
+        order = jobs.Order(point.config, self.context, *self.task, plan.folder, environment)
+        process = self.processes.Process(target=jobs.run, args=(order, send))
+        before = mark(plan.folder)
+        process.start()
+        send.close()
+        self.running.append(Job(point, plan, process, receive, before))
+
+    def outcome(self, job: Job) -> Outcome | None:
+        """How a job that has ended ended; None if another launch had taken its point."""
+        exit_code = job.process.exitcode
+        if exit_code == jobs.BUSY:
+            return None
+        if exit_code < 0:
+            kill_group(job.process.pid)
+        try:
+            told = job.told.recv()
+        except EOFError:
+            told = ""
+        status, error = judge(exit_code, bool(job.stopped))
+        folder = job.plan.folder
+        if exit_code == 0 and state.status(folder) == "completed":
+            summary = state.read_summary(folder)
+        else:
+            summary = settle(folder, job.plan.facts, job.before, status, told or error)
+        if job.overdue and summary["status"] == "interrupted":
+            limit = f"time_limit_minutes={self.options.time_limit_minutes:g} was over; started again, it goes on"
+            summary = overrule(folder, "failed", limit)
+        seconds = time.monotonic() - job.started
+        return Outcome(
+            job.point.number, job.plan.name, summary["status"], summary, seconds, True, summary.get("error", "")
+        )
+
+    def end(self, outcome: Outcome, total: int) -> None:
+        self.outcomes[outcome.name] = outcome
+        left = len(self.waiting) + len(self.running)
+        self.board.ended(outcome, total - left, total)
+
+    def keep_time(self) -> None:
+        """Jobs over their limit are asked to stop; those that were asked and do not are killed."""
+        now = time.monotonic()
+        for job in self.running:
+            if not job.stopped and now - job.started > self.options.time_limit_minutes * 60:
+                job.overdue = True
+                job.stop(signal.SIGTERM)
+            elif job.stopped and now - job.stopped > GRACE_SECONDS:
+                kill_group(job.process.pid)
+
+    def pass_on(self, signal_number: int) -> None:
+        """The first signal ends the jobs as if each had got it; the next kills them."""
+        self.waiting = []
+        if len(self.signals) == 1:
+            self.board.say(
+                f"{signal.Signals(signal_number).name}: {len(self.running)} running jobs are ending; once more kills them"
+            )
+        for job in self.running:
+            if len(self.signals) == 1:
+                job.stop(signal_number)
+            else:
+                kill_group(job.process.pid)
+
+    @contextmanager
+    def signals_noted(self) -> Iterator[Connection]:
+        """Ctrl-C and SIGTERM make the connection readable while jobs run, and end this process at once while none do;
+        in the end it ends as they ask."""
+        readable, writable = multiprocessing.Pipe(duplex=False)
+
+        def note(signal_number: int, _: object) -> None:
+            self.signals.append(signal_number)
+            if not self.running:
+                self.leave()
+            writable.send(None)
+
+        handlers = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield readable
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if self.signals:
+            self.leave()
+
+    def leave(self) -> None:
+        raise SystemExit(128 + self.signals[0])

@@ -1,0 +1,97 @@
+"""A sweep as a user starts it, in a process of its own, and what its folder must hold in the end."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from command import ROOT, TINY
+from wandb_reader import records_of
+
+SIX = ("conv=standard,grouped,depthwise_separable", "seed=0,1", "epochs=2", "cost.latency.enabled=false", "sweep=kills")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, ROOT / "train.py", "-m", *TINY, f"output_dir={folder}", *arguments]
+    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT / "src")}
+    with (folder / "launches.log").open("a") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+
+
+def children(pid: int) -> list[int]:
+    """Direct ones, by the kernel's own list."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def jobs(launcher: int) -> list[int]:
+    """The children of its fork server."""
+    return [job for server in children(launcher) for job in children(server)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def disturb(sweep: subprocess.Popen, chance: random.Random, seconds: float) -> str:
+    """At a random moment kill a random job, or end the whole sweep in one of three ways."""
+    time.sleep(chance.uniform(0, seconds))
+    if sweep.poll() is not None:
+        return "nothing: it had ended"
+    what = chance.choice(["a job", "SIGINT", "SIGTERM", "SIGKILL"])
+    if what != "a job":
+        sweep.send_signal(signal.Signals[what])
+        return what
+    if not (found := jobs(sweep.pid)):
+        return "nothing: no job ran"
+    try:
+        os.kill(chance.choice(found), signal.SIGKILL)
+    except ProcessLookupError:
+        return "nothing: it had ended"
+    return what
+
+
+def check(sweep: Path, names: int) -> None:
+    """Every configuration completed exactly once, no file torn, and each wandb file one run."""
+    runs = sorted(path.parent for path in sweep.rglob("summary.json"))
+    summaries = [json.loads((run / "summary.json").read_text()) for run in runs]
+    assert [summary["status"] for summary in summaries] == ["completed"] * names
+    assert len({summary["config_hash"] for summary in summaries}) == names
+    assert {run.parent for run in runs} == {sweep}  # none was completed, kept aside and trained again
+    for run in runs:
+        console = (run / "console.log").read_text()
+        assert console.count(f"{run}\n  status") == 1, console  # as it says at its end
+        with (run / "metrics.csv").open(newline="") as file:
+            assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
+        for checkpoint in ("best.ckpt", "last.ckpt"):
+            assert "state_dict" in torch.load(run / "checkpoints" / checkpoint, weights_only=True)
+    kept = [
+        [r["run"]["run_id"] for r in records_of(file) if r["type"] == "run"]
+        for file in sweep.rglob("*.wandb")
+        if file.stat().st_size
+    ]
+    ids = [set(found) for found in kept if found]
+    assert all(len(found) == 1 for found in ids)
+    assert len(set.union(*ids)) == len(ids) >= names

@@ -1,0 +1,364 @@
+"""Collecting and comparing runs: what is read, what is refused, what an arm is called and held against, what is said."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from litconv.compare import analyse, load
+from litconv.compare.commands import merged, missing_seeds
+from litconv.compare.places import places
+from litconv.compare.verdict import verdict
+from litconv.errors import ConfigError
+from made_runs import OPERATORS, make_run, make_sweep
+
+
+def compare(folder, **options):
+    return analyse(load(folder), folder.name, **options)
+
+
+def test_a_row_is_a_run_with_the_flat_keys_of_its_summary(tmp_path):
+    folder = make_run(tmp_path, "grouped", seed=4, score=0.87)
+    (row,) = load(tmp_path).to_dict("records")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert {k: row[k] for k in summary if k != "versions"} == {k: v for k, v in summary.items() if k != "versions"}
+    assert row["versions/torch"] == "2.15.0"
+    assert row["folder"] == str(folder)
+
+
+def test_folders_of_runs_of_sweeps_and_patterns_are_read_and_runs_kept_aside_are_not(tmp_path):
+    one = make_run(tmp_path, seed=0, sweep="a")
+    make_run(tmp_path, seed=1, sweep="a")
+    make_run(tmp_path, seed=0, sweep="ab")
+    (one.parent / "aside").mkdir()
+    (tmp_path / "sweeps" / "a" / "aside" / "old").mkdir()
+    (tmp_path / "sweeps" / "a" / "aside" / "old" / "summary.json").write_text("{}")
+    assert len(load(one)) == 1
+    assert len(load(tmp_path)) == 3
+    assert len(load([one, tmp_path / "sweeps" / "a"])) == 2
+    assert len(load(str(tmp_path / "sweeps" / "a*"))) == 3
+    with pytest.raises(ConfigError, match="nowhere: there is no such folder"):
+        load("nowhere")
+
+
+BROKEN = {
+    b'{"status": "completed", "seed": 0, "test/acc': ("unreadable", "summary.json: "),
+    b"\xff\xfe\x00": ("unreadable", "summary.json: "),
+    b"": ("unreadable", "summary.json: "),
+    b"[" * 100_000: ("unreadable", "summary.json: "),
+    b"[1, 2]": ("foreign", "not that of a litconv run"),
+    b'{"loss": 0.1, "epoch": 3}': ("foreign", "not that of a litconv run"),
+    b'{"status": "completed", "seed": "zero"}': ("foreign", "seed='zero' is no integer"),
+    b'{"status": "failed", "seed": 0, "error": "ValueError: no"}': ("failed", "ValueError: no"),
+    b'{"status": "interrupted", "seed": 0}': ("interrupted", "no figures"),
+    b'{"status": "completed", "seed": 0, "test/accuracy": null}': ("completed", "test/accuracy is missing or NaN"),
+    b'{"status": "completed", "seed": 0, "test/accuracy": NaN}': ("completed", "test/accuracy is missing or NaN"),
+    b'{"status": "completed", "seed": 0, "test/accuracy": "high"}': ("completed", "test/accuracy='high' is no number"),
+    b'{"status": "completed", "seed": 0, "test/accuracy": 95.3}': ("completed", "is not a fraction in [0, 1]"),
+    b'{"status": "completed", "seed": 0, "test/accuracy": [0.9]}': ("completed", "test/accuracy=[0.9] is no number"),
+}
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=[f"{i} {status}" for i, (status, _) in enumerate(BROKEN.values())])
+def test_a_summary_that_cannot_be_used_is_named_and_the_others_are_compared(content, tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped"))
+    (sweep / "broken").mkdir()
+    (sweep / "broken" / "summary.json").write_bytes(content)
+    result = compare(sweep)
+    status, what = BROKEN[content]
+    (problem,) = result.problems
+    assert (problem.run, problem.status) == ("broken", status)
+    assert what in problem.what
+    assert [arm.n for arm in result.arms] == [2, 2]
+    alone = tmp_path / "sweeps" / "alone"
+    alone.mkdir()
+    (sweep / "broken").rename(alone / "broken")
+    with pytest.raises(ConfigError) as refused:
+        compare(alone)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_run_without_a_summary_is_still_running_or_killed(tmp_path):
+    sweep = make_sweep(tmp_path, 1, ("standard", "grouped"))
+    (next(sweep.iterdir()) / "summary.json").unlink()
+    (problem,) = compare(sweep).problems
+    assert problem.what == "no summary.json: still running, or killed"
+
+
+def test_hand_edited_costs_are_left_out_and_said(tmp_path):
+    make_run(tmp_path, "standard", summary={"cost/macs": "many", "cost/params": -3, "conv": ["odd"]})
+    make_run(tmp_path, "grouped")
+    result = compare(tmp_path)
+    assert {p.what for p in result.problems} == {
+        "cost/macs='many' is no number; left out",
+        "cost/params=-3 is not above 0; left out",
+    }
+    assert "cost/macs" not in next(arm for arm in result.arms if arm.name == "standard").costs
+
+
+def test_older_summaries_without_arm_hash_overrides_or_config_are_grouped_by_what_they_say(tmp_path):
+    for conv in ("standard", "grouped"):
+        for seed in (0, 1):
+            folder = make_run(tmp_path, conv, seed)
+            summary = json.loads((folder / "summary.json").read_text())
+            kept = {k: v for k, v in summary.items() if k not in ("arm_hash", "overrides", "sweep", "versions")}
+            (folder / "summary.json").write_text(json.dumps(kept))
+            if seed:
+                (folder / "config.yaml").unlink()
+    for config in tmp_path.rglob("config.yaml"):
+        config.unlink()
+    result = compare(tmp_path)
+    assert {(arm.name, arm.n) for arm in result.arms} == {("standard", 2), ("grouped", 2)}
+    assert result.comparisons["grouped"].n == 2
+    assert result.commands
+
+
+def test_the_later_of_two_runs_with_one_configuration_and_seed_counts(tmp_path):
+    make_run(tmp_path, seed=0, score=0.5, sweep="early")
+    late = make_run(tmp_path, seed=0, score=0.7, sweep="late")
+    make_run(tmp_path, "grouped", seed=0)
+    for path in tmp_path.rglob("summary.json"):
+        os.utime(path, (2e9, 2e9) if path.parent == late else (1e9, 1e9))
+    result = compare(tmp_path)
+    assert next(arm for arm in result.arms if arm.name == "standard").scores == {0: 0.7}
+    assert any("1 runs repeat" in note for note in result.notes)
+
+
+UNLIKE = {
+    "data": ({"data": "cifar10"}, {}, "data=shapes (1 run) and data=cifar10 (1 run)"),
+    "epochs": ({}, {"trainer.max_epochs": 30}, "epochs=5 (1 run) and epochs=30 (1 run)"),
+    "image size": (
+        {},
+        {"data.image_size": 64},
+        "data.image_size=[32, 32] (1 run) and data.image_size=[64, 64] (1 run)",
+    ),
+    "images": ({}, {"data.n_train": 500}, "data.n_train=2000 (1 run) and data.n_train=500 (1 run)"),
+}
+
+
+@pytest.mark.parametrize("what", UNLIKE)
+def test_unlike_runs_are_refused_by_name_unless_told_to_mix(what, tmp_path):
+    choices, config, clause = UNLIKE[what]
+    make_run(tmp_path, "standard", sweep="a")
+    make_run(tmp_path, "grouped", sweep="b", config=config, **choices)
+    with pytest.raises(ConfigError) as refused:
+        compare(tmp_path)
+    assert clause in str(refused.value)
+    assert "mix=true" in str(refused.value)
+    mixed = compare(tmp_path, mix=True)
+    assert any(clause in note for note in mixed.notes)
+
+
+def test_precision_and_test_split_must_agree_and_one_size_written_in_two_ways_is_one(tmp_path):
+    make_run(tmp_path, "standard", config={"data.image_size": [32, 32]}, summary={"precision": "bf16-mixed"})
+    make_run(tmp_path, "grouped", summary={"test/split": "val"})
+    with pytest.raises(ConfigError) as refused:
+        compare(tmp_path)
+    assert "precision=32-true (1 run) and precision=bf16-mixed (1 run)" in str(refused.value)
+    assert "test/split=val (1 run) and test/split=test (1 run)" in str(refused.value)
+    assert "image_size" not in str(refused.value)
+
+
+def test_what_a_reader_must_know_is_noted(tmp_path):
+    make_run(tmp_path, "standard", 0, summary={"git_dirty": True})
+    make_run(tmp_path, "standard", 1, summary={"git_commit": "ffff", "memory_format": "contiguous"})
+    make_run(tmp_path, "grouped", 0, summary={"match/note": "MACs missed by 3 %"})
+    notes = " | ".join(compare(tmp_path).notes)
+    assert "2 commits of the code: 19e311f6f68f (2 runs), ffff (1 runs)" in notes
+    assert "2 memory formats" in notes
+    assert "1 of 3 runs were made with uncommitted changes" in notes
+    assert "grouped has no run of seed 1" in notes
+    assert "grouped: MACs missed by 3 %" in notes
+
+
+def names(tmp_path, *arms):
+    for i, (conv, config, choices) in enumerate(arms):
+        make_run(tmp_path, conv, score=0.9 - 0.01 * i, config=config, **choices)
+    return [arm.name for arm in compare(tmp_path, mix=True).arms]
+
+
+def test_arms_are_named_by_what_tells_them_apart(tmp_path):
+    four, wide = {"conv.groups": 4}, {"width": 1.6}
+    assert names(
+        tmp_path,
+        ("standard", {}, {}),
+        ("grouped", {}, {}),
+        ("grouped", four, {}),
+        ("standard", {}, {"conv@conv_stage3": "deformable"}),
+    ) == ["standard", "grouped groups=2", "grouped groups=4", "standard stage3=deformable"]
+    assert names(tmp_path / "widths", ("standard", {}, {}), ("depthwise_separable", wide, {})) == [
+        "standard width=1",
+        "depthwise_separable width=1.6",
+    ]
+    assert names(tmp_path / "options", ("grouped", {}, {}), ("grouped", four, {})) == [
+        "grouped groups=2",
+        "grouped groups=4",
+    ]
+    assert names(tmp_path / "upsample", ("standard", {}, {}), ("standard", {}, {"upsample": "nearest"})) == [
+        "bilinear",
+        "nearest",
+    ]
+    assert names(tmp_path / "rate", ("standard", {}, {}), ("grouped", {"optim.lr": 0.1}, {})) == ["standard", "grouped"]
+
+
+def test_an_arm_is_held_against_the_reference_in_its_own_backbone(tmp_path):
+    for backbone in ("resnet", "vgg"):
+        for conv in ("standard", "grouped"):
+            make_run(tmp_path, conv, backbone=backbone)
+    result = compare(tmp_path)
+    assert {arm: reference.name for arm, reference in result.references.items()} == {
+        "grouped resnet": "standard resnet",
+        "grouped vgg": "standard vgg",
+    }
+    result = compare(tmp_path, reference="grouped vgg")
+    assert {reference.name for reference in result.references.values()} == {"grouped vgg"}
+    assert len(result.references) == 3
+    result = compare(tmp_path, reference="vgg")
+    assert {a: r.name for a, r in result.references.items()} == {
+        "standard resnet": "standard vgg",
+        "grouped resnet": "grouped vgg",
+    }
+    with pytest.raises(ConfigError, match=r"reference=grouped vg is no arm .*did you mean 'grouped vgg'"):
+        compare(tmp_path, reference="grouped vg")
+
+
+def test_without_standard_the_costliest_arm_is_the_reference(tmp_path):
+    for conv in ("pointwise", "grouped", "depthwise"):
+        make_run(tmp_path, conv)
+    assert {r.name for r in compare(tmp_path).references.values()} == {"grouped"}
+
+
+def test_with_too_few_seeds_nothing_is_claimed_and_the_missing_runs_are_a_command(tmp_path):
+    sweep = make_sweep(tmp_path, 3, ("standard", "deformable", "grouped", "depthwise"))
+    found = verdict(compare(sweep))
+    assert found.headline == "Cannot tell with 3 seeds: 7 are needed for 3 comparisons."
+    (command,) = found.missing
+    assert command.startswith("python train.py -m conv=")
+    assert "seed=3,4,5,6 sweep=made" in command
+    assert set(command.split("conv=")[1].split()[0].split(",")) == {"standard", "deformable", "grouped", "depthwise"}
+
+
+def test_with_enough_seeds_the_winner_its_gap_and_its_price_are_said(tmp_path):
+    sweep = make_sweep(tmp_path, 8, ("standard", "deformable", "dilated", "depthwise_separable"))
+    result = compare(sweep)
+    found = verdict(result)
+    gap = 100 * result.comparisons["deformable"].mean
+    assert found.headline.startswith(f"deformable beats standard by {gap:.2f} points of test top-1 accuracy (")
+    assert "1.66× the MACs, 1.37× the params" in found.headline
+    text = found.text()
+    assert "depthwise_separable loses to standard by" in text
+    assert "dilated: cannot tell it from standard" in text
+    assert "A true gap of 1 point would be found by 8 seeds with a probability of" in text
+    assert found.missing == []
+    by_hand = load(sweep).pivot_table(index="seed", columns="conv", values="test/accuracy")
+    assert gap == pytest.approx(100 * (by_hand["deformable"] - by_hand["standard"]).mean())
+
+
+def test_arms_at_one_budget_are_said_to_be(tmp_path):
+    for conv, macs in (("standard", 100e6), ("grouped", 101e6), ("depthwise", 99.5e6)):
+        make_run(tmp_path, conv, summary={"cost/macs": macs})
+    assert "All arms are within 2 % of the same MACs (99.5 M to 101 M)" in verdict(compare(tmp_path)).text()
+
+
+def test_a_loss_is_better_when_it_is_less(tmp_path):
+    for seed in range(6):
+        make_run(tmp_path, "standard", seed, summary={"test/loss": 0.5 + 0.01 * seed})
+        make_run(tmp_path, "grouped", seed, summary={"test/loss": 0.4 + 0.01 * seed})
+    result = compare(tmp_path, metric="test/loss")
+    assert result.arms[0].name == "grouped"
+    assert verdict(result).headline.startswith("grouped beats standard by 0.1 of test loss")
+
+
+def test_latency_is_compared_by_its_ratio_to_standard_where_that_was_measured(tmp_path):
+    make_run(tmp_path, "standard", summary={"cost/latency_ms": 4.0, "cost/latency_ratio": 1.0})  # the machine was busy
+    make_run(tmp_path, "grouped", summary={"cost/latency_ms": 2.0, "cost/latency_ratio": 1.4})
+    result = compare(tmp_path)
+    grouped = next(arm for arm in result.arms if arm.name == "grouped")
+    assert result.ratio(grouped, "cost/latency_ms") == pytest.approx(1.4)
+    assert "cost/latency_ratio" in result.budget_keys
+
+
+def test_points_are_merged_to_grids_that_span_them_and_no_other():
+    points = [{"conv": c, "groups": g} for c in ("a", "b") for g in ("1", "2")]
+    assert merged(points) == [{"conv": ["a", "b"], "groups": ["1", "2"]}]
+    for some in (points[:3], [{"conv": "a"}, *points[2:]], points[:1]):
+        grids = merged(some)
+        spanned = [
+            dict(zip(grid, values, strict=True))
+            for grid in grids
+            for values in np.array(np.meshgrid(*grid.values())).reshape(len(grid), -1).T.tolist()
+        ]
+        assert sorted(map(str, spanned)) == sorted(map(str, some))
+
+
+def test_the_command_of_a_sweep_is_hydras_own_record_of_it(tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped"))
+    launched = ["conv=glob([sg]*)", "seed=0,1", "sweep=made", f"output_dir={tmp_path}"]
+    overrides = {"hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=joblib"], "task": launched}
+    record = {"hydra": {"overrides": overrides, "sweeper": {"params": None}}}
+    (sweep / "multirun.yaml").write_text(json.dumps(record))
+    (command,) = compare(sweep).commands
+    assert command == (
+        f"python train.py -m hydra/launcher=joblib 'conv=glob([sg]*)' output_dir={tmp_path} seed=0,1 sweep=made"
+    )
+
+
+def test_a_recipe_is_repeated_by_its_name(tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped"))
+    overrides = {"hydra": ["hydra.mode=MULTIRUN"], "task": ["experiment=operators", "n_jobs=2"]}
+    record = {"hydra": {"overrides": overrides, "sweeper": {"params": {"conv": "standard, grouped", "seed": "0,1"}}}}
+    (sweep / "multirun.yaml").write_text(json.dumps(record))
+    (command,) = compare(sweep).missing[1]
+    assert command.startswith("python train.py -m experiment=operators n_jobs=2 seed=2,3,4,5 sweep=made")
+
+
+def test_an_arm_outside_the_last_launch_makes_the_commands_those_of_the_arms(tmp_path):
+    sweep = make_sweep(tmp_path, 2, ("standard", "grouped", "dilated"))
+    overrides = {"hydra": [], "task": ["conv=dilated", "seed=0,1"]}
+    (sweep / "multirun.yaml").write_text(json.dumps({"hydra": {"overrides": overrides, "sweeper": {}}}))
+    (command,) = compare(sweep).commands
+    assert set(command.split("conv=")[1].split()[0].split(",")) == {"standard", "grouped", "dilated"}
+
+
+def test_what_a_match_found_is_no_difference_between_arms(tmp_path):
+    for backbone in ("resnet", "vgg"):
+        for conv, channels in {"standard": [16, 32], "grouped": [24, 48]}.items():
+            config = {"backbone.base_channels": channels}
+            summary = {"match/width": channels[0] / 16, "cost/macs": 12e6}
+            make_run(tmp_path, conv, config=config, summary=summary, backbone=backbone, match="macs")
+    result = compare(tmp_path)
+    assert set(result.references) == {"grouped resnet", "grouped vgg"}
+    assert {arm.name: arm.width for arm in result.arms}["grouped vgg"] == 1.5
+    assert "All arms are within 2 % of the same MACs (12 M)" in verdict(result).text()
+
+
+def test_missing_seeds_are_those_that_any_arm_lacks(tmp_path):
+    for conv, seeds in {"standard": (0, 1, 5), "grouped": (0, 5)}.items():
+        for seed in seeds:
+            make_run(tmp_path, conv, seed)
+    assert missing_seeds(compare(tmp_path).arms, 5) == [1, 2, 3]
+
+
+def test_labels_lie_on_no_other_on_no_point_and_inside_the_axes():
+    random = np.random.default_rng(0)
+    points = [tuple(p) for p in random.uniform(20, 580, (20, 2))]
+    boxes = [b for b in places(points, [(70, 14)] * 20, (0, 0, 640, 600)) if b is not None]
+    assert len(boxes) == 20
+    for i, (left, bottom, right, top) in enumerate(boxes):
+        assert left >= 0
+        assert bottom >= 0
+        assert right <= 640
+        assert top <= 600
+        assert not any(left < x < right and bottom < y < top for x, y in points)
+        assert not any(left < r and a < right and bottom < t and b < top for a, b, r, t in boxes[:i])
+    assert places([(5, 5)], [(900, 14)], (0, 0, 640, 600)) == [None]
+
+
+def test_the_table_of_runs_is_one_for_a_notebook(tmp_path):
+    runs = load(make_sweep(tmp_path, 3))
+    assert isinstance(runs, pd.DataFrame)
+    means = runs[runs.status == "completed"].groupby("conv")["test/accuracy"].mean()
+    assert set(means.index) == set(OPERATORS)
+    assert means["deformable"] > means["pointwise"]

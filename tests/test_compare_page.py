@@ -1,0 +1,158 @@
+"""index.html in a real browser: opened from disk, without a network, clicked as a reader would.
+
+The browser is the Chromium or Chrome that LITCONV_BROWSER names or that is on the PATH (`apt-get install chromium`).
+"""
+
+import os
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from litconv.compare import analyse, load
+from litconv.compare.report import write_report
+from made_runs import OPERATORS, make_run, make_sweep
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSER = os.environ.get("LITCONV_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"no browser: set LITCONV_BROWSER, or install one of {', '.join(NAMES)}"
+)
+QUIET = [
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-sandbox",
+]
+HTML = "<img src=x onerror=alert(1)><b>bold</b>"
+
+
+@pytest.fixture(scope="module")
+def page_path(tmp_path_factory):
+    """Nine arms, one of them with HTML in the name of its runs, in its error and in its configuration."""
+    root = tmp_path_factory.mktemp("page")
+    sweep = make_sweep(root, 3)
+    for seed in range(3):
+        make_run(root, "grouped", seed, 0.8, summary={"name": HTML}, config={"conv.note": HTML})
+    make_run(root, "grouped", 7, config={"conv.groups": 8}, summary={"status": "failed", "error": HTML, "name": HTML})
+    runs, out = load(sweep), root / "compare" / "made"
+    write_report(analyse(runs, HTML), runs, out, ["python", "scripts/compare.py", f"sweep={HTML}"])
+    return out / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, page_path):
+    """The page, and at the end that nothing failed in it and that it asked for nothing but itself."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    faults, asked = [], []
+    opened.on("pageerror", lambda error: faults.append(error.message))
+    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    opened.on("dialog", lambda dialog: faults.append(dialog.message))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(page_path.as_uri())
+    opened.wait_for_selector("#pareto-plot .annotation")
+    yield opened
+    opened.close()
+    assert faults == []
+    assert [url for url in asked if not url.startswith("data:")] == [page_path.as_uri()]
+
+
+def arms(page):
+    return [row.get_attribute("data-arm") for row in page.query_selector_all(".arms tbody tr") if row.is_visible()]
+
+
+def test_a_click_on_another_cost_changes_the_x_axis(page):
+    assert page.text_content("#pareto-plot .xtitle") == "MACs"
+    before = page.eval_on_selector("#pareto-plot", "plot => plot.data.at(-1).x.slice().sort((a, b) => a - b)")
+    assert before[0] == min(macs for _, macs, *_ in OPERATORS.values())
+    page.click("button[data-cost='cost/params']")
+    page.wait_for_function("document.querySelector('#pareto-plot .xtitle').textContent === 'params'")
+    after = page.eval_on_selector("#pareto-plot", "plot => plot.data.at(-1).x.slice().sort((a, b) => a - b)")
+    assert after[0] == min(params for params, *_ in OPERATORS.values())
+    assert page.get_attribute("button[data-cost='cost/params']", "aria-checked") == "true"
+    assert page.eval_on_selector("#pareto-plot", "plot => plot._fullLayout.xaxis.type") == "log"
+
+
+def test_a_click_on_a_heading_sorts_the_table_and_another_turns_it(page):
+    by_macs = sorted(OPERATORS, key=lambda conv: OPERATORS[conv][1])
+    page.click("th:has-text('MACs') button")
+    found = [arm for arm in arms(page) if arm in OPERATORS]
+    assert [OPERATORS[arm][1] for arm in found] == [OPERATORS[arm][1] for arm in by_macs if arm in found]
+    first = arms(page)[0]
+    page.click("th:has-text('MACs') button")
+    assert arms(page)[-1] == first
+    assert page.get_attribute("th:has-text('MACs')", "aria-sort") == "descending"
+
+
+def test_the_filter_leaves_what_was_asked_for(page):
+    page.fill("#filter", "depthwise")
+    assert set(arms(page)) == {"depthwise", "depthwise_separable"}
+    assert page.inner_text("#shown").startswith("2 of ")
+
+
+def test_a_click_on_a_point_opens_its_runs_folders_and_configuration(page):
+    page.locator("#pareto-plot").scroll_into_view_if_needed()
+    plot = "document.getElementById('pareto-plot')"
+    x, y = page.evaluate(
+        f"(() => {{ const arm = data.arms.find((arm) => arm.name === 'separable'), {{ xaxis, yaxis }} = {plot}._fullLayout;"
+        f" const box = {plot}.getBoundingClientRect();"
+        " return [box.x + xaxis._offset + xaxis.d2p(arm.costs['cost/macs']), box.y + yaxis._offset + yaxis.d2p(arm.mean)]; })()"
+    )
+    page.mouse.move(x, y)
+    page.wait_for_selector("#pareto-plot .hoverlayer .hovertext")
+    assert "separable" in page.text_content("#pareto-plot .hoverlayer")
+    page.mouse.click(x, y)
+    assert page.inner_text("#arm-name") == "separable"
+    links = page.query_selector_all("#arm-runs a")
+    assert len(links) == 3
+    assert all("separable" in link.inner_text() for link in links)
+    assert "kernel_size: 3" in page.inner_text("#arm-config")
+
+
+def test_html_in_names_errors_and_configurations_is_text(page):
+    assert page.query_selector("img[src='x']") is None
+    assert page.inner_text("h1") == HTML
+    assert HTML in page.inner_text("#notes")
+    assert f"sweep={HTML}" in page.inner_text("#commands")
+    odd = next(arm for arm in arms(page) if HTML in arm)
+    page.check("#single-runs")
+    page.evaluate("openArm([...arms.keys()].find((name) => name.includes('<img')))")
+    assert page.inner_text("#arm-name") == odd
+    assert HTML in page.inner_text("#arm-config")
+    assert page.query_selector("img[src='x']") is None
+
+
+def test_the_labels_of_the_plot_do_not_overlap(page):
+    rectangle = "g => { const b = g.getBoundingClientRect(); return [b.x, b.y, b.right, b.bottom]; }"
+    boxes = page.eval_on_selector_all("#pareto-plot .annotation-text-g", f"all => all.map({rectangle})")
+    assert len(boxes) >= len(OPERATORS)
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert not any(left < r - 1 and a < right - 1 and top < b - 1 and t < bottom - 1 for a, t, r, b in boxes[:i])
+
+
+def test_the_curves_are_those_of_the_chosen_metric(page):
+    page.click("button[data-curve='train/loss']")
+    page.wait_for_function("document.querySelector('#curves-plot .ytitle').textContent === 'train/loss'")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_telephone_and_a_desk_by_day_and_by_night(browser, page_path, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(page_path.as_uri())
+    page.wait_for_selector("#pareto-plot .annotation")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ink, paper = page.evaluate("['color', 'backgroundColor'].map((key) => getComputedStyle(document.body)[key])")
+    brightness = [sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in (ink, paper)]
+    assert (brightness[0] < brightness[1]) == (scheme == "light")
+    assert abs(brightness[0] - brightness[1]) > 450
+    page.close()

@@ -1,0 +1,112 @@
+"""scripts/evaluate.py: a run's figures again, and one line for a folder that cannot be used."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from command import TINY, command
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    assert command(*TINY, "logger=csv", f"output_dir={folder}") == 0
+    return next((folder / "runs").iterdir())
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def evaluated(run, *arguments):
+    return command(f"run={run}", "accelerator=cpu", *arguments, module="evaluate")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_the_figures_are_those_that_the_run_reported(finished, capsys, split):
+    summary = json.loads((finished / "summary.json").read_text())
+    assert evaluated(finished, f"split={split}") == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.strip().splitlines()[1:])
+    for key in (f"{split}/accuracy", f"{split}/loss"):
+        assert float(printed[key]) == pytest.approx(summary[key], abs=5e-5)
+
+
+def edit(run, **changes):
+    config = OmegaConf.load(run / "config.yaml")
+    for key, value in changes.items():
+        OmegaConf.update(config, key.replace("__", "."), value, merge=False)
+    OmegaConf.save(config, run / "config.yaml")
+
+
+SPOILT = {
+    "torn checkpoint": (
+        lambda run: (run / "checkpoints" / "best.ckpt").write_bytes(b"torn"),
+        "/checkpoints/best.ckpt cannot be read as a checkpoint (it is corrupt)",
+    ),
+    "checkpoint of another model": (
+        lambda run: edit(run, width=1.0, backbone__width=1.0),
+        "does not fit the model of config.yaml: model.backbone.stage1.0.conv1",
+    ),
+    "no yaml": (lambda run: (run / "config.yaml").write_text("a: [1"), "/config.yaml cannot be read ("),
+    "another yaml": (
+        lambda run: (run / "config.yaml").write_text("a: 1"),
+        "is not the config.yaml of a run: it has no seed",
+    ),
+    "a list": (lambda run: (run / "config.yaml").write_text("- 1"), "is not the config.yaml of a run"),
+    "code of somebody else": (
+        lambda run: edit(run, data={"_target_": "os.system", "command": "true"}, allowed_packages=["os"]),
+        "data._target_=os.system may not be built: ",
+    ),
+    "a data set that is gone": (
+        lambda run: edit(run, data={"_target_": "litconv.data.image_folder.ImageFolder", "root": "/no/such/place"}),
+        "data.root=/no/such/place is not a folder",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_run_that_cannot_be_evaluated_is_one_line(run, capsys, case):
+    spoil, said = SPOILT[case]
+    spoil(run)
+    assert evaluated(run) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1, error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "run=None is not a run's folder; give one"),
+        ("run=/no/such/run", "run=/no/such/run is not a run's folder"),
+        ("run=https://example.org/run", "run=https://example.org/run is a URL"),
+    ],
+)
+def test_what_is_no_run_is_one_line(arguments, said, capsys):
+    assert command(*arguments.split(), module="evaluate") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("split=train", "split=train must be val or test"),
+        ("checkpoint=../../x", "checkpoint=../../x must be the name of one in the run's folder"),
+        ("checkpoint=other", "; there: best, last"),
+        ("accelerator=quantum", "accelerator=quantum: "),
+        *([] if torch.cuda.is_available() else [("accelerator=gpu", "accelerator=gpu: ")]),
+    ],
+)
+def test_arguments_that_cannot_be_met_are_one_line(finished, capsys, argument, said):
+    assert command(f"run={finished}", argument, module="evaluate") == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1, error

@@ -1,0 +1,133 @@
+"""A training that is stopped and resumed equals one that ran through, bit for bit."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from command import command
+from data_helpers import make_image_folder, make_mask_folder
+
+RECIPES = {
+    "classification": (
+        *("data=image_folder", "data.crop_padding=2", "data.scale=[0.8,1.2]", "data.cutout=2"),
+        *("task.mixup=0.4", "task.cutmix=1.0", "head.dropout=0.5", "optim.momentum=0.9"),
+    ),
+    "segmentation": ("task=segmentation", "data=mask_folder", "data.scale=[0.5,2.0]", "head=unet"),
+}
+
+
+def train(folder, data, task, workers, epochs=4):
+    return command(
+        *(
+            *RECIPES[task],
+            f"data.root={data}",
+            "data.image_size=16",
+            "data.memory_limit_mb=0",
+            f"data.num_workers={workers}",
+        ),
+        *("data.batch_size=4", "width=0.25", f"epochs={epochs}", "trainer=cpu", "logger=csv", f"output_dir={folder}"),
+    )
+
+
+def left_behind(folder):
+    """The last checkpoint's weights and optimiser, the rows without their times, the figures of the summary."""
+    (run,) = (folder / "runs").glob("*seed0*")
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    summary = json.loads((run / "summary.json").read_text())
+    figures = {key: value for key, value in summary.items() if key.startswith(("val/", "test/"))}
+    return last, rows, figures
+
+
+def equal(a, b):
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("task", RECIPES)
+def test_two_epochs_and_two_more_are_four(tmp_path, monkeypatch, task, workers):
+    from litconv.callbacks import MetricsCsv
+
+    if task == "classification":
+        data = make_image_folder(tmp_path / "data", {"train": 7, "val": 2}, size=(16, 16))  # of each class
+    else:
+        data = make_mask_folder(tmp_path / "data", {"train": 21, "val": 5}, size=(16, 16))
+
+    def stop(self, trainer, module, batch, batch_idx):
+        if trainer.current_epoch == 2 and batch_idx == 1:  # in the middle of the third
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsCsv, "on_train_batch_start", stop)
+        assert train(tmp_path / "broken", data, task, workers) == 130
+    assert [row["epoch"] for row in left_behind(tmp_path / "broken")[1]] == ["0", "1"]
+    torch.manual_seed(7)  # what the process drew before must not matter
+    assert train(tmp_path / "broken", data, task, workers) == 0
+    assert train(tmp_path / "whole", data, task, workers) == 0
+
+    broken, whole = left_behind(tmp_path / "broken"), left_behind(tmp_path / "whole")
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
+        assert equal(broken[0][key], whole[0][key]), key
+    assert len(whole[0]["optimizer_states"][0]["state"]) > 10
+    assert broken[1] == whole[1]
+    assert [row["epoch"] for row in whole[1]] == ["0", "1", "2", "3"]
+    assert broken[2] == whole[2]
+
+
+def test_a_run_stopped_after_its_last_epoch_is_only_tested(tmp_path, monkeypatch):
+    from litconv import training
+
+    data = make_image_folder(tmp_path / "data", {"train": 7, "val": 2}, size=(16, 16))
+
+    def stop(*unused):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "test", stop)
+        assert train(tmp_path / "broken", data, "classification", 0, epochs=1) == 130
+    checkpoint = next(tmp_path.rglob("last.ckpt"))
+    written = checkpoint.stat().st_mtime_ns
+    assert train(tmp_path / "broken", data, "classification", 0, epochs=1) == 0
+    assert checkpoint.stat().st_mtime_ns == written
+    assert train(tmp_path / "whole", data, "classification", 0, epochs=1) == 0
+    assert left_behind(tmp_path / "broken")[1:] == left_behind(tmp_path / "whole")[1:]
+
+
+def test_the_reading_processes_draw_the_same_numbers_in_a_resumed_epoch():
+    from litconv.data.augment import Augment
+    from litconv.data.loader import StreamLoader
+
+    class Drawn(torch.utils.data.Dataset):  # a user's own data set that draws from the global generator
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            return torch.randint(256, (3, 4, 4), dtype=torch.uint8), 0
+
+    def epoch(number, before=()):
+        loader = StreamLoader(
+            Drawn(),
+            Augment(mean=(0, 0, 0), std=(1, 1, 1), crop_size=(4, 4)),
+            (4, 4),
+            2,
+            train=True,
+            seed=0,
+            num_workers=2,
+        )
+        for earlier in before:
+            loader.sampler.set_epoch(earlier)
+            list(loader)
+        loader.sampler.set_epoch(number)
+        return torch.cat([x for x, _ in loader])
+
+    assert torch.equal(epoch(2, before=(0, 1)), epoch(2))
+    assert not torch.equal(epoch(1), epoch(2))
