@@ -74,6 +74,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
+        folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         training.fit(trainer, task, data, checkpoint)
 
         # test: the checkpoint that validation chose
