@@ -107,6 +107,7 @@ def test_a_batch_of_no_images_gives_no_output_and_zero_gradients(implementation)
 def machine(monkeypatch, tmp_path):
     """machine(compiler): as if nothing had been compiled here, and that were the compiler."""
     cpp._loaded.cache_clear()
+    deform_op._without_kernel.cache_clear()
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
     yield lambda compiler: monkeypatch.setenv("CXX", compiler)
     cpp._loaded.cache_clear()

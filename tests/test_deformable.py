@@ -233,8 +233,10 @@ def test_offsets_that_are_not_numbers_give_nan_where_they_are_and_no_wild_read(i
 
 
 @pytest.mark.parametrize(("modulated", "products"), [(False, 4), (True, 5)], ids=["v1", "v2"])
-def test_counters_see_one_operation_that_declares_its_cost(x, modulated, products):
-    module, declared = Deformable(8, 6, stride=2, modulated=modulated), DECLARED_COSTS["litconv::deform_conv2d"]
+@pytest.mark.parametrize("implementation", ["auto", "gather"])
+def test_counters_see_one_operation_that_declares_its_cost(x, implementation, modulated, products):
+    module = Deformable(8, 6, stride=2, modulated=modulated, implementation=implementation)
+    declared = DECLARED_COSTS["litconv::deform_conv2d"]
     unaware = FlopCountAnalysis(module, x[:1]).unsupported_ops_warnings(False)
     counted = count(module, 8, (9, 7))
     assert counted.macs - unaware.total() == 9 * 8 * 6 * 5 * 4

@@ -5,8 +5,10 @@ Sampling positions are computed in float32 (float64 for float64 input) in every 
 of 60 only to a quarter pixel. Semantics are those of `torchvision.ops.deform_conv2d`: samples outside the image are zero.
 """
 
+import logging
 import math
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 
 import torch
@@ -16,6 +18,8 @@ from litconv.conv.deform_kernels import cpp, gather, torchvision
 from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
 from litconv.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"cpp": cpp, "gather": gather, "torchvision": torchvision}
 
@@ -36,8 +40,15 @@ def chosen(implementation: str, device: torch.device) -> str:
     if implementation != "auto":
         return implementation
     if device.type == "cpu":
-        return "gather" if cpp.why_not() else "cpp"
+        return "gather" if _without_kernel(cpp.why_not()) else "cpp"
     return "torchvision" if device.type == "cuda" else "gather"
+
+
+@cache
+def _without_kernel(reason: str) -> bool:
+    if reason:
+        log.info("deformable convolutions run in PyTorch, without the faster C++ kernel: %s", reason)
+    return bool(reason)
 
 
 def _wide(*tensors: Tensor | None) -> list[Tensor | None]:

@@ -1,7 +1,6 @@
 """The C++ kernel for CPUs, `deform.cpp`, compiled at its first use."""
 
 import ctypes
-import logging
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -12,8 +11,6 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels.build import BuildError, library_of
 from litconv.conv.deform_kernels.geometry import Geometry
-
-log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source
@@ -42,7 +39,6 @@ def _loaded() -> tuple[ctypes.CDLL | None, str]:
     try:
         library = ctypes.CDLL(str(library_of(SOURCE)))
     except (BuildError, OSError) as error:
-        log.info("deformable convolutions run in PyTorch, without the faster C++ kernel: %s", error)
         return None, str(error)
     for dtype in ("float32", "float64"):
         for name, tensors in (("forward", 6), ("backward", 10)):
