@@ -53,7 +53,8 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
         equal = match.matched(config, data)
         equal.announce()
-        folder.write_config(configuration.as_yaml(equal.config))
+        if equal.config is not config:
+            folder.write_config(configuration.as_yaml(equal.config))
         task = configuration.build_task(equal.config, data)
 
         # cost
