@@ -46,7 +46,7 @@ def fronts(result: Result) -> list[str]:
         on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
         if len(result.arms) > 2 and len(on) <= LISTED:
             found.append(f"{COSTS[key][0]}: {', '.join(on)}")
-    start = f"Not beaten at once in {result.metric.label} and cost (by the means)"
+    start = f"Pareto-optimal by the means ({result.metric.label} against cost)"
     return [f"{start}: {'; '.join(found)}."] if found else []
 
 
