@@ -53,7 +53,8 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
         equal = match.matched(config, data)
         equal.announce()
-        folder.write_config(configuration.as_yaml(equal.config))
+        if equal.config is not config:
+            folder.write_config(configuration.as_yaml(equal.config))
         task = configuration.build_task(equal.config, data)
 
         # cost
@@ -74,6 +75,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
         callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
         trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
+        folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         training.fit(trainer, task, data, checkpoint)
 
         # test: the checkpoint that validation chose

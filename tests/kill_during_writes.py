@@ -28,7 +28,8 @@ def write_for_ever(writer, path: Path, started: int) -> None:
             os.write(started, b".")
 
 
-def killed_once(writer, path: Path, wait_seconds: float) -> None:
+def killed_once(writer, path: Path, wait_seconds: float | None) -> None:
+    """After so many seconds, or as soon as a write is seen."""
     reader, started = os.pipe()
     child = os.fork()
     if child == 0:
@@ -37,21 +38,33 @@ def killed_once(writer, path: Path, wait_seconds: float) -> None:
         finally:
             os._exit(1)
     os.read(reader, 1)  # the first write is whole
-    time.sleep(wait_seconds)
+    if wait_seconds is not None:
+        time.sleep(wait_seconds)
+    else:
+        whole, patience = path.stat().st_size, time.monotonic() + 1
+        while path.stat().st_size == whole and not unfinished(path) and time.monotonic() < patience:
+            pass
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     os.close(reader)
     os.close(started)
 
 
+def unfinished(path: Path) -> list[Path]:
+    return list(path.parent.glob(f".*{atomic.UNFINISHED}"))
+
+
 def main(how: str, folder: str, kills: str) -> None:
     writer = {"litconv": AtomicCheckpoints, "lightning": TorchCheckpointIO}[how]()
-    path = Path(folder) / "last.ckpt"
-    unreadable = amid = 0
+    path, at_least = Path(folder) / "last.ckpt", int(kills)
+    done = unreadable = amid = 0
     chance = random.Random(0)
-    for _ in range(int(kills)):
-        killed_once(writer, path, chance.uniform(0, 0.03))
-        amid += bool(list(path.parent.glob(f".*{atomic.UNFINISHED}")))
+    while done < at_least or (
+        done < 20 * at_least and not amid + unreadable
+    ):  # on a busy machine few come amid a write
+        killed_once(writer, path, chance.uniform(0, 0.03) if done % 2 else None)
+        done += 1
+        amid += bool(unfinished(path))
         try:
             found = torch.load(path, weights_only=True)
             unreadable += found["state_dict"]["weights"].shape != (2**20,)

@@ -30,7 +30,7 @@ def children(pid: int) -> list[int]:
     """Direct ones, by the kernel's own list."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
 
 

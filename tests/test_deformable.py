@@ -1,7 +1,9 @@
 """`litconv::deform_conv2d` against torchvision's, its gradients, and everything that must see it as one operation."""
 
 import copy
+import os
 import shutil
+from functools import partial
 from itertools import product
 
 import pytest
@@ -28,13 +30,25 @@ GEOMETRIES = [
     (1, 1, True, (1, 3), (1, 1), (0, 1), (1, 1)),
 ]
 INPUTS = ("x", "weight", "offset", "mask")
+HAS_COMPILER = shutil.which(os.environ.get("CXX", "c++")) is not None
+IMPLEMENTATIONS = [
+    "gather",
+    pytest.param("cpp", marks=pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")),
+]
 SPREADS = {"near": 1.0, "far": 30.0, "none": 0.0}  # of the offsets, in pixels; far: most samples lie outside
 
 
-def tensors(geometry: tuple, spread: float, dtype: torch.dtype = torch.double, c: int = 8) -> list[Tensor | None]:
+def tensors(
+    geometry: tuple,
+    spread: float,
+    dtype: torch.dtype = torch.double,
+    c: int = 8,
+    size: tuple[int, int] = (7, 6),
+    images: int = 2,
+) -> list[Tensor | None]:
     """x, weight, offset and mask, all to be differentiated."""
     groups, offset_groups, modulated, kernel, stride, padding, dilation = geometry
-    generator, n, h, w, taps = torch.Generator().manual_seed(0), 2, 7, 6, kernel[0] * kernel[1]
+    generator, n, (h, w), taps = torch.Generator().manual_seed(0), images, size, kernel[0] * kernel[1]
     axes = zip((h, w), kernel, stride, padding, dilation, strict=True)
     out = [(size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in axes]
     shapes = [(n, c, h, w), (12, c // groups, *kernel), (n, 2 * offset_groups * taps, *out)]
@@ -45,8 +59,10 @@ def tensors(geometry: tuple, spread: float, dtype: torch.dtype = torch.double, c
     return [None if t is None else t.to(dtype).requires_grad_() for t in made]
 
 
-def ours(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: tuple) -> Tensor:
-    return deform_conv2d(x, weight, offset, mask, *geometry[4:], geometry[1])
+def ours(
+    x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: tuple, implementation: str = "auto"
+) -> Tensor:
+    return deform_conv2d(x, weight, offset, mask, *geometry[4:], geometry[1], implementation)
 
 
 def theirs(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: tuple) -> Tensor:
@@ -70,9 +86,11 @@ def relative_error(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.double, 1e-12), (torch.float, 1e-5)], ids=["64", "32"])
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_output_and_every_gradient_are_torchvisions(geometry, spread, dtype, tolerance):
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_output_and_every_gradient_are_torchvisions(implementation, geometry, spread, dtype, tolerance):
     inputs = tensors(geometry, SPREADS[spread], dtype)
-    mine, reference = (with_gradients(function, inputs, geometry) for function in (ours, theirs))
+    mine = with_gradients(partial(ours, implementation=implementation), inputs, geometry)
+    reference = with_gradients(theirs, inputs, geometry)
     assert mine.keys() == reference.keys()
     for name, expected in reference.items():
         assert mine[name].dtype == dtype
@@ -80,26 +98,29 @@ def test_output_and_every_gradient_are_torchvisions(geometry, spread, dtype, tol
 
 
 @pytest.mark.parametrize("whole", [-2.0, -1.0, 1.0, 5.0])
-def test_gradients_on_whole_pixels_are_torchvisions_one_sided_ones(whole):
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_gradients_on_whole_pixels_are_torchvisions_one_sided_ones(implementation, whole):
     """There the slope jumps; training starts there, with the border's samples exactly one pixel outside."""
     inputs = tensors(GEOMETRIES[1], 0.0)
     inputs[2] = torch.full_like(inputs[2], whole)
-    mine, reference = (with_gradients(function, inputs, GEOMETRIES[1]) for function in (ours, theirs))
+    mine = with_gradients(partial(ours, implementation=implementation), inputs, GEOMETRIES[1])
+    reference = with_gradients(theirs, inputs, GEOMETRIES[1])
     for name, expected in reference.items():
         assert relative_error(mine[name], expected) <= 1e-12, name
 
 
 @pytest.mark.parametrize("geometry", [GEOMETRIES[3], GEOMETRIES[2]])
-def test_gradients_are_those_of_finite_differences(geometry):
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_gradients_are_those_of_finite_differences(implementation, geometry):
     inputs = [None if t is None else t.detach()[:1, ..., :4, :4] for t in tensors(geometry, 1.0, c=4)]
     inputs[1] = tensors(geometry, 1.0, c=4)[1].detach()[:4]
     inputs = [None if t is None else t.clone().requires_grad_() for t in inputs]
-    assert torch.autograd.gradcheck(lambda *t: ours(*t, geometry), inputs, fast_mode=True)
+    assert torch.autograd.gradcheck(lambda *t: ours(*t, geometry, implementation), inputs, fast_mode=True)
 
 
-@pytest.mark.parametrize("geometry", [GEOMETRIES[0], GEOMETRIES[4]])
-def test_torch_library_finds_no_fault_in_the_operation(geometry):
-    arguments = (*tensors(geometry, 1.0, torch.float), *geometry[4:], geometry[1])
+@pytest.mark.parametrize(("geometry", "implementation"), [(GEOMETRIES[0], "auto"), (GEOMETRIES[4], "gather")])
+def test_torch_library_finds_no_fault_in_the_operation(geometry, implementation):
+    arguments = (*tensors(geometry, 1.0, torch.float), *geometry[4:], geometry[1], implementation)
     results = torch.library.opcheck(torch.ops.litconv.deform_conv2d.default, arguments)
     assert set(results.values()) == {"SUCCESS"}
 
@@ -195,13 +216,14 @@ def test_compiled_by_inductor_it_equals_eager(x):
     compiled_equals_eager(x, "inductor")
 
 
-def test_offsets_that_are_not_numbers_give_nan_where_they_are_and_no_wild_read():
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_offsets_that_are_not_numbers_give_nan_where_they_are_and_no_wild_read(implementation):
     for geometry, value in product(GEOMETRIES[:5], (float("nan"), float("inf"), -float("inf"), 1e30)):
         inputs = tensors(geometry, 1.0, torch.float)
-        clean = ours(*inputs, geometry).detach()
+        clean = ours(*inputs, geometry, implementation).detach()
         with torch.no_grad():
             inputs[2][1, :, 1, 2] = value
-        y = ours(*inputs, geometry)
+        y = ours(*inputs, geometry, implementation)
         y.sum().backward()
         hit = torch.zeros_like(y, dtype=torch.bool)
         hit[1, :, 1, 2] = True
@@ -211,8 +233,10 @@ def test_offsets_that_are_not_numbers_give_nan_where_they_are_and_no_wild_read()
 
 
 @pytest.mark.parametrize(("modulated", "products"), [(False, 4), (True, 5)], ids=["v1", "v2"])
-def test_counters_see_one_operation_that_declares_its_cost(x, modulated, products):
-    module, declared = Deformable(8, 6, stride=2, modulated=modulated), DECLARED_COSTS["litconv::deform_conv2d"]
+@pytest.mark.parametrize("implementation", ["auto", "gather"])
+def test_counters_see_one_operation_that_declares_its_cost(x, implementation, modulated, products):
+    module = Deformable(8, 6, stride=2, modulated=modulated, implementation=implementation)
+    declared = DECLARED_COSTS["litconv::deform_conv2d"]
     unaware = FlopCountAnalysis(module, x[:1]).unsupported_ops_warnings(False)
     counted = count(module, 8, (9, 7))
     assert counted.macs - unaware.total() == 9 * 8 * 6 * 5 * 4

@@ -79,7 +79,7 @@ def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():
         cli.name_the_sweep(argv)
         return argv[-1].removeprefix("sweep=")
 
-    assert name("experiment=groups") == name("experiment=groups", "n_jobs=2") == "groups"
+    assert name("experiment=groups") == name("experiment=groups", "n_jobs=2", "logger=csv") == "groups"
     assert name("experiment=groups", "epochs=3").startswith("groups-")
     assert name("conv=standard", "seed=0,1") == name("seed=0,1", "conv=standard", "rerun=all")
     assert name("conv=standard", "seed=0,1") != name("conv=standard", "seed=0,2")

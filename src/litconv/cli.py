@@ -37,7 +37,9 @@ HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTER
 COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
 CHECKED = "LITCONV_CHECKED"
 # Of the launch, not of what is swept: they do not change a sweep's name.
-LAUNCH_ARGUMENTS = re.compile(r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|hydra[./]launcher[^=]*)=")
+LAUNCH_ARGUMENTS = re.compile(
+    r"(n_jobs|slots_per_gpu|time_limit_minutes|rerun|output_dir|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*)="
+)
 
 SPELLINGS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}
 EXTRAS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from litconv.errors import ConfigError
 
-# What cannot change the result, and the short names, which the operator's own options already carry.
+# What cannot change the result (rounding apart), and the short names, which the operator's own options already carry.
 NOT_HASHED = (
     "output_dir",
     "sweep",
@@ -23,15 +23,17 @@ NOT_HASHED = (
 NOT_HASHED_IN = {
     "data": ("num_workers", "memory_limit_mb", "download"),  # the batches are the same
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
+    **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in range(1, 6))), ("implementation",)),
 }
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     """12 hexadecimal digits of the resolved configuration, the same however it was spelt."""
-    kept = {k: v for k, v in config.items() if k not in (*NOT_HASHED, *leave_out)}
+    kept = {"data": {}, "trainer": {}, **{k: v for k, v in config.items() if k not in (*NOT_HASHED, *leave_out)}}
     for group, keys in NOT_HASHED_IN.items():
-        kept[group] = {k: v for k, v in kept.get(group, {}).items() if k not in keys}
+        if isinstance(kept.get(group), dict):
+            kept[group] = {k: v for k, v in kept[group].items() if k not in keys}
     for key in {"image_size", "crop_size"} & kept["data"].keys():
         side = kept["data"][key]
         kept["data"][key] = [side, side] if isinstance(side, int) else side

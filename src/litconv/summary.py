@@ -14,6 +14,7 @@ from litconv.atomic import write_whole
 from litconv.naming import arm_hash, config_hash, precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
+SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
 
 
 def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -53,6 +54,12 @@ def training(trainer: Any) -> dict[str, Any]:
     }
 
 
+def implementations(model: Any, device: Any) -> dict[str, str]:
+    """What computes the operators that have several implementations: those with a method `implementation_on`."""
+    found = {module.implementation_on(device) for module in model.modules() if hasattr(module, "implementation_on")}
+    return {"conv/implementation": ", ".join(sorted(found))} if found else {}
+
+
 @cache
 def git_state() -> tuple[str | None, bool | None]:
     """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout."""
@@ -90,7 +97,7 @@ def table(summary: dict[str, Any]) -> str:
             rows.append((key, f"{value:.4f}"))
         elif isinstance(value, int) and not isinstance(value, bool):
             rows.append((key, f"{value:,}"))
-        elif key in ("status", "conv", "test/split", "cost/second_opinion") or key.startswith("conv_stage"):
+        elif key in SHOWN or key.startswith("conv_stage"):
             rows.append((key, str(value)))
         elif isinstance(value, list) and value:
             rows.append((key, ", ".join(map(str, value))))

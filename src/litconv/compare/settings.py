@@ -59,7 +59,7 @@ def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Se
     return {
         key: _plain(value, key)
         for key, value in dotted.items()
-        if not key.endswith(("._target_", "._partial_", ".seed")) and key not in unwanted
+        if not key.endswith(("._target_", "._partial_", ".seed", ".implementation")) and key not in unwanted
     }
 
 

@@ -2,19 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import isnan
 from statistics import median
 
-from scipy.stats import kendalltau
-
 from litconv.compare.arms import Arm
-from litconv.compare.metric import COSTS, short
+from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
 from litconv.compare.result import Result
 from litconv.compare.statistics import Comparison, power, seeds_for_power
-
-EQUAL = 1.04  # two costs within 2 % of their middle are one budget
-LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,8 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     seeds, missing = result.missing
-    sentences = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *sensitivity(result)]
+    found = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
+    sentences = [*found, *sensitivity(result)]
     if missing:
         sentences.append(f"{_seeds(seeds)} still to be run:")
     return Verdict(headline(result), sentences, missing)
@@ -79,9 +74,8 @@ def leaders(result: Result) -> list[str]:
     text = f"So far {best.name} has the highest mean {result.metric.label}, {score(result, best)}"
     if not result.metric.higher_is_better:
         text = text.replace("highest", "lowest")
-    if (reference := result.references.get(best.name)) is not None:
-        gap = result.metric.sign(best.mean - reference.mean)
-        text += f", {_amount(result, gap)} from {reference.name}{cost(result, best)}"
+    if (c := result.comparisons.get(best.name)) is not None and c.n > 0:
+        text += f", {_amount(result, c.mean)} from {result.references[best.name].name}{cost(result, best)}"
     return [f"{text}. With so few seeds that may be chance, so it is not claimed."]
 
 
@@ -124,58 +118,6 @@ def interval(result: Result, c: Comparison) -> str:
     return f"{result.metric.gap(low, signed)} to {result.metric.gap(high, signed)}"
 
 
-def cost(result: Result, arm: Arm) -> str:
-    shown = {"cost/macs": "MACs", "cost/params": "params", "cost/latency_ms": "latency"}
-    ratios = {name: result.ratio(arm, key) for key, name in shown.items()}
-    parts = [f"{ratio:.2f}× the {name}" for name, ratio in ratios.items() if not isnan(ratio)]
-    return f", at {', '.join(parts)}" if parts else ""
-
-
-def budgets(result: Result) -> list[str]:
-    """At which costs the arms are equal, and how far apart they are at the others."""
-    if len(result.arms) < 2 or not result.budget_keys:
-        return []
-    equal = [key for key in result.budget_keys if key not in uneven(result)]
-    unequal = [f"{COSTS[key][0]} from {_range(result, key)}" for key in uneven(result)]
-    if not equal:
-        return [f"The arms are not at an equal cost: {', '.join(unequal)}."]
-    same = " and ".join(f"{COSTS[key][0]} ({_range(result, key)})" for key in equal)
-    return [f"All arms are within 2 % of the same {same}" + (f"; {', '.join(unequal)}." if unequal else ".")]
-
-
-def uneven(result: Result) -> list[str]:
-    """The costs in which the arms differ."""
-    costs = {key: [arm.costs[key] for arm in result.arms if key in arm.costs] for key in result.budget_keys}
-    return [key for key, values in costs.items() if max(values) > EQUAL * min(values)]
-
-
-def fronts(result: Result) -> list[str]:
-    found = []
-    for key in uneven(result):
-        if key in ("cost/params", "cost/activations"):  # the figures show these
-            continue
-        on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
-        if len(result.arms) > 2 and len(on) <= LISTED:
-            found.append(f"{COSTS[key][0]}: {', '.join(on)}")
-    start = f"Not beaten at once in {result.metric.label} and cost (by the means)"
-    return ([f"{start}: {'; '.join(found)}."] if found else []) + disagreements(result)
-
-
-def disagreements(result: Result) -> list[str]:
-    """The two costs that order the arms most differently."""
-    worst: tuple[float, str, str] | None = None
-    for one, other in combinations(uneven(result), 2):
-        both = [arm for arm in result.arms if one in arm.costs and other in arm.costs]
-        if len(both) > 2:
-            tau = kendalltau([arm.costs[one] for arm in both], [arm.costs[other] for arm in both]).statistic
-            if tau < 0.8 and (worst is None or tau < worst[0]):
-                worst = tau, one, other
-    if worst is None:
-        return []
-    tau, one, other = worst
-    return [f"{COSTS[one][0]} and {COSTS[other][0]} order the arms differently (Kendall's τ = {tau:.2f})."]
-
-
 def sensitivity(result: Result) -> list[str]:
     """What a true gap of one point would have come to, at the noise that was seen."""
     noisy = [c for c in result.comparisons.values() if not isnan(c.sd) and c.sd > 0]
@@ -200,12 +142,6 @@ def _amount(result: Result, gap: float, signed: bool = True) -> str:
 
 def _unit(result: Result) -> str:
     return f" {result.metric.unit}" if result.metric.unit else ""
-
-
-def _range(result: Result, key: str) -> str:
-    costs = [arm.costs[key] for arm in result.arms if key in arm.costs]
-    low, high, unit = short(min(costs)), short(max(costs)), COSTS[key][1].replace("×", "")
-    return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")
 
 
 def _count(n: int, what: str) -> str:

@@ -1,153 +1,54 @@
 """`litconv::deform_conv2d`: deformable convolution as one `torch.library` operation.
 
-Autograd, autocast, torch.compile and the cost counters see this one operation, whatever computes it: on CPU four
-weighted gathers from a channels-last table (`F.embedding_bag`) and one matrix product, which is exact and several times
-faster than torchvision's kernel; on GPU torchvision's kernel. Sampling positions are computed in float32 (float64 for
-float64 input) in every precision: bfloat16 holds a coordinate of 60 only to a quarter pixel.
-Semantics are those of `torchvision.ops.deform_conv2d`: samples outside the image are zero.
+Autograd, autocast, torch.compile and the cost counters see this one operation, whatever computes it (`deform_kernels`).
+Sampling positions are computed in float32 (float64 for float64 input) in every precision: bfloat16 holds a coordinate
+of 60 only to a quarter pixel. Semantics are those of `torchvision.ops.deform_conv2d`: samples outside the image are zero.
 """
 
+import logging
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from litconv.conv.deform_kernels import cpp, gather, torchvision
+from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
+from litconv.errors import ConfigError
 
-_SUM = 0  # embedding_bag's mode
+log = logging.getLogger(__name__)
 
-
-class _Geometry(NamedTuple):
-    stride: Sequence[int]
-    padding: Sequence[int]
-    dilation: Sequence[int]
-    offset_groups: int
+IMPLEMENTATIONS: dict[str, ModuleType] = {"cpp": cpp, "gather": gather, "torchvision": torchvision}
 
 
-class _Samples(NamedTuple):
-    """Where the M = N·Ho·Wo·K²·G samples lie in the channels-last table, and how their four corners blend."""
-
-    table: Tensor  # (N·(H+3)·(W+3)·G, Cin/G), the input with a border of zeros
-    index: Tensor  # (M, 4) rows of the table
-    bilinear: Tensor  # (M, 4)
-    mask: Tensor | None  # (M, 1)
-    fraction: Tensor  # (2, M) of y and x
-    moves: Tensor  # (2, M): 0 where the position is held at the border, so that it has no gradient
-
-    @property
-    def weights(self) -> Tensor:
-        return self.bilinear if self.mask is None else self.bilinear * self.mask
+def require(implementation: str) -> None:
+    """Refuse one that does not exist or cannot run on this machine."""
+    accepted = ("auto", *IMPLEMENTATIONS)
+    if implementation not in accepted:
+        raise ConfigError(f"conv.implementation={implementation} must be one of {', '.join(accepted)}")
+    if implementation == "cpp" and (reason := cpp.why_not()):
+        raise ConfigError(f"conv.implementation=cpp cannot run here ({reason}); choose auto or gather")
 
 
-def _sample(x: Tensor, offset: Tensor, mask: Tensor | None, kernel: Sequence[int], geometry: _Geometry) -> _Samples:
-    n, c, h, w = x.shape
-    ho, wo = offset.shape[-2:]
-    kh, kw = kernel
-    groups, device = geometry.offset_groups, x.device
-    # (N, G·K²·2, Ho, Wo) → (2, N, Ho, Wo, K², G)
-    position = offset.reshape(n, groups, kh * kw, 2, ho, wo).permute(3, 0, 4, 5, 2, 1).contiguous()
-    tap = torch.arange(kh * kw, device=device)
-    rows = torch.arange(ho, device=device).view(ho, 1, 1, 1) * geometry.stride[0] - geometry.padding[0]
-    columns = torch.arange(wo, device=device).view(1, wo, 1, 1) * geometry.stride[1] - geometry.padding[1]
-    position[0] += rows + (tap // kw * geometry.dilation[0]).view(-1, 1)
-    position[1] += columns + (tap % kw * geometry.dilation[1]).view(-1, 1)
-    # A border of zeros stands for everything outside; beyond it nothing changes, so positions are held at it. On whole
-    # pixels the slope is the one towards the next: at −1, where training starts, that is into the image.
-    limit = torch.tensor([h, w], device=device).view(2, 1, 1, 1, 1, 1).to(position.dtype)
-    moves = (position >= -1) & (position < limit)
-    position = position.clamp(min=-1).minimum(limit)
-    corner = position.floor()
-    fraction = (position - corner).view(2, -1)
-    corner = corner.long() + 1
-    height, width = h + 3, w + 3
-    image = torch.arange(n, device=device).view(n, 1, 1, 1, 1) * (height * width)
-    first = (image + corner[0] * width + corner[1]) * groups + torch.arange(groups, device=device)
-    first = first.clamp(0, (n * height * width - width - 1) * groups - 1)  # NaN offsets must give NaN, not a wild read
-    step = torch.tensor([0, 1, width, width + 1], device=device) * groups
-    fy, fx = fraction
-    return _Samples(
-        table=F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 2, 1, 2)).reshape(-1, c // groups),
-        index=(first.view(-1, 1) + step),
-        bilinear=torch.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx], dim=-1),
-        mask=None if mask is None else mask.reshape(n, groups, -1, ho, wo).permute(0, 3, 4, 2, 1).reshape(-1, 1),
-        fraction=fraction,
-        moves=moves.view(2, -1),
-    )
+def chosen(implementation: str, device: torch.device) -> str:
+    """What computes the operation there: the one that is asked for, or for `auto` the fastest that this machine has."""
+    if implementation == "cpp" and device.type != "cpu":
+        raise ConfigError(f"conv.implementation=cpp runs on the CPU, and the model is on {device}; choose auto")
+    if implementation != "auto":
+        return implementation
+    if device.type == "cpu":
+        return "gather" if _without_kernel(cpp.why_not()) else "cpp"
+    return "torchvision" if device.type == "cuda" else "gather"
 
 
-def _flat(weight: Tensor, groups: int) -> Tensor:
-    """(Cout, Cin/g, Kh, Kw) → (g, K²·Cin/g, Cout/g), in the order of the columns."""
-    return weight.permute(2, 3, 1, 0).reshape(-1, groups, weight.shape[0] // groups).transpose(0, 1)
-
-
-def _by_group(columns: Tensor, taps: int, groups: int) -> Tensor:
-    """(P, K²·Cin) → (g, P, K²·Cin/g)."""
-    p = columns.shape[0]
-    return columns.view(p, taps, groups, -1).permute(2, 0, 1, 3).reshape(groups, p, -1)
-
-
-def _gather_forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: _Geometry) -> Tensor:
-    n, c = x.shape[:2]
-    groups, kernel = c // weight.shape[1], weight.shape[2:]
-    samples = _sample(x, offset, mask, kernel, geometry)
-    columns = F.embedding_bag(samples.index, samples.table, mode="sum", per_sample_weights=samples.weights)
-    columns = _by_group(columns.view(-1, math.prod(kernel) * c), math.prod(kernel), groups)
-    out = torch.bmm(columns, _flat(weight, groups))  # (g, N·Ho·Wo, Cout/g)
-    return out.transpose(0, 1).reshape(n, *offset.shape[-2:], -1).permute(0, 3, 1, 2)
-
-
-def _scatter(grad_columns: Tensor, samples: _Samples, weights: Tensor) -> Tensor:
-    """The gradient of the table. Samples are sorted by their first corner, summed per row for each of the four corners
-    and the four sums moved to their places: one sort of M keys where embedding_bag's own backward sorts 4·M."""
-    first, steps = samples.index[:, 0], (samples.index[0] - samples.index[0, 0]).tolist()
-    rows = samples.table.shape[0] - steps[-1]
-    order = first.argsort()
-    ends = first.bincount(minlength=rows).cumsum(0)
-    starts = F.pad(ends[:-1], (1, 0))
-    grad_table = torch.zeros_like(samples.table)
-    for corner, step in enumerate(steps):
-        grad_table[step : step + rows] += F.embedding_bag(
-            order, grad_columns, starts, mode="sum", per_sample_weights=weights[order, corner]
-        )
-    return grad_table
-
-
-def _gather_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: _Geometry
-) -> list[Tensor]:
-    n, c, h, w = x.shape
-    groups, kernel, taps = c // weight.shape[1], weight.shape[2:], math.prod(weight.shape[2:])
-    samples = _sample(x, offset, mask, kernel, geometry)
-    sample_weights = samples.weights
-    columns = F.embedding_bag(samples.index, samples.table, mode="sum", per_sample_weights=sample_weights)
-    by_pixel = grad.permute(0, 2, 3, 1).reshape(-1, groups, weight.shape[0] // groups).transpose(0, 1)  # (g, P, Cout/g)
-    columns = _by_group(columns.view(-1, taps * c), taps, groups)
-    grad_weight = torch.bmm(columns.transpose(1, 2), by_pixel)  # (g, K²·Cin/g, Cout/g)
-    grad_weight = grad_weight.view(groups, *kernel, c // groups, -1).permute(0, 4, 3, 1, 2).reshape(weight.shape)
-    grad_columns = torch.bmm(by_pixel, _flat(weight, groups).transpose(1, 2))  # (g, P, K²·Cin/g)
-    grad_columns = grad_columns.view(groups, -1, taps, c // groups).permute(1, 2, 0, 3)
-    grad_columns = grad_columns.reshape(-1, samples.table.shape[1])  # (M, Cin/G)
-    # Each corner's share: ⟨gradient of the sample, value at the corner⟩
-    offsets = torch.arange(0, samples.index.numel(), 4, device=x.device)
-    bag_of_index = torch.arange(len(offsets), device=x.device).repeat_interleave(4)
-    share = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        grad_columns, samples.table, samples.index.view(-1), offsets, bag_of_index, _SUM
-    ).view(-1, 4)
-    grad_x = _scatter(grad_columns, samples, sample_weights).view(n, h + 3, w + 3, c)[:, 1:-2, 1:-2].permute(0, 3, 1, 2)
-    (fy, fx), (s00, s01, s10, s11) = samples.fraction, share.unbind(1)
-    slope = torch.stack([(s10 - s00) * (1 - fx) + (s11 - s01) * fx, (s01 - s00) * (1 - fy) + (s11 - s10) * fy])
-    slope = slope * samples.moves
-    ho, wo = offset.shape[-2:]
-    shape = (n, ho, wo, taps, geometry.offset_groups)
-    gradients = [grad_x, grad_weight]
-    if mask is None:
-        return [*gradients, slope.view(2, *shape).permute(1, 5, 4, 0, 2, 3).reshape(offset.shape)]
-    slope = slope * samples.mask.view(1, -1)
-    grad_mask = (share * samples.bilinear).sum(1).view(shape).permute(0, 4, 3, 1, 2).reshape(mask.shape)
-    return [*gradients, slope.view(2, *shape).permute(1, 5, 4, 0, 2, 3).reshape(offset.shape), grad_mask]
+@cache
+def _without_kernel(reason: str) -> bool:
+    if reason:
+        log.info("deformable convolutions run in PyTorch, without the faster C++ kernel: %s", reason)
+    return bool(reason)
 
 
 def _wide(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -156,16 +57,14 @@ def _wide(*tensors: Tensor | None) -> list[Tensor | None]:
     return [None if t is None else t.to(dtype) for t in tensors]
 
 
-def _torchvision_arguments(
-    x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, numbers: Sequence[int], offset_groups: int
-) -> tuple:
-    import torchvision.ops  # noqa: F401  registers torch.ops.torchvision; slow, and needed on GPU alone
+def _dense(t: Tensor, dtype: torch.dtype) -> Tensor:
+    """NHWC in memory, as activations and their gradients leave this operation."""
+    return t.to(dtype).contiguous(memory_format=torch.channels_last)
 
-    samples = mask if mask is not None else offset.new_zeros((offset.shape[0], 1))
-    bias = x.new_zeros(weight.shape[0])
-    groups = x.shape[1] // weight.shape[1]
-    head = tuple(t.contiguous() for t in (x, weight, offset, samples, bias))
-    return (*head, *numbers, groups, offset_groups, mask is not None)
+
+def _empty_output(x: Tensor, weight: Tensor, offset: Tensor) -> Tensor:
+    shape = (x.shape[0], weight.shape[0], *offset.shape[-2:])
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 @torch.library.custom_op("litconv::deform_conv2d", mutates_args=())
@@ -178,22 +77,20 @@ def deform_conv2d(
     padding: Sequence[int],
     dilation: Sequence[int],
     offset_groups: int,
+    implementation: str = "auto",
 ) -> Tensor:
     """x (N, Cin, H, W), weight (Cout, Cin/g, Kh, Kw), offset (N, 2·G·Kh·Kw, Ho, Wo) as (y, x) pairs in pixels,
     mask (N, G·Kh·Kw, Ho, Wo) or None → (N, Cout, Ho, Wo)."""
-    wide = _wide(x, weight, offset, mask)
-    if x.is_cuda:
-        arguments = _torchvision_arguments(*wide, (*stride, *padding, *dilation), offset_groups)
-        out = torch.ops.torchvision.deform_conv2d(*arguments).contiguous(memory_format=torch.channels_last)
-    else:
-        out = _gather_forward(*wide, _Geometry(stride, padding, dilation, offset_groups))
-    return out.to(x.dtype)
+    if x.shape[0] == 0:
+        return _empty_output(x, weight, offset)
+    kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
+    geometry = Geometry(stride, padding, dilation, offset_groups)
+    return _dense(kernels.forward(*_wide(x, weight, offset, mask), geometry), x.dtype)
 
 
 @deform_conv2d.register_fake
-def _(x, weight, offset, mask, stride, padding, dilation, offset_groups):
-    n, (ho, wo) = x.shape[0], offset.shape[-2:]
-    return x.new_empty((n, ho, wo, weight.shape[0])).permute(0, 3, 1, 2)
+def _(x, weight, offset, mask, stride, padding, dilation, offset_groups, implementation="auto"):
+    return _empty_output(x, weight, offset)
 
 
 @torch.library.custom_op("litconv::deform_conv2d_backward", mutates_args=())
@@ -207,23 +104,27 @@ def _backward(
     padding: Sequence[int],
     dilation: Sequence[int],
     offset_groups: int,
+    implementation: str,
 ) -> list[Tensor]:
     """Gradients of x, weight, offset and, where there is one, mask. The columns are sampled again, not stored."""
     inputs = [t for t in (x, weight, offset, mask) if t is not None]
+    if x.shape[0] == 0:
+        return [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in inputs]
     wide = _wide(x, weight, offset, mask)
-    if x.is_cuda:
-        arguments = _torchvision_arguments(*wide, (*stride, *padding, *dilation), offset_groups)
-        gradients = torch.ops.torchvision._deform_conv2d_backward(grad.to(wide[0].dtype).contiguous(), *arguments)
-    else:
-        gradients = _gather_backward(grad.to(wide[0].dtype), *wide, _Geometry(stride, padding, dilation, offset_groups))
-    return [g.to(t.dtype).contiguous() for g, t in zip(gradients, inputs, strict=False)]
+    kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
+    geometry = Geometry(stride, padding, dilation, offset_groups)
+    gradients = kernels.backward(grad.to(wide[0].dtype), *wide, geometry)
+    return [
+        g.to(t.dtype).contiguous() if t is weight else _dense(g, t.dtype)
+        for g, t in zip(gradients, inputs, strict=True)
+    ]
 
 
 @_backward.register_fake
-def _(grad, x, weight, offset, mask, stride, padding, dilation, offset_groups):
-    return [
-        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, weight, offset, mask) if t is not None
-    ]
+def _(grad, x, weight, offset, mask, stride, padding, dilation, offset_groups, implementation):
+    formats = (torch.channels_last, torch.contiguous_format, torch.channels_last, torch.channels_last)
+    inputs = zip((x, weight, offset, mask), formats, strict=True)
+    return [torch.empty_like(t, memory_format=memory_format) for t, memory_format in inputs if t is not None]
 
 
 def _setup_context(ctx, inputs, output) -> None:
@@ -234,8 +135,8 @@ def _setup_context(ctx, inputs, output) -> None:
 
 def _differentiate(ctx, grad: Tensor) -> tuple:
     tensors = [*ctx.saved_tensors, *([] if ctx.has_mask else [None])]
-    gradients = _backward(grad.contiguous(), *tensors, *ctx.arguments)
-    return (*gradients, *([] if ctx.has_mask else [None]), None, None, None, None)
+    gradients = _backward(grad, *tensors, *ctx.arguments)
+    return (*gradients, *([] if ctx.has_mask else [None]), *[None] * len(ctx.arguments))
 
 
 deform_conv2d.register_autograd(_differentiate, setup_context=_setup_context)

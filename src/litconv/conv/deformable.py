@@ -6,11 +6,13 @@ starts from the standard convolution. Params = K²·Cin·Cout + K²·Cin·2K²G 
 v1, https://arxiv.org/abs/1703.06211; v2 (`modulated`), https://arxiv.org/abs/1811.11168
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litconv.conv.deform_op import deform_conv2d
+from litconv.conv.deform_op import chosen, deform_conv2d, require
 from litconv.conv.same import SameConv2d
 from litconv.conv.slot import RELU_GAIN, Formula, out_size, require_divisors
 
@@ -20,7 +22,10 @@ OFFSET_LR_SCALE = 0.01
 
 
 class Deformable(nn.Module):
-    """K×K convolution over samples moved by learned offsets, one set of offsets per `offset_groups` channels' group."""
+    """K×K convolution over samples moved by learned offsets, one set of offsets per `offset_groups` channels' group.
+
+    `implementation` decides how fast it is, not what it computes.
+    """
 
     def __init__(
         self,
@@ -32,8 +37,10 @@ class Deformable(nn.Module):
         *,
         modulated: bool = False,
         offset_groups: int = 1,
+        implementation: Literal["auto", "cpp", "gather", "torchvision"] = "auto",
     ) -> None:
         super().__init__()
+        require(implementation)
         require_divisors("offset_groups", offset_groups, in_channels, in_channels)
         like = SameConv2d(in_channels, out_channels, kernel_size, stride, dilation)
         self.weight = like.weight
@@ -41,6 +48,7 @@ class Deformable(nn.Module):
         self.extra_padding = like.extra_padding  # an even kernel pads one side more; torchvision's form cannot say that
         self.gain = RELU_GAIN
         self.offset_groups = offset_groups
+        self.implementation = implementation
         self.samples = kernel_size**2 * offset_groups
         self.offset = SameConv2d(
             in_channels, (3 if modulated else 2) * self.samples, kernel_size, stride, dilation, bias=True
@@ -55,7 +63,12 @@ class Deformable(nn.Module):
         mask = 2 * logits.sigmoid() if logits.shape[1] else None
         if self.extra_padding is not None:
             x = F.pad(x, self.extra_padding)
-        return deform_conv2d(x, self.weight, offset, mask, self.stride, self.padding, self.dilation, self.offset_groups)
+        geometry = (self.stride, self.padding, self.dilation, self.offset_groups)
+        return deform_conv2d(x, self.weight, offset, mask, *geometry, self.implementation)
+
+    def implementation_on(self, device: torch.device) -> str:
+        """Which implementation computes it there."""
+        return chosen(self.implementation, device)
 
     def formula(self, height: int, width: int) -> Formula:
         rows, columns = out_size(height, self.stride[0]), out_size(width, self.stride[1])

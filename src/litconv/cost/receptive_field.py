@@ -85,7 +85,7 @@ def pooling(field: Field, out, x, kernel, stride=(), padding=(0,), dilation=(1,)
     return windows(field, kernel, stride or kernel, dilation, padding)
 
 
-def slot_deformable(field: Field, out, x, weight, offset, mask, stride, padding, dilation, groups) -> Field:
+def slot_deformable(field: Field, out, x, weight, offset, mask, stride, padding, dilation, *rest) -> Field:
     return windows(field, weight.shape[2:], stride, dilation, padding)
 
 

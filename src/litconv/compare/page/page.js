@@ -25,7 +25,13 @@ const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: [
 // The Pareto plot -------------------------------------------------------------------------------------------------
 
 function ticks(values) {
-  const low = Math.log10(Math.min(...values)), high = Math.log10(Math.max(...values));
+  const least = Math.min(...values), most = Math.max(...values), low = Math.log10(least), high = Math.log10(most);
+  if (high - low < 0.2) { // equal budgets: a log axis is as good as linear there
+    const span = most - least || most / 10, unit = 10 ** Math.floor(Math.log10(span / 4));
+    const step = [1, 2, 5, 10].map((s) => s * unit).find((s) => s >= span / 4);
+    const first = Math.ceil((least - span) / step);
+    return Array.from({ length: Math.ceil((3 * span) / step) }, (_, i) => (first + i) * step).filter((v) => v > 0);
+  }
   const steps = high - low > 0.7 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
   const found = [];
   for (let e = Math.floor(low) - 1; e <= Math.ceil(high); e++) for (const s of steps) found.push(s * 10 ** e);
