@@ -51,7 +51,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         data.prepare_data()
         data.setup("fit")
         training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
-        equal = match.matched(config, data)
+        equal = match.matched(config, data, data.num_classes)
         equal.announce()
         if equal.config is not config:
             folder.write_config(configuration.as_yaml(equal.config))

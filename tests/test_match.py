@@ -29,7 +29,7 @@ def found(*overrides: str):
     config = compose(list(overrides))
     data = build_data(config)
     data.name_classes()
-    result = matched(config, data)
+    result = matched(config, data, data.num_classes)
     return result.config, result.facts
 
 
@@ -299,6 +299,20 @@ def test_the_cost_table_shows_what_was_found(tmp_path):
     assert pointwise.endswith(f"| {facts['match/note']} |")
 
 
+def test_every_point_of_a_table_is_matched_with_the_classes_of_its_data(tmp_path):
+    out = tmp_path / "costs.json"
+    options = (
+        "task=segmentation",
+        "head=fcn",
+        "match=macs",
+        f"out={out}",
+    )  # shapes: eleven classes, background and all
+    assert command("-m", "conv=standard,grouped,deformable", *options, module="cost") == 0
+    for row in json.loads(out.read_text()):
+        assert row["match/error"] == pytest.approx(row["cost/macs_ratio"] - 1)
+        assert abs(row["match/error"]) <= TOLERANCE
+
+
 REFUSED = {
     "match=mac": "match=mac: no such match (did you mean 'macs'?); choose from activations, latency, macs, params",
     "match=macs match.to=standrd": "match.to=standrd is neither a number nor an operator (did you mean 'standard'?); ",
@@ -332,8 +346,8 @@ def test_a_match_that_cannot_be_is_refused_in_one_line(arguments, capsys, tmp_pa
 
 
 def test_a_backbone_without_channels_to_set_has_nothing_to_vary(tmp_path, capsys):
-    target = "backbone._target_=test_match.Fixed"
-    assert command("match=macs", target, "~backbone.depth", "~backbone.stem", f"output_dir={tmp_path}") == 1
+    other = ("backbone._target_=test_match.Fixed", "allowed_packages=[test_match]", "~backbone.depth", "~backbone.stem")
+    assert command("match=macs", *other, f"output_dir={tmp_path}") == 1
     assert "match=macs has nothing to vary: backbone=resnet takes no base_channels" in capsys.readouterr().err
 
 

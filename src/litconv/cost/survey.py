@@ -29,7 +29,7 @@ class Point:
     layers: list[Layer]
 
 
-def survey(config: Any, matched: Callable[[Any, Any], Any]) -> Point:
+def survey(config: Any, matched: Callable[[Any, Any, int], Any]) -> Point:
     """`matched` is litconv.match's, which stands above the costs."""
     overrides, choices, _ = configuration.hydra_state(config)
     settings = configuration.plain(config)
@@ -41,7 +41,7 @@ def survey(config: Any, matched: Callable[[Any, Any], Any]) -> Point:
     key = json.dumps([place, classes, configuration.kernel_size(config)], sort_keys=True)
     if key not in standards:
         standards[key] = counted(config, model_of(configuration.with_standard(config), data, classes), data)
-    equal = matched(config, data)
+    equal = matched(config, data, classes)
     model = model_of(equal.config, data, classes)
     found = standards[key] if configuration.is_standard(config) else counted(config, model, data)
 

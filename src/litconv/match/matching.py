@@ -46,18 +46,17 @@ class Matched:
 _found: dict[str, Found] = {}  # a run asks twice: before the data is read, and when its classes are known
 
 
-def matched(config: Any, data: Any) -> Matched:
+def matched(config: Any, data: Any, num_classes: int = CLASSES) -> Matched:
     if configuration.select(config, "match") is None:
         return Matched(config, {}, "")
     with configuration.as_config_error():
         budget = configuration.part(config.match)
         check(config, budget)
         network = Network(config, data.in_channels)
-        classes = data.num_classes or CLASSES
-        key = json.dumps([configuration.plain(config), classes, data.image_size], sort_keys=True, default=str)
+        key = json.dumps([configuration.plain(config), num_classes, data.image_size], sort_keys=True, default=str)
         if key not in _found:
-            search = partial(find, config, data, classes, budget, network)
-            _found[key] = remembered(config, classes, search) if isinstance(budget, LatencyBudget) else search()
+            search = partial(find, config, data, num_classes, budget, network)
+            _found[key] = remembered(config, num_classes, search) if isinstance(budget, LatencyBudget) else search()
     found = _found[key]
     return Matched(network.sized(found.sizes), found.facts, found.line)
 
