@@ -333,7 +333,8 @@ def test_a_match_that_cannot_be_is_refused_in_one_line(arguments, capsys, tmp_pa
 
 def test_a_backbone_without_channels_to_set_has_nothing_to_vary(tmp_path, capsys):
     target = "backbone._target_=test_match.Fixed"
-    assert command("match=macs", target, "~backbone.depth", "~backbone.stem", f"output_dir={tmp_path}") == 1
+    allowed = "allowed_packages=[test_match]"
+    assert command("match=macs", target, allowed, "~backbone.depth", "~backbone.stem", f"output_dir={tmp_path}") == 1
     assert "match=macs has nothing to vary: backbone=resnet takes no base_channels" in capsys.readouterr().err
 
 
