@@ -18,11 +18,12 @@ from litconv.cli import command_line, guarded, is_checked, quiet
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
 @guarded
 def main(config: DictConfig) -> tuple[float, float] | None:
-    # check: what needs no torch first, then everything that can be built without data
+    quiet()
+
+    # check: the configuration first, then everything that can be built without data
     if not is_checked():
         checks.check(config)
 
-    quiet()
     import pytorch_lightning as pl
 
     from litconv import cost, match, summary, training

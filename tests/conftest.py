@@ -1,6 +1,7 @@
 """What the tests share: one thread a worker, and the models of an ablation's arms."""
 
 import copy
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 from litconv.config import build_model, compose
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
 
 

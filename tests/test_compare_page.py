@@ -25,6 +25,7 @@ QUIET = [
     "--disable-sync",
     "--no-sandbox",
 ]
+PATIENCE_MS = 180_000  # on a busy machine
 HTML = "<img src=x onerror=alert(1)><b>bold</b>"
 
 
@@ -44,7 +45,7 @@ def page_path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        opened = playwright.chromium.launch(executable_path=BROWSER, args=QUIET, timeout=PATIENCE_MS)
         yield opened
         opened.close()
 
@@ -53,6 +54,7 @@ def browser():
 def page(browser, page_path):
     """The page, and at the end that nothing failed in it and that it asked for nothing but itself."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(PATIENCE_MS)
     faults, asked = [], []
     opened.on("pageerror", lambda error: faults.append(error.message))
     opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
@@ -148,6 +150,7 @@ def test_the_curves_are_those_of_the_chosen_metric(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_telephone_and_a_desk_by_day_and_by_night(browser, page_path, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(page_path.as_uri())
     page.wait_for_selector("#pareto-plot .annotation")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -344,8 +344,9 @@ def test_a_match_that_cannot_be_is_refused_in_one_line(arguments, capsys, tmp_pa
 
 
 def test_a_backbone_without_channels_to_set_has_nothing_to_vary(tmp_path, capsys):
-    other = ("backbone._target_=test_match.Fixed", "allowed_packages=[test_match]", "~backbone.depth", "~backbone.stem")
-    assert command("match=macs", *other, f"output_dir={tmp_path}") == 1
+    target = "backbone._target_=test_match.Fixed"
+    allowed = "allowed_packages=[test_match]"
+    assert command("match=macs", target, allowed, "~backbone.depth", "~backbone.stem", f"output_dir={tmp_path}") == 1
     assert "match=macs has nothing to vary: backbone=resnet takes no base_channels" in capsys.readouterr().err
 
 

@@ -235,7 +235,6 @@ void for_samples(const Problem& p, Positions<T>& positions, const T* offset, con
 
 template <typename T>
 void forward(const Problem& p, const T* x, const T* weight, const T* offset, const T* mask, T* out, T* scratch) {
-  using V = typename Wide<T>::type;
   const int64_t stride = p.channels, rows = p.rows(), width = p.block, outputs = p.group_outputs();
   share_out((p.pixels() + p.tile - 1) / p.tile, [&](int64_t tile, int64_t worker) {
     Desk<T> desk(p, scratch + worker * p.scratch);

@@ -1,7 +1,10 @@
-"""Pure PyTorch, on any device: four weighted gathers from a channels-last table (`F.embedding_bag`), one matrix product."""
+"""Pure PyTorch, on any device: four weighted gathers from a channels-last table (`F.embedding_bag`), one matrix product.
+
+A few images at a time, so that their columns need little memory.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor
 from litconv.conv.deform_kernels.geometry import Geometry
 
 _SUM = 0  # embedding_bag's mode
+COLUMN_VALUES = 2**20  # of the images that are computed at a time; one image at least
 
 
 class Samples(NamedTuple):
@@ -22,6 +26,7 @@ class Samples(NamedTuple):
     mask: Tensor | None  # (M, 1)
     fraction: Tensor  # (2, M) of y and x
     moves: Tensor  # (2, M): 0 where the position is held at the border, so that it has no gradient
+    offset_groups: int
 
     @property
     def weights(self) -> Tensor:
@@ -61,6 +66,7 @@ def _sample(x: Tensor, offset: Tensor, mask: Tensor | None, kernel: Sequence[int
         mask=None if mask is None else mask.reshape(n, groups, -1, ho, wo).permute(0, 3, 4, 2, 1).reshape(-1, 1),
         fraction=fraction,
         moves=moves.view(2, -1),
+        offset_groups=groups,
     )
 
 
@@ -69,28 +75,50 @@ def _flat(weight: Tensor, groups: int) -> Tensor:
     return weight.permute(2, 3, 1, 0).reshape(-1, groups, weight.shape[0] // groups).transpose(0, 1)
 
 
-def _by_group(columns: Tensor, taps: int, groups: int) -> Tensor:
-    """(P, K²·Cin) → (g, P, K²·Cin/g)."""
-    p = columns.shape[0]
-    return columns.view(p, taps, groups, -1).permute(2, 0, 1, 3).reshape(groups, p, -1)
+def _columns(samples: Samples, taps: int, groups: int) -> Tensor:
+    """(g, P, K²·Cin/g)"""
+    sampled = F.embedding_bag(samples.index, samples.table, mode="sum", per_sample_weights=samples.weights)
+    by_pixel = sampled.view(-1, taps, groups, sampled.shape[1] * samples.offset_groups // groups)
+    return by_pixel.permute(2, 0, 1, 3).reshape(groups, by_pixel.shape[0], -1)
 
 
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
-    n, c = x.shape[:2]
-    groups, kernel = c // weight.shape[1], weight.shape[2:]
+    return torch.cat([_forward(i, weight, o, m, geometry) for i, o, m in _slabs(weight, x, offset, mask)])
+
+
+def backward(
+    grad: Tensor, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry
+) -> list[Tensor]:
+    pieces, grad_weight = [], torch.zeros_like(weight)
+    for i, o, m, g in _slabs(weight, x, offset, mask, grad):
+        grad_x, of_weight, *rest = _backward(g, i, weight, o, m, geometry)
+        grad_weight += of_weight
+        pieces.append((grad_x, *rest))
+    grad_x, *rest = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    return [grad_x, grad_weight, *rest]
+
+
+def _slabs(weight: Tensor, x: Tensor, offset: Tensor, *others: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
+    """The tensors cut into a few images each."""
+    values = x.shape[1] * math.prod(weight.shape[2:]) * math.prod(offset.shape[2:])
+    images = max(1, COLUMN_VALUES // values)
+    for first in range(0, x.shape[0], images):
+        yield tuple(None if t is None else t[first : first + images] for t in (x, offset, *others))
+
+
+def _forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
+    groups, kernel = x.shape[1] // weight.shape[1], weight.shape[2:]
     samples = _sample(x, offset, mask, kernel, geometry)
-    columns = F.embedding_bag(samples.index, samples.table, mode="sum", per_sample_weights=samples.weights)
-    columns = _by_group(columns.view(-1, math.prod(kernel) * c), math.prod(kernel), groups)
-    out = torch.bmm(columns, _flat(weight, groups))  # (g, N·Ho·Wo, Cout/g)
-    return out.transpose(0, 1).reshape(n, *offset.shape[-2:], -1).permute(0, 3, 1, 2)
+    out = torch.bmm(_columns(samples, math.prod(kernel), groups), _flat(weight, groups))  # (g, N·Ho·Wo, Cout/g)
+    return out.transpose(0, 1).reshape(x.shape[0], *offset.shape[-2:], -1).permute(0, 3, 1, 2)
 
 
-def _scatter(grad_columns: Tensor, samples: Samples, weights: Tensor) -> Tensor:
+def _scatter(grad_columns: Tensor, samples: Samples) -> Tensor:
     """The gradient of the table. Samples are sorted by their first corner, summed per row for each of the four corners
     and the four sums moved to their places: one sort of M keys where embedding_bag's own backward sorts 4·M."""
     first, steps = samples.index[:, 0], (samples.index[0] - samples.index[0, 0]).tolist()
     rows = samples.table.shape[0] - steps[-1]
-    order = first.argsort()
+    order, weights = first.argsort(), samples.weights
     ends = first.bincount(minlength=rows).cumsum(0)
     starts = F.pad(ends[:-1], (1, 0))
     grad_table = torch.zeros_like(samples.table)
@@ -101,28 +129,20 @@ def _scatter(grad_columns: Tensor, samples: Samples, weights: Tensor) -> Tensor:
     return grad_table
 
 
-def backward(
+def _backward(
     grad: Tensor, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry
 ) -> list[Tensor]:
     n, c, h, w = x.shape
     groups, kernel, taps = c // weight.shape[1], weight.shape[2:], math.prod(weight.shape[2:])
     samples = _sample(x, offset, mask, kernel, geometry)
-    sample_weights = samples.weights
-    columns = F.embedding_bag(samples.index, samples.table, mode="sum", per_sample_weights=sample_weights)
     by_pixel = grad.permute(0, 2, 3, 1).reshape(-1, groups, weight.shape[0] // groups).transpose(0, 1)  # (g, P, Cout/g)
-    columns = _by_group(columns.view(-1, taps * c), taps, groups)
-    grad_weight = torch.bmm(columns.transpose(1, 2), by_pixel)  # (g, K²·Cin/g, Cout/g)
+    grad_weight = torch.bmm(_columns(samples, taps, groups).transpose(1, 2), by_pixel)  # (g, K²·Cin/g, Cout/g)
     grad_weight = grad_weight.view(groups, *kernel, c // groups, -1).permute(0, 4, 3, 1, 2).reshape(weight.shape)
     grad_columns = torch.bmm(by_pixel, _flat(weight, groups).transpose(1, 2))  # (g, P, K²·Cin/g)
     grad_columns = grad_columns.view(groups, -1, taps, c // groups).permute(1, 2, 0, 3)
     grad_columns = grad_columns.reshape(-1, samples.table.shape[1])  # (M, Cin/G)
-    # Each corner's share: ⟨gradient of the sample, value at the corner⟩
-    offsets = torch.arange(0, samples.index.numel(), 4, device=x.device)
-    bag_of_index = torch.arange(len(offsets), device=x.device).repeat_interleave(4)
-    share = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-        grad_columns, samples.table, samples.index.view(-1), offsets, bag_of_index, _SUM
-    ).view(-1, 4)
-    grad_x = _scatter(grad_columns, samples, sample_weights).view(n, h + 3, w + 3, c)[:, 1:-2, 1:-2].permute(0, 3, 1, 2)
+    share = _shares(grad_columns, samples)
+    grad_x = _scatter(grad_columns, samples).view(n, h + 3, w + 3, c)[:, 1:-2, 1:-2].permute(0, 3, 1, 2)
     (fy, fx), (s00, s01, s10, s11) = samples.fraction, share.unbind(1)
     slope = torch.stack([(s10 - s00) * (1 - fx) + (s11 - s01) * fx, (s01 - s00) * (1 - fy) + (s11 - s10) * fy])
     slope = slope * samples.moves
@@ -134,3 +154,12 @@ def backward(
     slope = slope * samples.mask.view(1, -1)
     grad_mask = (share * samples.bilinear).sum(1).view(shape).permute(0, 4, 3, 1, 2).reshape(mask.shape)
     return [*gradients, slope.view(2, *shape).permute(1, 5, 4, 0, 2, 3).reshape(offset.shape), grad_mask]
+
+
+def _shares(grad_columns: Tensor, samples: Samples) -> Tensor:
+    """(M, 4): of each corner, ⟨gradient of the sample, value at the corner⟩."""
+    offsets = torch.arange(0, samples.index.numel(), 4, device=grad_columns.device)
+    bag_of_index = torch.arange(len(offsets), device=grad_columns.device).repeat_interleave(4)
+    return torch.ops.aten._embedding_bag_per_sample_weights_backward(
+        grad_columns, samples.table, samples.index.view(-1), offsets, bag_of_index, _SUM
+    ).view(-1, 4)
