@@ -18,6 +18,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
 
 
+LONG = ("test_sweep_kills.py", "test_compare_page.py", "test_sweeps.py")  # begun first, both workers end together
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @cache
 def composed(*overrides: str) -> DictConfig:
     """Hydra needs 0.15 s for one."""
