@@ -7,7 +7,6 @@ forward and backward ÷ torchvision's, and a training step of ResNet-20. float32
 
 import argparse
 import itertools
-import logging
 from collections.abc import Callable
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litconv import config
+from litconv.cli import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 4 rounds at least")
     parser.add_argument("--batch", type=int, default=32, help="of ResNet-20's training step")
     arguments = parser.parse_args()
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    quiet()
     torch.set_num_threads(arguments.threads)
     device, milliseconds = device_named(arguments.device), 1e3 * arguments.seconds
     names = ["torchvision", "gather", *(["cpp"] if device.type == "cpu" else [])]
