@@ -109,22 +109,17 @@ def _backward(
     """Gradients of x, weight, offset and, where there is one, mask. The columns are sampled again, not stored."""
     inputs = [t for t in (x, weight, offset, mask) if t is not None]
     if x.shape[0] == 0:
-        return [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in inputs]
+        return [torch.zeros_like(t, memory_format=torch.channels_last) for t in inputs]
     wide = _wide(x, weight, offset, mask)
     kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
     geometry = Geometry(stride, padding, dilation, offset_groups)
     gradients = kernels.backward(grad.to(wide[0].dtype), *wide, geometry)
-    return [
-        g.to(t.dtype).contiguous() if t is weight else _dense(g, t.dtype)
-        for g, t in zip(gradients, inputs, strict=True)
-    ]
+    return [_dense(g, t.dtype) for g, t in zip(gradients, inputs, strict=True)]
 
 
 @_backward.register_fake
 def _(grad, x, weight, offset, mask, stride, padding, dilation, offset_groups, implementation):
-    formats = (torch.channels_last, torch.contiguous_format, torch.channels_last, torch.channels_last)
-    inputs = zip((x, weight, offset, mask), formats, strict=True)
-    return [torch.empty_like(t, memory_format=memory_format) for t, memory_format in inputs if t is not None]
+    return [torch.empty_like(t, memory_format=torch.channels_last) for t in (x, weight, offset, mask) if t is not None]
 
 
 def _setup_context(ctx, inputs, output) -> None:
