@@ -22,7 +22,7 @@ from litconv.cost.measure import describe, device_named
 from litconv.cost.memory import peak_bytes
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width
-VALUES = 2**19  # of the input, which gives the batch; at most 32 images
+VALUES = 2**20  # of the input, which gives the batch; at most 32 images
 PLACES = ((1, 1), (1, 1), (1, 1), 1)  # stride, padding, dilation, offset groups
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     quiet()
     torch.set_num_threads(arguments.threads)
     device, milliseconds = device_named(arguments.device), 1e3 * arguments.seconds
-    names = ["torchvision", "gather", *(["cpp"] if device.type == "cpu" else [])]
+    names = ["torchvision", "gather", "cpp" if device.type == "cpu" else "triton"]
     ours = names[1:]
     for name in names:
         operator(name)(*inputs(16, 28, device))  # compiled before anything is printed

@@ -6,6 +6,7 @@ gradient of the input is added up by atomics, in no fixed order, as torchvision'
 `torch.backends.cuda.matmul.allow_tf32`.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -216,9 +217,11 @@ class _Problem:
         """Blocks of channels that lie in one group and one offset group: first, end, group, offset group; and where
         those of each group and each offset group start."""
         edges = sorted({*range(0, channels + 1, self.share), *range(0, channels + 1, offset_share)})
-        cuts = [first for a, b in zip(edges, edges[1:], strict=False) for first in range(a, b, CHANNELS)]
-        ends = {first: min(edge for edge in edges if edge > first) for first in cuts}
-        rows = [(c, min(c + CHANNELS, ends[c]), c // self.share, c // offset_share) for c in cuts]
+        rows = [
+            (first, min(first + CHANNELS, end), first // self.share, first // offset_share)
+            for begin, end in pairwise(edges)
+            for first in range(begin, end, CHANNELS)
+        ]
         self.blocks = torch.tensor(rows, dtype=torch.int32, device=device)
 
         def starts(column: int, number: int) -> Tensor:
