@@ -7,7 +7,6 @@ forward and backward ÷ torchvision's, and a training step of ResNet-20. float32
 
 import argparse
 import itertools
-import logging
 from collections.abc import Callable
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litconv import config
+from litconv.cli import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
@@ -22,7 +22,7 @@ from litconv.cost.measure import describe, device_named
 from litconv.cost.memory import peak_bytes
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width
-VALUES = 2**19  # of the input, which gives the batch; at most 32 images
+VALUES = 2**20  # of the input, which gives the batch; at most 32 images
 PLACES = ((1, 1), (1, 1), (1, 1), 1)  # stride, padding, dilation, offset groups
 
 
@@ -96,10 +96,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 4 rounds at least")
     parser.add_argument("--batch", type=int, default=32, help="of ResNet-20's training step")
     arguments = parser.parse_args()
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    quiet()
     torch.set_num_threads(arguments.threads)
     device, milliseconds = device_named(arguments.device), 1e3 * arguments.seconds
-    names = ["torchvision", "gather", *(["cpp"] if device.type == "cpu" else [])]
+    names = ["torchvision", "gather", "cpp" if device.type == "cpu" else "triton"]
     ours = names[1:]
     for name in names:
         operator(name)(*inputs(16, 28, device))  # compiled before anything is printed

@@ -15,7 +15,15 @@ from litconv.conv.deform_kernels import build, cpp
 from litconv.errors import ConfigError
 from litconv.naming import config_hash
 from litconv.summary import implementations
-from test_deformable import HAS_COMPILER, IMPLEMENTATIONS, ours, relative_error, tensors, theirs, with_gradients
+from test_deformable import (
+    HAS_COMPILER,
+    IMPLEMENTATIONS,
+    ours,
+    relative_error,
+    tensors,
+    theirs,
+    with_gradients,
+)
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")
@@ -126,6 +134,12 @@ def test_without_a_compiler_that_works_the_choice_is_gather_and_the_reason_is_sa
         Deformable(4, 6, implementation="cpp")
 
 
+def test_triton_on_a_cpu_is_refused(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ConfigError, match=r"^conv.implementation=triton runs on a GPU, and the model is on the CPU"):
+        deform_op.chosen("triton", CPU)
+
+
 @needs_compiler
 def test_with_a_compiler_the_choice_is_the_kernel():
     assert deform_op.chosen("auto", CPU) == "cpp"
@@ -158,7 +172,9 @@ def test_a_source_that_does_not_compile_leaves_nothing_that_looks_like_a_library
 
 
 def test_an_unknown_implementation_is_refused():
-    with pytest.raises(ConfigError, match=r"^conv.implementation=cuda must be one of auto, cpp, gather, torchvision$"):
+    with pytest.raises(
+        ConfigError, match=r"^conv.implementation=cuda must be one of auto, cpp, gather, torchvision, triton$"
+    ):
         Deformable(8, 6, implementation="cuda")
 
 

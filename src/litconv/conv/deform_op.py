@@ -7,41 +7,53 @@ of 60 only to a quarter pixel. Semantics are those of `torchvision.ops.deform_co
 
 import logging
 import math
+import os
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from litconv.conv.deform_kernels import cpp, gather, torchvision
+from litconv.conv.deform_kernels import cpp
 from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
 from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-IMPLEMENTATIONS: dict[str, ModuleType] = {"cpp": cpp, "gather": gather, "torchvision": torchvision}
+Implementation = Literal["auto", "cpp", "gather", "torchvision", "triton"]
 
 
 def require(implementation: str) -> None:
     """Refuse one that does not exist or cannot run on this machine."""
-    accepted = ("auto", *IMPLEMENTATIONS)
+    accepted = get_args(Implementation)
     if implementation not in accepted:
         raise ConfigError(f"conv.implementation={implementation} must be one of {', '.join(accepted)}")
     if implementation == "cpp" and (reason := cpp.why_not()):
         raise ConfigError(f"conv.implementation=cpp cannot run here ({reason}); choose auto or gather")
+    if implementation == "triton" and find_spec("triton") is None:
+        raise ConfigError("conv.implementation=triton cannot run here (triton is not installed); choose auto")
 
 
 def chosen(implementation: str, device: torch.device) -> str:
     """What computes the operation there: the one that is asked for, or for `auto` the fastest that this machine has."""
     if implementation == "cpp" and device.type != "cpu":
         raise ConfigError(f"conv.implementation=cpp runs on the CPU, and the model is on {device}; choose auto")
+    if implementation == "triton" and device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ConfigError("conv.implementation=triton runs on a GPU, and the model is on the CPU; choose auto")
     if implementation != "auto":
         return implementation
     if device.type == "cpu":
         return "gather" if _without_kernel(cpp.why_not()) else "cpp"
     return "torchvision" if device.type == "cuda" else "gather"
+
+
+def _kernels(implementation: str, device: torch.device) -> ModuleType:
+    return import_module(f"litconv.conv.deform_kernels.{chosen(implementation, device)}")
 
 
 @cache
@@ -83,7 +95,7 @@ def deform_conv2d(
     mask (N, G·Kh·Kw, Ho, Wo) or None → (N, Cout, Ho, Wo)."""
     if x.shape[0] == 0:
         return _empty_output(x, weight, offset)
-    kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
+    kernels = _kernels(implementation, x.device)
     geometry = Geometry(stride, padding, dilation, offset_groups)
     return _dense(kernels.forward(*_wide(x, weight, offset, mask), geometry), x.dtype)
 
@@ -109,22 +121,17 @@ def _backward(
     """Gradients of x, weight, offset and, where there is one, mask. The columns are sampled again, not stored."""
     inputs = [t for t in (x, weight, offset, mask) if t is not None]
     if x.shape[0] == 0:
-        return [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in inputs]
+        return [torch.zeros_like(t, memory_format=torch.channels_last) for t in inputs]
     wide = _wide(x, weight, offset, mask)
-    kernels = IMPLEMENTATIONS[chosen(implementation, x.device)]
+    kernels = _kernels(implementation, x.device)
     geometry = Geometry(stride, padding, dilation, offset_groups)
     gradients = kernels.backward(grad.to(wide[0].dtype), *wide, geometry)
-    return [
-        g.to(t.dtype).contiguous() if t is weight else _dense(g, t.dtype)
-        for g, t in zip(gradients, inputs, strict=True)
-    ]
+    return [_dense(g, t.dtype) for g, t in zip(gradients, inputs, strict=True)]
 
 
 @_backward.register_fake
 def _(grad, x, weight, offset, mask, stride, padding, dilation, offset_groups, implementation):
-    formats = (torch.channels_last, torch.contiguous_format, torch.channels_last, torch.channels_last)
-    inputs = zip((x, weight, offset, mask), formats, strict=True)
-    return [torch.empty_like(t, memory_format=memory_format) for t, memory_format in inputs if t is not None]
+    return [torch.empty_like(t, memory_format=torch.channels_last) for t in (x, weight, offset, mask) if t is not None]
 
 
 def _setup_context(ctx, inputs, output) -> None:

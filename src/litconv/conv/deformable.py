@@ -6,13 +6,11 @@ starts from the standard convolution. Params = K²·Cin·Cout + K²·Cin·2K²G 
 v1, https://arxiv.org/abs/1703.06211; v2 (`modulated`), https://arxiv.org/abs/1811.11168
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litconv.conv.deform_op import chosen, deform_conv2d, require
+from litconv.conv.deform_op import Implementation, chosen, deform_conv2d, require
 from litconv.conv.same import SameConv2d
 from litconv.conv.slot import RELU_GAIN, Formula, out_size, require_divisors
 
@@ -37,7 +35,7 @@ class Deformable(nn.Module):
         *,
         modulated: bool = False,
         offset_groups: int = 1,
-        implementation: Literal["auto", "cpp", "gather", "torchvision"] = "auto",
+        implementation: Implementation = "auto",
     ) -> None:
         super().__init__()
         require(implementation)

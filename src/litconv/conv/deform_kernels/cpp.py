@@ -15,7 +15,7 @@ from litconv.conv.deform_kernels.geometry import Geometry
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source
 BLOCK_CHANNELS = 128  # at most
-TILE_VALUES = 2**16  # columns of one tile and block: they stay in a core's cache
+TILE_VALUES = 2**17  # columns of one tile and block: they stay in a core's cache
 UNITS = 32  # into which backward is cut, whatever the number of threads, so that this does not change a bit
 SLAB_VALUES = 2**22  # of the weight's gradient in all slabs
 
@@ -68,7 +68,7 @@ def backward(
     n, channels, height, width = x.shape
     parts = problem.parts
     grad_x = x.new_zeros((n, height, width, channels))
-    grad_weight = x.new_zeros((problem.slabs, weight.numel()))
+    grad_weight = x.new_empty((problem.slabs, weight.numel()))
     samples = [
         None if t is None else t.new_zeros((parts, n, *t.shape[2:], t.shape[1])) for t in (offset, mask)
     ]  # summed over the channels of each part
@@ -123,18 +123,18 @@ def _nhwc(t: Tensor) -> Tensor:
 
 
 def _packed(weight: Tensor, problem: Problem) -> Tensor:
-    """(Cout, Cin/g, Kh, Kw) → (g, blocks, Kh·Kw, block, Cout/g)."""
+    """(Cout, Cin/g, Kh, Kw) → (g, blocks, Cout/g, Kh·Kw, block)."""
     outputs, channels = weight.shape[:2]
-    groups = problem.groups
-    split = weight.reshape(groups, outputs // groups, channels // problem.block, problem.block, -1)
-    return split.permute(0, 2, 4, 3, 1).contiguous()
+    groups, block = problem.groups, problem.block
+    split = weight.permute(0, 2, 3, 1).reshape(groups, outputs // groups, -1, channels // block, block)
+    return split.permute(0, 3, 1, 2, 4).contiguous()
 
 
 def _unpacked(packed: Tensor, weight: Tensor, problem: Problem) -> Tensor:
     outputs, channels, *kernel = weight.shape
     groups, block = problem.groups, problem.block
-    split = packed.view(groups, channels // block, math.prod(kernel), block, outputs // groups)
-    return split.permute(0, 4, 1, 3, 2).reshape(weight.shape)
+    split = packed.view(groups, channels // block, outputs // groups, math.prod(kernel), block)
+    return split.permute(0, 2, 3, 1, 4).reshape(outputs, *kernel, channels).permute(0, 3, 1, 2)
 
 
 def _call(name: str, problem: Problem, *tensors: Tensor | None) -> None:

@@ -256,12 +256,13 @@ void forward(const Problem& p, const T* x, const T* weight, const T* offset, con
       const int64_t group = block * p.block * p.groups / p.channels;
       at::Tensor to = matrix(out + first * p.out_channels + group * outputs, pixels, outputs, p.out_channels);
       const bool starts = block * p.block % (p.channels / p.groups) == 0;
-      at::addmm_out(to, to, matrix(columns, pixels, rows, rows), matrix(weight + block * rows * outputs, rows, outputs, outputs),
+      at::addmm_out(to, to, matrix(columns, pixels, rows, rows), matrix(weight + block * rows * outputs, rows, outputs, 1, rows),
                     starts ? 0 : 1);
     }
   });
 }
 
+// The weight is (groups, blocks, outputs of a group, rows): no copy for one block whose parameter is NHWC already.
 // grad_x (NHWC), grad_offset and grad_mask (parts, NHWC) come zeroed; grad_weight is (slabs, as weight).
 template <typename T>
 void backward(const Problem& p, const T* x, const T* weight, const T* offset, const T* mask, const T* grad, T* grad_x,
@@ -282,7 +283,7 @@ void backward(const Problem& p, const T* x, const T* weight, const T* offset, co
         const int64_t group = block * p.block * p.groups / p.channels;
         at::Tensor by_pixel = matrix(grad + first * p.out_channels + group * outputs, pixels, outputs, p.out_channels);
         at::Tensor by_column = matrix(grad_columns, pixels, rows, rows);
-        at::addmm_out(by_column, by_column, by_pixel, matrix(weight + block * rows * outputs, outputs, rows, 1, outputs), 0);
+        at::addmm_out(by_column, by_column, by_pixel, matrix(weight + block * rows * outputs, outputs, rows, rows), 0);
         for_samples(p, desk.positions, offset, mask, first, pixels, block, [=](const Sample<T>& s) {
           const T fy = s.fy, fx = s.fx, m = s.mask, hy = 1 - fy, hx = 1 - fx;
           const T w00 = hy * hx * m, w01 = hy * fx * m, w10 = fy * hx * m, w11 = fy * fx * m;
@@ -313,8 +314,8 @@ void backward(const Problem& p, const T* x, const T* weight, const T* offset, co
           grad_offset[2 * sample + 1] += sum<T>(along_x) * m;
           if (mask) grad_mask[sample] += sum<T>(along_mask);
         });
-        at::Tensor to = matrix(grad_weight + slab * weights + block * rows * outputs, rows, outputs, outputs);
-        at::addmm_out(to, to, matrix(columns, rows, pixels, 1, rows), by_pixel, first > begin ? 1 : 0);
+        at::Tensor to = matrix(grad_weight + slab * weights + block * rows * outputs, outputs, rows, rows);
+        at::addmm_out(to, to, by_pixel.t(), matrix(columns, pixels, rows, rows), first > begin ? 1 : 0);
       }
     }
   });
