@@ -2,17 +2,25 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from wandb.util import get_core_path
+
+PATIENCE_SECONDS = 3
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """All records of the one run below this folder."""
     files = list(folder.rglob("*.wandb"))
     assert len(files) == 1, files
-    return records_of(files[0])
+    found = records_of(files[0])
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while not any(record["type"] == "exit" for record in found) and time.monotonic() < patience:
+        time.sleep(0.3)  # on a busy machine wandb's own process may write the end after `finish` has returned
+        found = records_of(files[0])
+    return found
 
 
 def records_of(file: Path) -> list[dict[str, Any]]:
