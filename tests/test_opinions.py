@@ -146,9 +146,10 @@ def published(name: str) -> tuple[nn.Module, dict, int]:
 
 
 @pytest.mark.slow
-def test_torchvision_models_that_build_on_the_meta_device_cost_what_their_weights_say():
+@pytest.mark.parametrize("half", [0, 1])  # a core each by `--dist load`
+def test_torchvision_models_that_build_on_the_meta_device_cost_what_their_weights_say(half):
     built, wrong = 0, []
-    for name in models.list_models(models) + models.list_models(models.segmentation):
+    for name in (models.list_models(models) + models.list_models(models.segmentation))[half::2]:
         try:
             model, meta, size = published(name)
         except NotImplementedError:  # RegNets compute their widths with tensors
@@ -159,7 +160,7 @@ def test_torchvision_models_that_build_on_the_meta_device_cost_what_their_weight
         if (cost.params, f"{cost.macs / 1e9:.3f}") != (meta["num_params"], f"{meta['_ops']:.3f}") or not cost.agrees:
             wrong.append((name, cost.params, meta["num_params"], cost.macs, meta["_ops"], cost.second_opinion))
     assert not wrong, json.dumps(wrong, indent=1)
-    assert built >= 71
+    assert built >= 33  # 71 in both halves
 
 
 @torch.library.custom_op("litconv_test::opaque", mutates_args=())
