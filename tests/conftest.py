@@ -11,7 +11,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from litconv.config import build_model, compose
+from litconv.build import model as build_model
+from litconv.config import compose
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
