@@ -44,9 +44,9 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
 
 def training(trainer: Any) -> dict[str, Any]:
     """How long the training took: epochs, seconds of training steps (validation left out), images a second."""
-    from litconv.callbacks import Timing
+    from litconv.callbacks import Timing, of_kind
 
-    timing = next(c for c in trainer.callbacks if isinstance(c, Timing))
+    timing = of_kind(trainer.callbacks, Timing)
     return {
         "train/epochs": trainer.current_epoch,
         "train/seconds": timing.train_seconds,
