@@ -8,7 +8,6 @@ each global batch of batch_size × processes images, and all processes make the 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -158,8 +157,7 @@ class StreamLoader(_BatchLoader):
         device: torch.device = CPU,
     ):
         super().__init__(augment, image_size, device, EpochSampler(len(dataset), batch_size, train=train, seed=seed))
-        self._make_reader = partial(
-            DataLoader,
+        self.reader = DataLoader(
             _Reporting(dataset),
             batch_sampler=self.sampler,
             collate_fn=_collate,
@@ -168,7 +166,15 @@ class StreamLoader(_BatchLoader):
             pin_memory=device.type == "cuda",
             generator=private_generator(seed, 0, "workers"),  # else the DataLoader draws from the global one
         )
-        self.reader = self._make_reader()
+
+    @property
+    def _iterator(self) -> object:
+        """Of the reading processes. Lightning ends them with a run, however that ends, as it does a DataLoader's own."""
+        return self.reader._iterator
+
+    @_iterator.setter
+    def _iterator(self, iterator: object) -> None:
+        self.reader._iterator = iterator
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws = self.draws()
@@ -176,7 +182,7 @@ class StreamLoader(_BatchLoader):
         self.reader.generator = private_generator(plan.seed, plan.epoch, "workers")  # their own are seeded by it
         for span, batch in zip(plan.spans(), self.reader, strict=True):
             if isinstance(batch, DataError):
-                self.reader = self._make_reader()  # the processes of the old one end now, not when garbage is collected
+                self._iterator = None  # the processes end now, not when garbage is collected
                 raise batch
             images, targets = (part.to(self.device, non_blocking=True) for part in batch)
             yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})
