@@ -130,14 +130,17 @@ class InMemoryLoader(_BatchLoader):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws, order = self.draws(), self.sampler.order().to(self.arrays.images.device)  # once an epoch, not in a step
         for span in self.sampler.spans():
-            index = order[span] if self.sampler.train else span
-            images, targets = (self._here(part[index]) for part in (self.arrays.images, self.arrays.targets))
-            yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})
+            yield self._batch(order[span] if self.sampler.train else span, {k: draw[span] for k, draw in draws.items()})
 
-    def _here(self, part: Tensor) -> Tensor:
-        if part.device == self.device:
-            return part
-        return part.pin_memory().to(self.device, non_blocking=True)
+    def _batch(self, index: Tensor | slice, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        images, targets = self.arrays.images, self.arrays.targets
+        here = images.device == self.device
+        if here and isinstance(index, Tensor):
+            return self.augment(images, targets, draws, index)
+        chosen = images[index], targets[index]
+        if not here:  # mapped from the cache
+            chosen = tuple(part.pin_memory().to(self.device, non_blocking=True) for part in chosen)
+        return self.augment(*chosen, draws)
 
 
 class StreamLoader(_BatchLoader):
