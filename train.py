@@ -20,9 +20,14 @@ from litconv.cli import command_line, guarded, is_checked, quiet
 def main(config: DictConfig) -> tuple[float, float] | None:
     quiet()
 
-    # check: the configuration first, then everything that can be built without data
+    # check: the configuration first, then everything that can be built without data; each imports more than the one before
     if not is_checked():
         checks.check(config)
+
+    from litconv import build
+
+    if not is_checked():
+        build.check_model(config)
 
     import pytorch_lightning as pl
 
@@ -33,9 +38,9 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.state import is_wanted, read_summary
     from litconv.summary import objectives
 
-    data = configuration.build_data(config)
+    data = build.data(config)
     if not is_checked():
-        configuration.check_parts(match.matched(config, data).config, data)
+        build.check_parts(match.matched(config, data).config, data)
 
     settings = configuration.plain(config)
     overrides, choices, _ = configuration.hydra_state(config)
@@ -45,18 +50,21 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         if config.sweep and not is_wanted(folder.previous_status, config.rerun):
             print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
             return objectives(read_summary(folder.path))
-        checkpoint = folder.open(configuration.as_yaml(config))
+        checkpoint = folder.open(configuration.as_yaml(settings, choices))
 
         # build: the data first, since its faults must come before a logger starts and before the first step
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data.prepare_data()
         data.setup("fit")
-        training.check_amounts(configuration.build_trainer(config, logger=False, callbacks=[]), data)
+        watched = configuration.declared(config.task).constants
+        callbacks = build.part(config.callbacks)(folder.path, watched["monitor"], watched["mode"])
+        trainer = build.trainer(config, logger=False, callbacks=callbacks)
+        training.check_amounts(trainer, data)
         equal = match.matched(config, data, data.num_classes)
         equal.announce()
         if equal.config is not config:
-            folder.write_config(configuration.as_yaml(equal.config))
-        task = configuration.build_task(equal.config, data)
+            folder.write_config(configuration.as_yaml(configuration.plain(equal.config), choices))
+        task = build.task(equal.config, data)
 
         # cost
         counted = cost.counted(config, task.model, data)
@@ -64,7 +72,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         folder.summary |= cost.measured(config, task.model, data, data.num_classes)
 
         # fit
-        logger = configuration.part(config.logger)(
+        logger = build.part(config.logger)(
             folder.path,
             name=name,
             group=config.sweep or "runs",
@@ -74,8 +82,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         )
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
         log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
-        callbacks = configuration.part(config.callbacks)(folder.path, task.monitor, task.mode)
-        trainer = configuration.build_trainer(config, logger=logger or False, callbacks=callbacks)
+        trainer.logger = logger
         folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         training.fit(trainer, task, data, checkpoint)
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from litconv import config
+from litconv import build, config
 from litconv.cli import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
@@ -71,7 +71,7 @@ def row(channels: int, size: int, names: list[str], device: torch.device, millis
 
 
 def training_step(conv: str, batch: int, device: torch.device) -> Callable[[], None]:
-    built = config.build_model(config.compose(["backbone.depth=20", f"conv={conv.partition(' ')[0]}"]), 3, 10)
+    built = build.model(config.compose(["backbone.depth=20", f"conv={conv.partition(' ')[0]}"]), 3, 10)
     model: nn.Module = built.to(device).train()
     for module in model.modules():
         if isinstance(module, Deformable):

@@ -13,7 +13,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from litconv import config
+from litconv import build, config
 from litconv.cost.latency import clock_of, time_beside
 from litconv.cost.measure import describe, device_named
 
@@ -23,7 +23,7 @@ CELLS = list(itertools.product((64, 256), (32, 56), (1, 32)))  # channels, heigh
 
 def operator(name: str, channels: int) -> nn.Module:
     torch.manual_seed(0)
-    return config.part(config.compose([f"conv={name}"]).conv)(channels, channels).eval()
+    return build.part(config.compose([f"conv={name}"]).conv)(channels, channels).eval()
 
 
 def ratio(one: nn.Module, standard: nn.Module, x: torch.Tensor, seconds: float) -> float:

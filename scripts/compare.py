@@ -38,4 +38,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("compare")))
+    sys.exit(command_line(main, lambda: checks.keys("compare"), "compare"))

@@ -45,4 +45,4 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("cost")))
+    sys.exit(command_line(main, lambda: checks.keys("cost"), "cost"))

@@ -59,4 +59,4 @@ def save(workspace, written: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("dashboard")))
+    sys.exit(command_line(main, lambda: checks.keys("dashboard"), "dashboard"))

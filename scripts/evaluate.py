@@ -36,12 +36,12 @@ def main(arguments: DictConfig) -> None:
 
     import pytorch_lightning as pl
 
-    from litconv import training
+    from litconv import build, training
     from litconv.checkpoints import load_into, read
 
     quiet()
     weights = read(checkpoint)
-    with configuration.as_trainer_error(f"accelerator={arguments.accelerator}"):
+    with build.as_trainer_error(f"accelerator={arguments.accelerator}"):
         trainer = pl.Trainer(
             accelerator=arguments.accelerator,
             devices=1,
@@ -51,12 +51,12 @@ def main(arguments: DictConfig) -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    data = configuration.build_data(config)
+    data = build.data(config)
     data.prepare_data()
     data.setup("test")
     if split != data.test_split and split == "test":
         raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
-    task = configuration.build_task(config, data)
+    task = build.task(config, data)
     load_into(task, weights, checkpoint)
     metrics: dict[str, Any]
     with training.in_one_line():
@@ -67,4 +67,4 @@ def main(arguments: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("evaluate")))
+    sys.exit(command_line(main, lambda: checks.keys("evaluate"), "evaluate"))

@@ -32,6 +32,6 @@ def command(*arguments: str, module: str = "train") -> int:
             mock.patch.object(sys, "argv", [f"{module}.py", *arguments]),
             mock.patch.dict(os.environ, environment, clear=True),
         ):
-            return cli.command_line(script.main, lambda: checks.keys(module))
+            return cli.command_line(script.main, lambda: checks.keys(module), module)
     finally:
         del sys.path[:2]

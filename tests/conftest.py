@@ -13,7 +13,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from litconv.config import build_model, compose
+from litconv.build import model as build_model
+from litconv.config import compose
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
 kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, removed at its end

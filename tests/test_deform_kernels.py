@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from litconv.config import build_model, compose
+from litconv.build import model as build_model
+from litconv.config import compose
 from litconv.conv import Deformable, deform_op
 from litconv.conv.deform_kernels import build, cpp
 from litconv.errors import ConfigError

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from command import TINY, command
-from litconv import checks, cli, config
+from litconv import build, checks, cli, config
 from litconv.cost import count
 
 EXPERIMENTS = sorted(path.stem for path in (config.CONF / "experiment").glob("*.yaml"))
@@ -30,7 +30,8 @@ def test_every_point_of_a_recipe_is_accepted_and_builds(name):
     for overrides in points:
         composed = config.compose(overrides)
         checks.check(composed)
-        config.check_parts(composed, config.build_data(composed))
+        build.check_model(composed)
+        build.check_parts(composed, build.data(composed))
         hashes.add(hash_of(composed))
     assert len(hashes) == len(points)
 
@@ -70,7 +71,7 @@ def test_both_networks_of_the_102_mmac_row_have_that_budget(overrides):
 
 def cost_of(*overrides: str):
     composed = config.compose([*overrides])
-    return count(config.build_model(composed, 3, 10), 3, (32, 32))
+    return count(build.model(composed, 3, 10), 3, (32, 32))
 
 
 def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():

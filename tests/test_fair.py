@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
-from litconv.config import build_data, build_model, compose
+from litconv import build
+from litconv.config import compose
 from litconv.conv import ConvFactory, Deformable, Standard
 from litconv.cost import count
 from litconv.errors import ConfigError
@@ -76,8 +77,8 @@ def test_layers_of_equal_shape_and_different_name_start_different(standard):
 def batches(operator: str, *overrides: str) -> list[torch.Tensor]:
     """Two epochs, after the model is built, which leaves every operator with another state of the global generator."""
     config = compose([f"conv={operator}", "data=shapes", *SMALL_SET, *overrides])
-    build_model(config, in_channels=3, num_classes=10)
-    data = build_data(config)
+    build.model(config, in_channels=3, num_classes=10)
+    data = build.data(config)
     data.prepare_data()
     data.setup("fit")
     loader, drawn = data.train_dataloader(), []

@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from litconv.config import build_model, compose
+from litconv import build
+from litconv.config import compose
 
 CONF = Path(__file__).parents[1] / "conf"
 OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
@@ -54,7 +55,7 @@ def test_segmentation_reaches_every_parameter(arm, operator, backbone, head):
 @pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])
 def test_offsets_get_gradients_from_the_first_step(modulated):
     config = compose(["conv=deformable", f"conv.modulated={modulated}", "backbone=resnet", "width=0.5"])
-    model = step(build_model(config, in_channels=3, num_classes=10), torch.tensor([3, 7]))
+    model = step(build.model(config, in_channels=3, num_classes=10), torch.tensor([3, 7]))
     offsets = {name: p.grad for name, p in model.named_parameters() if ".offset." in name}
     assert len(offsets) == 2 * 6  # weight and bias of the six slots
     for name, grad in offsets.items():

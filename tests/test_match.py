@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from command import ROOT, TINY, command
+from litconv import build
 from litconv import config as configuration
-from litconv.config import assemble, build_data, compose, load, plain
+from litconv.config import compose, load, plain
 from litconv.cost.latency import WARM_UP, Latency
 from litconv.cost.tally import tally
 from litconv.errors import ConfigError
@@ -27,17 +28,17 @@ MEASURE = importlib.import_module("litconv.cost.measure")  # the package has a f
 def found(*overrides: str):
     """The configuration that is trained, and the facts."""
     config = compose(list(overrides))
-    data = build_data(config)
+    data = build.data(config)
     data.name_classes()
     result = matched(config, data, data.num_classes)
     return result.config, result.facts
 
 
 def model_of(config) -> nn.Module:
-    data = build_data(config)
+    data = build.data(config)
     data.name_classes()
     with torch.device("meta"):
-        return assemble(config, 3, data.num_classes).eval()
+        return build.assemble(config, 3, data.num_classes).eval()
 
 
 def by_closed_forms(model: nn.Module, size: int = 32) -> int:
@@ -165,7 +166,7 @@ def test_the_width_that_is_asked_for_is_the_references():
 @pytest.mark.parametrize("operator", ["standard", "dilated"])
 def test_what_costs_the_same_as_it_is_stays_as_it_is(operator):
     config = compose([f"conv={operator}", "match=macs", "width=0.75"])
-    result = matched(config, build_data(config))
+    result = matched(config, build.data(config))
     assert result.config is config
     assert (result.facts["match/error"], result.facts["match/width"]) == (0, 0.75)
     assert "match/note" not in result.facts
@@ -173,7 +174,7 @@ def test_what_costs_the_same_as_it_is_stays_as_it_is(operator):
 
 def test_without_match_nothing_is_searched_and_nothing_said():
     config = compose([])
-    result = matched(config, build_data(config))
+    result = matched(config, build.data(config))
     assert (result.config is config, result.facts, result.line) == (True, {}, "")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litconv import checks, config
+from litconv import build, checks, config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,7 +39,8 @@ def test_every_training_command_is_accepted_and_builds(command):
         composed = config.compose(overrides)
         checks.check(composed)
         if not any(o.startswith("data.root=") for o in overrides):  # a folder of the reader's
-            config.check_parts(composed, config.build_data(composed))
+            build.check_model(composed)
+            build.check_parts(composed, build.data(composed))
 
 
 def test_every_choice_that_the_table_offers_exists():

@@ -14,7 +14,8 @@ from torchvision import datasets
 
 from command import ROOT, TINY, command
 from litconv import secrets, targets
-from litconv.config import CONF, compose, load, part, target
+from litconv.build import part, target
+from litconv.config import CONF, compose, load
 from litconv.data.oxford_pet import OxfordPet
 from litconv.data.torchvision_sets import CIFAR10
 from litconv.data.voc import VOC

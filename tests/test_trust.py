@@ -10,7 +10,8 @@ from torch import nn
 
 from command import TINY, command
 from litconv import callbacks, training
-from litconv.config import compose, part
+from litconv.build import part
+from litconv.config import compose
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.model import Model
 from litconv.out_of_memory import is_out_of_memory

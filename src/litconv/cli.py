@@ -13,15 +13,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
+from litconv.messages import one_line
 from litconv.naming import check_sweep_name
 from litconv.secrets import Masking
 
@@ -42,12 +42,6 @@ LAUNCH_ARGUMENTS = re.compile(
 )
 
 SPELLINGS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}
-EXTRAS = {
-    "hydra/launcher/joblib": "joblib",
-    "hydra/launcher/submitit_local": "slurm",
-    "hydra/launcher/submitit_slurm": "slurm",
-    "hydra/sweeper/optuna": "search",
-}
 
 _failures: list[BaseException] = []
 at_end: list[Callable[[], int]] = []  # of a sweep, whatever becomes of it: shows its table, returns how many failed
@@ -121,8 +115,13 @@ def keep_going(overrides: list[str]) -> Iterator[None]:
         print(f"error: {' '.join(overrides)}: {one_line(error, list)}", file=sys.stderr)
 
 
-def command_line(main: Callable[[], None], keys: Callable[[], list[str]]) -> int:
+def command_line(main: Callable[[], None], keys: Callable[[], list[str]], config_name: str = "train") -> int:
     """Run a Hydra main and return its exit status. `keys` lists what may stand on the command line."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        from litconv import help as usage
+
+        usage.show(config_name, sys.argv[1:])
+        return 0
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
     sweep = bool({"-m", "--multirun"} & set(sys.argv[1:]))
@@ -182,46 +181,6 @@ def name_the_sweep(argv: list[str]) -> None:
     digest = hashlib.sha256(repr(swept).encode()).hexdigest()[:8]
     alone = recipe and all(a == "-m" or "experiment=" in a for a in swept)
     argv.append(f"sweep={recipe}" if alone else f"sweep={recipe or 'sweep'}-{digest}")
-
-
-def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
-    """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return one_line(error.__cause__, keys)
-    text = str(error)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
-        group, name = match.groups()
-        if extra := EXTRAS.get(f"{group}/{name}"):
-            return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
-        options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
-        return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
-    if match := re.search(r"Could not override '([^']+)'", text):
-        return unknown_key(match[1], keys())
-    if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
-        return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
-        )
-    return " ".join(text.split())
-
-
-def unknown_key(key: str, keys: list[str]) -> str:
-    if f"+{key}" in keys:
-        return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
-    group = key.partition(".")[0]
-    if f"{group}=…" in keys:
-        return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
-    siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
-    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
-    return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
-
-
-def did_you_mean(name: str, options: list[str]) -> str:
-    close = get_close_matches(name, options, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def quiet() -> None:

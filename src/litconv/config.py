@@ -1,26 +1,22 @@
-"""From a composed configuration to plain objects: the only place besides train.py that imports OmegaConf.
+"""A composed configuration as it stands: what was chosen, what is said where, the same with something else in its place.
 
-`compose` and `load` give configurations, `build_*` turn their groups into objects; from there on, no layer and no task
-sees a configuration. What is refused before that is in `checks`.
+No torch is imported here: a wrong command line is answered before that. `build` turns the groups into objects; nothing
+else but train.py imports OmegaConf, and no layer and no task sees a configuration.
 """
 
-import inspect
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from litconv import targets
-from litconv.errors import ConfigError, DataError
+from litconv.declared import Declared
+from litconv.errors import ConfigError
 
 STAGES = range(1, 6)
 RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
@@ -83,10 +79,6 @@ def choices(config: DictConfig) -> dict[str, str]:
     return hydra_state(config)[1]
 
 
-def target(node: DictConfig) -> Callable:
-    return targets.resolve(node["_target_"], allowed_packages(node), key_of(node))
-
-
 def allowed_packages(node: DictConfig) -> list[str]:
     """What the user has added, at the root of the configuration, to the packages that a `_target_` may name."""
     names = node._get_root().get("allowed_packages") or [] if isinstance(node, DictConfig) else []
@@ -99,46 +91,13 @@ def key_of(node: DictConfig) -> str:
     return str(node._key() or "") if isinstance(node, DictConfig) else ""
 
 
+def declared(node: DictConfig) -> Declared:
+    """What the node's class takes, and what it says of itself."""
+    return targets.declared_by(node["_target_"], allowed_packages(node), key_of(node))
+
+
 def takes(node: DictConfig, parameter: str) -> bool:
-    return parameter in inspect.signature(target(node)).parameters
-
-
-@contextmanager
-def as_config_error(key: str = "") -> Iterator[None]:
-    """What a constructor says of its arguments is for the user; `key` is where they stand."""
-    try:
-        yield
-    except (DataError, ConfigError):
-        raise
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, DataError | ConfigError):
-            raise cause from error
-        raise _for_user(cause or error, key) from error
-    except Exception as error:
-        of_user = isinstance(error, ValueError | TypeError | ArithmeticError | ImportError)
-        if not _of_lightning(error) and not of_user:
-            raise
-        raise _for_user(error, key) from error
-
-
-@contextmanager
-def as_trainer_error(what: str) -> Iterator[None]:
-    """The same for a trainer that is not built from a configuration; `what` is the key to change."""
-    try:
-        with as_config_error():
-            yield
-    except ConfigError as error:
-        raise ConfigError(f"{what}: {str(error).removeprefix('trainer: ')}") from error
-
-
-def _of_lightning(error: BaseException) -> bool:
-    return type(error).__name__ == "MisconfigurationException"  # by name: importing it takes seconds
-
-
-def _for_user(error: BaseException, key: str) -> ConfigError:
-    where = "trainer" if _of_lightning(error) else key if isinstance(error, TypeError) else ""
-    return ConfigError(f"{where}: {error}" if where else str(error))
+    return parameter in declared(node).parameters
 
 
 def select(config: DictConfig, path: str) -> Any:
@@ -152,40 +111,6 @@ def is_set(config: DictConfig, name: str) -> bool:
 
 def written_and_resolved(node: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     return OmegaConf.to_container(node, resolve=False), OmegaConf.to_container(node, resolve=True)
-
-
-def part(node: DictConfig, **more: Any) -> Any:
-    """The object that a group describes; `more` are arguments that are objects themselves."""
-    targets.check_nested(OmegaConf.to_container(node, resolve=True), allowed_packages(node), key_of(node))
-    with as_config_error(key_of(node)):
-        if node.get("_partial_"):
-            return instantiate(node, _convert_="all")
-        return instantiate(node, _partial_=True, _convert_="all")(**more)
-
-
-def build_data(config: DictConfig) -> Any:
-    """The DataModule; nothing is read yet."""
-    task, data = target(config.task), target(config.data)
-    if task.name not in data.tasks:
-        chosen = choices(config)
-        raise ConfigError(
-            f"task={chosen.get('task')} needs {'masks' if task.name == 'segmentation' else 'labels'}, and "
-            f"data={chosen.get('data')} is for {' and '.join(sorted(data.tasks))} only; choose another data or task"
-        )
-    return part(config.data, **({"task": task.name} if takes(config.data, "task") else {}))
-
-
-def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Any:
-    from litconv.model import Model
-
-    conv = part(config.conv)
-    stages = {n: part(node) for n in STAGES if (node := config.get(f"conv_stage{n}")) is not None}
-    backbone = part(config.backbone, conv=conv, in_channels=in_channels, stage_convs=stages)
-    slots = {"conv": conv} if takes(config.head, "conv") else {}
-    if takes(config.head, "upsample"):
-        slots["upsample"] = part(config.upsample)
-    head = part(config.head, channels=backbone.channels, strides=backbone.strides, num_classes=num_classes, **slots)
-    return Model(backbone, head)
 
 
 def kernel_size(config: DictConfig) -> int | None:
@@ -220,100 +145,10 @@ def of_model(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(k) for k in config if k not in rest])
 
 
-def operators(config: DictConfig) -> list[Callable]:
-    """The one of `conv=` and those of single stages, with their options bound."""
-    return [
-        part(node) for key in ("conv", *(f"conv_stage{n}" for n in STAGES)) if (node := config.get(key)) is not None
-    ]
-
-
 def is_standard(config: DictConfig) -> bool:
     """Whether the model is itself what ratios refer to."""
     chosen = choices(config)
     return chosen["conv"] == "standard" and not any("@conv_stage" in group or group == "match" for group in chosen)
-
-
-def memory_format(config: DictConfig) -> Any:
-    import torch
-
-    return {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[config.memory_format]
-
-
-def build_model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
-    """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
-    from litconv.init import initialise
-
-    model = assemble(config, in_channels, num_classes)
-    initialise(model, config.seed)
-    return model.to(memory_format=memory_format(config))
-
-
-def build_task(config: DictConfig, data: Any) -> Any:
-    """The LightningModule around a fresh model, for a data set that has been set up."""
-    facts = {"ignore_index": data.ignore_index, "class_names": list(data.class_names)}
-    return part(
-        config.task,
-        model=build_model(config, data.in_channels, data.num_classes),
-        num_classes=data.num_classes,
-        optim=part(config.optim),
-        schedule=part(config.schedule),
-        seed=config.seed,
-        **{name: fact for name, fact in facts.items() if takes(config.task, name)},
-    )
-
-
-def build_trainer(config: DictConfig, **parts: Any) -> Any:
-    try:
-        return part(config.trainer, **parts)
-    except ConfigError as error:
-        elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
-        reason = str(error).removeprefix("trainer: ")
-        raise ConfigError(f"trainer={choices(config)['trainer']}: {reason}{elsewhere}") from error
-
-
-def check_parts(config: DictConfig, data: Any, num_classes: int = 10) -> None:
-    """Build everything but the data once, without memory, so that a fault of the configuration comes before any data."""
-    import torch
-
-    from litconv import cost
-    from litconv.optim import check as check_optim
-
-    check_optim(part(config.optim), part(config.schedule))
-    trainer = build_trainer(config, logger=False, callbacks=[])
-    cost.device(config)
-    if trainer.max_epochs is not None and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
-        raise ConfigError(
-            f"trainer.max_epochs={trainer.max_epochs} ends before the first validation "
-            f"(trainer.check_val_every_n_epoch={trainer.check_val_every_n_epoch}); set epochs to that or more"
-        )
-    for limit in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
-        if getattr(trainer, limit) == 0 or trainer.fast_dev_run:
-            name = "fast_dev_run" if trainer.fast_dev_run else limit
-            raise ConfigError(
-                f"trainer.{name}={getattr(trainer, name)} leaves nothing to train, to choose a checkpoint by, or to test; "
-                "for a quick look use trainer=debug"
-            )
-    with torch.device("meta"):
-        model = assemble(config, data.in_channels, num_classes)
-        cost.check_size(model, data.image_size)
-        facts = {"ignore_index": -100, "class_names": [str(n) for n in range(num_classes)]}
-        part(
-            config.task,
-            model=model,
-            num_classes=num_classes,
-            optim=part(config.optim),
-            schedule=part(config.schedule),
-            seed=config.seed,
-            **{name: fact for name, fact in facts.items() if takes(config.task, name)},
-        )
-    overrides, chosen, multirun = hydra_state(config)
-    for group, why in {
-        "conv": "every stage has an operator of its own",
-        "upsample": f"head={chosen['head']} has nothing to enlarge here",
-    }.items():
-        given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in overrides)
-        if given and not multirun and not any(type(m) is target(config[group]) for m in model.modules()):
-            raise ConfigError(f"{group}={chosen[group]} has no effect: {why}; remove it")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -327,9 +162,9 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(masked, resolve=True)
 
 
-def as_yaml(config: DictConfig) -> str:
+def as_yaml(settings: dict[str, Any], chosen: dict[str, str]) -> str:
     """A run's config.yaml: everything that built it, and the choices made in the groups."""
-    return OmegaConf.to_yaml(OmegaConf.create({**plain(config), "choices": choices(config)}))
+    return OmegaConf.to_yaml(OmegaConf.create({**settings, "choices": chosen}))
 
 
 def short_names_used(config: DictConfig) -> dict[str, str]:

@@ -13,7 +13,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from litconv.config import assemble, compose
+from litconv.build import assemble
+from litconv.config import compose
 from litconv.cost import Count, count
 
 LEDGER = Path(__file__).with_name("cost.json")

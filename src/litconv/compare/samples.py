@@ -66,9 +66,10 @@ def best(arm: Arm, seed: int) -> Path | None:
 
 
 def first_data(arm: Arm, seed: int) -> Any:
+    from litconv import build
     from litconv import config as configuration
 
-    data = configuration.build_data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
+    data = build.data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
     data.setup("test")
     return data
 
@@ -77,9 +78,10 @@ def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
     """(N, H, W)"""
     import torch
 
+    from litconv import build
     from litconv import config as configuration
 
-    task = configuration.build_task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
+    task = build.task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
     task.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
     with torch.inference_mode():
         return task.eval()(x).argmax(1).numpy()

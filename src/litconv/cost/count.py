@@ -24,6 +24,7 @@ from litconv.cost.replica import replica, untouched
 from litconv.cost.tracing import ConvolutionsRecorded
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
+from litconv.model import check_size
 
 log = logging.getLogger(__name__)
 
@@ -102,20 +103,6 @@ def count(
         effective_receptive_field=effective,
         layers=table,
     )
-
-
-def check_size(model: nn.Module, image_size: tuple[int, int]) -> None:
-    stride = max(getattr(getattr(model, "backbone", None), "strides", [1]))
-    if min(image_size) < stride:
-        height, width = image_size
-        raise ConfigError(
-            f"data.image_size={height}x{width} is smaller than the backbone's stride of {stride}, which leaves less "
-            f"than one value of it; use at least {stride}, or backbone.output_stride={largest_power(min(image_size))}"
-        )
-
-
-def largest_power(size: int) -> int:
-    return 1 << (size.bit_length() - 1)
 
 
 def run(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor, Witness]:

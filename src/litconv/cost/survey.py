@@ -10,8 +10,8 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
+from litconv import build, summary
 from litconv import config as configuration
-from litconv import summary
 from litconv.cost.count import Count, count
 from litconv.cost.layers import Layer
 from litconv.cost.measure import device_named, measure
@@ -33,7 +33,7 @@ def survey(config: Any, matched: Callable[[Any, Any, int], Any]) -> Point:
     """`matched` is litconv.match's, which stands above the costs."""
     overrides, choices, _ = configuration.hydra_state(config)
     settings = configuration.plain(config)
-    data = configuration.build_data(config)
+    data = build.data(config)
     classes = config.num_classes or num_classes(json.dumps([settings["data"], choices["task"]]), data)
 
     operators = {key for key in settings if key.startswith("conv")} | {*configuration.SHORT_NAMES}
@@ -63,9 +63,9 @@ def num_classes(key: str, data: Any) -> int:
 def model_of(config: Any, data: Any, classes: int) -> nn.Module:
     """Without memory where shapes are enough."""
     if config.cost.effective_field or config.cost.latency.enabled:
-        return configuration.build_model(config, data.in_channels, classes)
+        return build.model(config, data.in_channels, classes)
     with torch.device("meta"):
-        return configuration.assemble(config, data.in_channels, classes)
+        return build.assemble(config, data.in_channels, classes)
 
 
 def counted(config: Any, model: nn.Module, data: Any) -> Count:
@@ -80,16 +80,16 @@ def measured(config: Any, model: nn.Module, data: Any, classes: int) -> dict[str
         return {}
     standard = None
     if not configuration.is_standard(config):
-        standard = configuration.build_model(configuration.with_standard(config), data.in_channels, classes)
+        standard = build.model(configuration.with_standard(config), data.in_channels, classes)
     found = measure(
         model,
         standard,
-        partial(optimizer_for, optim=configuration.part(config.optim)),
+        partial(optimizer_for, optim=build.part(config.optim)),
         data.in_channels,
         data.image_size,
         device=device(config),
         precision=config.trainer.precision,
-        memory_format=configuration.memory_format(config),
+        memory_format=build.memory_format(config),
         batch=latency.batch,
         seconds=latency.seconds,
     )
@@ -100,4 +100,4 @@ def device(config: Any) -> torch.device:
     """Where costs are measured: the trainer's own device, unless `cost.latency.device` names another."""
     if config.cost.latency.device != "auto":
         return device_named(config.cost.latency.device)
-    return configuration.build_trainer(config, logger=False, callbacks=[]).strategy.root_device
+    return build.trainer(config, logger=False, callbacks=[]).strategy.root_device

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from litconv import build
 from litconv import config as configuration
-from litconv.cli import did_you_mean
 from litconv.cost.count import Count
 from litconv.errors import ConfigError
 from litconv.match.budget import Budget, LatencyBudget
@@ -17,6 +17,7 @@ from litconv.match.network import Network
 from litconv.match.report import Found, Report
 from litconv.match.search import Costs, Search
 from litconv.match.sizes import multiples
+from litconv.messages import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,8 @@ _found: dict[str, Found] = {}  # a run asks twice: before the data is read, and 
 def matched(config: Any, data: Any, num_classes: int = CLASSES) -> Matched:
     if configuration.select(config, "match") is None:
         return Matched(config, {}, "")
-    with configuration.as_config_error():
-        budget = configuration.part(config.match)
+    with build.as_config_error():
+        budget = build.part(config.match)
         check(config, budget)
         network = Network(config, data.in_channels)
         key = json.dumps([configuration.plain(config), num_classes, data.image_size], sort_keys=True, default=str)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from litconv import build
 from litconv import config as configuration
 from litconv.cost.latency import Latency
 from litconv.cost.measure import latency
@@ -42,7 +43,7 @@ class Counter:
         """On the CPU where a forward cannot run without values."""
         for place in ("meta", "cpu"):
             with torch.device(place):
-                model = in_deployed_form(configuration.assemble(config, self.data.in_channels, self.classes).eval())
+                model = in_deployed_form(build.assemble(config, self.data.in_channels, self.classes).eval())
             try:
                 return tally(model, self.data.in_channels, self.data.image_size)
             except (NotImplementedError, RuntimeError) as error:
@@ -61,7 +62,7 @@ class Stopwatch:
             "shape": (budget.batch, data.in_channels, *data.image_size),
             "device": device(configuration.with_values(config, {"cost.latency.device": budget.device})),
             "precision": config.trainer.precision,
-            "memory_format": configuration.memory_format(config),
+            "memory_format": build.memory_format(config),
         }
         self.twin, self.reference = None, None
         self.target = budget.to
@@ -84,7 +85,7 @@ class Stopwatch:
         return self.target * self.time(self.model(config), self.reference, seconds).ratio
 
     def model(self, config: Any) -> nn.Module:
-        return configuration.assemble(config, self.data.in_channels, self.classes)
+        return build.assemble(config, self.data.in_channels, self.classes)
 
     def time(self, model: nn.Module, reference: nn.Module | None, seconds: float) -> Latency:
         try:

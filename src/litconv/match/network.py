@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from litconv import build
 from litconv import config as configuration
 from litconv.match.sizes import Candidate, Sizes, own_multiple
 
@@ -26,8 +27,8 @@ class Network:
         """Of standard convolutions: the operator itself need not fit it."""
         twin = configuration.with_standard(self.config)
         with torch.device("meta"):
-            conv = configuration.part(twin.conv)
-            return configuration.part(twin.backbone, conv=conv, in_channels=in_channels, **changed)
+            conv = build.part(twin.conv)
+            return build.part(twin.backbone, conv=conv, in_channels=in_channels, **changed)
 
     @property
     def usual_multiple(self) -> int:
@@ -35,7 +36,7 @@ class Network:
 
     @property
     def own_multiple(self) -> int:
-        return lcm(*map(own_multiple, configuration.operators(self.config)))
+        return lcm(*map(own_multiple, build.operators(self.config)))
 
     def sized(self, sizes: Sizes) -> Any:
         """The configuration that builds it; as asked where nothing changes."""

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from litconv import checks, summary
 from litconv import config as configuration
-from litconv.cli import one_line, quiet
+from litconv.cli import quiet
+from litconv.messages import one_line
 from litconv.naming import arm_hash, run_folder, run_name
 from litconv.state import is_wanted, status
 from litconv.sweep.parenthood import adopt
@@ -41,7 +42,7 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
 
 
 def plan(config: DictConfig, checked: set[str]) -> Plan:
-    from litconv import match  # here, since the launcher imports this file, and this imports torch
+    from litconv import build, match  # here, since the launcher imports this file, and these import torch
 
     try:
         checks.check(config)
@@ -50,8 +51,9 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
         folder = run_folder(settings, name)
         arm = arm_hash(settings)
         if arm not in checked and is_wanted(status(folder), config.rerun):
-            data = configuration.build_data(config)
-            configuration.check_parts(match.matched(config, data).config, data)
+            build.check_model(config)
+            data = build.data(config)
+            build.check_parts(match.matched(config, data).config, data)
             checked.add(arm)
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return Plan(error=one_line(error, checks.keys))

@@ -1,0 +1,80 @@
+"""What a command line may not say: all that Hydra would let through.
+
+Keys that no class takes, values of the wrong type, and overrides without an effect, since two equal points in an
+ablation are a lie. Every fault is one clause that names the key, the value and what would be accepted. Nothing is
+imported for it that takes long: classes are read, not loaded (`declared`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from litconv import secrets, targets
+from litconv.atomic import local
+from litconv.checks.effects import effect_faults
+from litconv.checks.keys import keys
+from litconv.checks.types import describe, matches, shown, type_faults
+from litconv.config import allowed_packages, plain, raw, select
+from litconv.errors import ConfigError
+from litconv.naming import check_sweep_name
+
+__all__ = ["check", "keys"]
+
+ROOT_TYPES = {
+    "seed": int,
+    "epochs": int,
+    "width": float,
+    "memory_format": Literal["channels_last", "contiguous"],
+    "output_dir": str,
+    "cost.allow_uncounted": bool,
+    "cost.effective_field": bool,
+    "cost.latency.enabled": bool,
+    "cost.latency.batch": int,
+    "cost.latency.seconds": float,
+    "cost.latency.device": str,
+    "n_jobs": int,
+    "slots_per_gpu": int,
+    "time_limit_minutes": float,
+    "rerun": Literal["failed", "all", "none"],
+}
+REQUIRED = ("conv", "backbone", "head", "task", "data", "optim", "schedule", "trainer", "logger", *ROOT_TYPES)
+
+
+def check(config: Mapping) -> None:
+    """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
+    for key in REQUIRED:
+        if select(config, key) is None:
+            raise ConfigError(
+                f"{key} is missing or null, and every run needs one; remove the override that takes it away"
+            )
+    settings = plain(config)
+    targets.check_nested(settings, allowed_packages(config), look=targets.declared_by)
+    secrets.refuse(settings)
+    local(config.output_dir, "output_dir")
+    if config.sweep is not None:
+        check_sweep_name(str(config.sweep))
+    faults = [*effect_faults(config), *value_faults(config)]
+    for key, node in raw(config).items():
+        if isinstance(node, dict) and "_target_" in node:
+            faults.extend(type_faults(key, config[key]))
+    if faults:
+        raise ConfigError("; ".join(dict.fromkeys(faults)))
+
+
+def value_faults(config: Mapping) -> Iterator[str]:
+    """Of the keys that are in no group."""
+    values = {key: select(config, key) for key in ROOT_TYPES}
+    right = {key: value for key, value in values.items() if matches(value, ROOT_TYPES[key])}
+    for key in [key for key in values if key not in right]:
+        yield f"{key}={shown(values[key])} must be {describe(ROOT_TYPES[key])}"
+    if right.get("epochs", 1) < 1:
+        yield f"epochs={config.epochs} must be at least 1"
+    for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
+        if key in right and not 0 < right[key] <= most:
+            yield f"{key}={right[key]} must be more than 0 and at most {most}"
+    if not 0 <= right.get("seed", 0) < 2**32:
+        yield f"seed={config.seed} must be at least 0 and less than 2**32"
+    if right.get("n_jobs", 1) != -1 and right.get("n_jobs", 1) < 1:
+        yield f"n_jobs={config.n_jobs} must be at least 1, or -1: as many as there are slots for"
+    for key in ("slots_per_gpu", "time_limit_minutes"):
+        if right.get(key, 1) <= 0:
+            yield f"{key}={config[key]} must be greater than 0"

@@ -1,0 +1,55 @@
+"""`--help`: what may stand on the command line, as the configuration's own files say it, comments included.
+
+Hydra's own lists the groups in a second and leaves the comments out.
+"""
+
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from litconv.config import CONF
+
+FLAGS = """\
+-m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped
+--cfg job           the whole configuration, as it would be used
+--hydra-help        Hydra's own options"""
+
+
+def show(config_name: str, arguments: list[str]) -> None:
+    """Print it, with the options of the groups that `arguments` choose."""
+    path = CONF / f"{config_name}.yaml"
+    listed = OmegaConf.load(path).defaults
+    defaults = [item for item in listed if not isinstance(item, str)]
+    chosen = {str(key): value for item in defaults for key, value in item.items() if "override" not in str(key)}
+    chosen |= {key: value for key, _, value in (a.partition("=") for a in arguments) if key.partition("@")[0] in chosen}
+    print(sys.modules["__main__"].__doc__ or "")
+    if chosen:
+        print("Groups: write group=option. * stands for the default or what was chosen.\n")
+        for group in dict.fromkeys(name.partition("@")[0] for name in chosen):
+            options = sorted(option.stem for option in (CONF / group).glob("*.yaml"))
+            print(f"  {group:<12}{', '.join(f'*{o}' if o == chosen.get(group) else o for o in options)}")
+        print(f"  {'conv@conv_stage1 … 5':<12}  one stage's operator\n")
+    print(f"Keys: write key=value, cost.latency.batch=8 where one is nested.\n\n{indented(own_keys(path))}\n")
+    if "train" in listed:
+        print("And all that train.py takes: python train.py --help\n")
+    for group, option in chosen.items():
+        file = CONF / group.partition("@")[0] / f"{option}.yaml"
+        if option and file.is_file():
+            print(f"{group}={option}: write {group.rpartition('@')[2]}.key=value\n\n{indented(options_of(file))}\n")
+    print(f"Flags:\n\n{indented(FLAGS)}")
+
+
+def own_keys(path: Path) -> str:
+    """What stands between the defaults and Hydra's part."""
+    text = path.read_text().partition("\n\n")[2]
+    return text.partition("\nhydra:")[0].strip()
+
+
+def options_of(path: Path) -> str:
+    lines = path.read_text().strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("_partial_") and "@package" not in line)
+
+
+def indented(text: str) -> str:
+    return "\n".join(f"  {line}" if line else "" for line in text.splitlines())

@@ -1,0 +1,54 @@
+"""What went wrong, in one line, with the nearest name that would be right."""
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from hydra.errors import InstantiationException, OverrideParseException
+
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "slurm",
+    "hydra/launcher/submitit_slurm": "slurm",
+    "hydra/sweeper/optuna": "search",
+}
+
+
+def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
+    """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return one_line(error.__cause__, keys)
+    text = str(error)
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        group, name = match.groups()
+        if extra := EXTRAS.get(f"{group}/{name}"):
+            return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
+        options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
+        return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown_key(match[1], keys())
+    if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
+        return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
+        )
+    return " ".join(text.split())
+
+
+def unknown_key(key: str, keys: list[str]) -> str:
+    if f"+{key}" in keys:
+        return f"{key}: its yaml leaves it at the default; to set it write +{key}=…"
+    group = key.partition(".")[0]
+    if f"{group}=…" in keys:
+        return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
+    siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
+    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
+    return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
+
+
+def did_you_mean(name: str, options: list[str]) -> str:
+    close = get_close_matches(name, options, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
