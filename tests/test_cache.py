@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from torchvision import datasets
 
 from data_helpers import make_cifar, make_fashion, make_image_folder, make_mask_folder, noise
-from litconv.config import compose
+from litconv.config import CONF, compose
 from litconv.data import cache as cache_module
 from litconv.data import file_set, shapes
 from litconv.data.cache import Cache, folder_of, in_memory
@@ -23,7 +24,7 @@ from litconv.data.loader import InMemoryLoader, StreamLoader
 from litconv.data.mask_folder import MaskFolder
 from litconv.data.shapes import Shapes
 from litconv.data.torchvision_sets import CIFAR10, FashionMNIST
-from litconv.errors import DataError
+from litconv.errors import ConfigError, DataError
 from litconv.naming import config_hash
 
 
@@ -394,6 +395,14 @@ def test_where_the_cache_is(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert folder_of("auto") == Path.home() / ".cache" / "litconv"
     assert folder_of("~/decoded") == Path.home() / "decoded"
+    for wrong, said in {"s3://bucket/x": "is a URL", "": "must be a folder", 3: "must be a folder"}.items():
+        with pytest.raises(ConfigError, match=f"data.cache_dir={wrong} .*{said}"):
+            Shapes(cache_dir=wrong)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "data").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_set_is_kept_unless_told_otherwise(path):
+    assert OmegaConf.load(path).cache_dir == "auto"
 
 
 # -- reading processes -------------------------------------------------------------------------------------------------

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from litconv.atomic import UNFINISHED, write_whole
+from litconv.atomic import UNFINISHED, local, write_whole
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # of what is kept; older ones are not found any more
 IN_USE_SECONDS = 7 * 24 * 3600  # a set may be mapped that long by a run on another machine, which removing would end
+TOLD_BYTES = 2**26  # an entry of this size is worth a line
 STRETCHES, STRETCH_BYTES = 64, 4096  # of a file, read to tell whether it is as it was written
 
 Allocate = Callable[[str, tuple[int, ...], np.dtype | type], np.ndarray]
@@ -38,7 +39,7 @@ def in_memory(name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.n
 def folder_of(setting: str) -> Path:
     """`auto` is $LITCONV_CACHE_DIR, or `litconv` in the user's cache folder."""
     if setting != "auto":
-        return Path(setting).expanduser()
+        return local(setting, "data.cache_dir").expanduser()
     own = os.environ.get("LITCONV_CACHE_DIR")
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litconv"
 
@@ -92,6 +93,8 @@ class Cache:
             write_whole(unfinished / "index.json", json.dumps(sums).encode())
             shutil.rmtree(entry, ignore_errors=True)
             unfinished.rename(entry)
+            if (size := _size(entry)) >= TOLD_BYTES:
+                log.info("%s holds the decoded set for later runs (%d MB)", entry, size >> 20)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return _read(entry)

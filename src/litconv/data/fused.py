@@ -36,8 +36,13 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
+def prepare() -> None:
+    """Compile it now, not in the first step."""
+    _library()
+
+
 def takes(images: Tensor, targets: Tensor) -> bool:
-    """Whether there is a kernel for these. The first call compiles it."""
+    """Whether there is a kernel for these."""
     parts = [images, targets] if targets.ndim == 3 else [images]
     fit = all(part.device.type == "cpu" and part.dtype == torch.uint8 and part.is_contiguous() for part in parts)
     return fit and _library() is not None

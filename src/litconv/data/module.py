@@ -81,7 +81,7 @@ class DataModule(pl.LightningDataModule):
             if not isinstance(value, list | tuple) or [type(v) in (int, float) for v in value] != [True] * count:
                 raise ConfigError(f"data.{key}={value} must be a list of {count} number{'s' if count > 1 else ''}")
             setattr(self, key, tuple(float(v) for v in value))
-        if not isinstance(self.cache_dir, str | None):
+        if self.cache_dir == "" or not isinstance(self.cache_dir, str | None):
             raise ConfigError(f"data.cache_dir={self.cache_dir} must be a folder, auto or null")
         keeps = self.cache_dir is not None
         self._cache = Cache(folder_of(self.cache_dir), self.cache_limit_mb) if keeps else None
@@ -184,7 +184,7 @@ class DataModule(pl.LightningDataModule):
                 train=train,
                 seed=self.seed,
                 num_workers=self.num_workers,
-                persistent=True,
+                persistent=type(split) is FileSet,  # another may draw at random
                 device=device,
             )
         if train and not len(loader):

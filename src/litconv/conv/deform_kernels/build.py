@@ -82,7 +82,7 @@ def _compile(source: Path, flags: list[str], folder: Path) -> Path:
     compiler = cpp_extension.get_cxx_compiler()
     if shutil.which(compiler) is None:
         raise BuildError(f"there is no C++ compiler ({compiler})")
-    log.info("compiling the C++ kernel %s, once for this machine (some 20 s; kept in %s)", source.name, folder.parent)
+    log.info("compiling the C++ kernel %s, once for this machine (5 to 20 s; kept in %s)", source.name, folder.parent)
     folder.mkdir(exist_ok=True)
     path = os.environ["PATH"]
     os.environ["PATH"] = f"{path}{os.pathsep}{Path(sys.executable).parent}"  # ninja, if the environment is not active
