@@ -9,75 +9,23 @@ second epoch's steps, then over the rounds.
 
 import argparse
 import itertools
-import os
-import pty
 import statistics
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true")
 
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
-import wandb
-from pytorch_lightning.loggers import WandbLogger
-from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy
+from ways import EPOCHS, Setting, fit_lean, fit_ours, fit_typical, on_a_terminal, train_step
 
-from litconv import build, config, training
 from litconv.cli import quiet
-from litconv.loggers import finish_wandb
-from litconv.optim import optimizer_for
 
+SMALL = ["data.n_val=64", "data.n_test=64"]
 NETWORKS = {  # what a step costs by itself: little, and some
-    "ResNet-8, width 0.25, batch 2": ["width=0.25", "data.batch_size=2", "data.n_train=600"],
-    "ResNet-20, batch 128": ["backbone.depth=20", "data.batch_size=128", "data.n_train=640"],
+    "ResNet-8, width 0.25, batch 2": ["width=0.25", "data.batch_size=2", "data.n_train=600", *SMALL],
+    "ResNet-20, batch 128": ["backbone.depth=20", "data.batch_size=128", "data.n_train=640", *SMALL],
 }
-
-
-class Setting:
-    def __init__(self, overrides: list[str]) -> None:
-        small = ["data.n_val=64", "data.n_test=64", "trainer.accelerator=cpu", "epochs=2"]
-        self.config = config.compose([*overrides, *small])
-        self.data = build.data(self.config)
-        self.data.setup("fit")
-
-    def model(self) -> nn.Module:
-        return build.model(self.config, 3, 10).train()
-
-    def loader(self, epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        loader = self.data.train_dataloader()
-        loader.sampler.set_epoch(epoch)
-        return loader
-
-    @property
-    def steps(self) -> int:
-        return len(self.data.train_dataloader())
-
-    def optimisers(self, model: nn.Module) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        optimizer = optimizer_for(model, build.part(self.config.optim))
-        return optimizer, build.part(self.config.schedule)(optimizer, 2 * self.steps)
-
-
-def bare(setting: Setting, folder: Path) -> float:
-    model = setting.model()
-    optimizer, schedule = setting.optimisers(model)
-    for epoch in range(2):
-        ends = []
-        for x, y in setting.loader(epoch):
-            loss = F.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            ends.append(time.process_time())
-    return between(ends)
 
 
 def between(ends: list[float]) -> float:
@@ -94,93 +42,34 @@ class Clock(pl.Callback):
         self.ends.append(time.process_time())
 
 
+def bare(setting: Setting, folder: Path) -> float:
+    model = setting.model()
+    optimizer, schedule = setting.optimisers(model)
+    for epoch in range(EPOCHS):
+        ends = []
+        for x, y in setting.loader(epoch):
+            train_step(model, optimizer, x, y)
+            schedule.step()
+            ends.append(time.process_time())
+    return between(ends)
+
+
 def ours(setting: Setting, folder: Path) -> float:
     clock = Clock()
-    logger = build.part(setting.config.logger)(folder, name="ours", group="g", job_type="train", tags=[], config={})
-    task = build.task(setting.config, setting.data)
-    callbacks = [*build.part(setting.config.callbacks)(folder, task.monitor, task.mode), clock]
-    trainer = build.trainer(setting.config, logger=logger, callbacks=callbacks)
-    training.fit(trainer, task, setting.data, None)
-    finish_wandb(logger, 0, {})
+    fit_ours(setting, folder, clock)
     return between(clock.ends)
-
-
-class Lean(pl.LightningModule):
-    def __init__(self, setting: Setting) -> None:
-        super().__init__()
-        self.setting, self.model = setting, setting.model()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        x, y = batch
-        return F.cross_entropy(self.model(x), y)
-
-    def configure_optimizers(self) -> dict:
-        optimizer, schedule = self.setting.optimisers(self.model)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class Typical(Lean):
-    def __init__(self, setting: Setting) -> None:
-        super().__init__(setting)
-        self.accuracy = MulticlassAccuracy(10)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        x, y = batch
-        logits = self.model(x)
-        loss = F.cross_entropy(logits, y)
-        self.accuracy(logits, y)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/accuracy", self.accuracy, prog_bar=True)
-        return loss
 
 
 def lean(setting: Setting, folder: Path) -> float:
     clock = Clock()
-    trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, callbacks=[clock],
-    )  # fmt: skip
-    trainer.fit(Lean(setting), setting.data.train_dataloader())
+    fit_lean(setting, clock)
     return between(clock.ends)
 
 
 def typical(setting: Setting, folder: Path) -> float:
     clock = Clock()
-    run = wandb.init(dir=folder, project="typical", reinit="finish_previous")
-    trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", logger=WandbLogger(experiment=run), enable_model_summary=False, callbacks=[clock]
-    )  # fmt: skip
-    trainer.fit(Typical(setting), setting.data.train_dataloader())
-    run.finish()
+    fit_typical(setting, folder, clock, setting.data.train_dataloader())
     return between(clock.ends)
-
-
-@contextmanager
-def on_a_terminal() -> Iterator[None]:
-    """stdout and stderr are a terminal that somebody reads, so that progress bars draw."""
-    leader, follower = pty.openpty()
-    kept = os.dup(1), os.dup(2)
-
-    def read() -> None:
-        while True:
-            try:
-                if not os.read(leader, 65536):
-                    return
-            except OSError:
-                return
-
-    threading.Thread(target=read, daemon=True).start()
-    os.dup2(follower, 1)
-    os.dup2(follower, 2)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for descriptor in (*kept, follower):
-            os.close(descriptor)
 
 
 WAYS: dict[str, Callable[[Setting, Path], float]] = {
