@@ -8,6 +8,7 @@ sweep: the runs, planned, read and compared but not trained.
 
 import argparse
 import contextlib
+import gc
 import io
 import pickle
 import statistics
@@ -25,6 +26,7 @@ from ways import train_step
 
 from litconv import build, config, grid
 from litconv.checkpoints import AtomicCheckpoints
+from litconv.cli import quiet
 from litconv.cost.count import count
 from litconv.cost.memory import peak_bytes
 from litconv.cost.survey import survey
@@ -46,6 +48,8 @@ def main() -> None:
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(TABLES), help=", ".join(TABLES))
     options = parser.parse_args()
     torch.set_num_threads(1)
+    quiet()
+    gc.freeze()  # as a sweep's server does: what is imported is not searched again for garbage
     for name in options.only:
         with tempfile.TemporaryDirectory(prefix="litconv-growth-") as folder:
             TABLES[name](Path(folder), options.rounds)
@@ -200,8 +204,7 @@ def of_runs(folder: Path, rounds: int) -> None:
         write_report(analyse(found, str(runs)), found, folder / f"page{runs}", ["python"], 0)
 
     def composed(runs: int, kind: str = "train") -> list:
-        convs, wide, seeds = grids[runs]
-        swept = {"conv": operators[:convs], "width": widths[:wide], "seed": range(seeds)}
+        swept = {"conv": operators, "width": widths[: runs // len(operators)]}
         points = [f"{key}={','.join(map(str, values))}" for key, values in swept.items()]
         points += [f"output_dir={folder}"] if kind == "train" else []
         return [point for _, point in grid.points(points, kind)]

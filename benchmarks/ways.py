@@ -22,14 +22,13 @@ from litconv import build, config, training
 from litconv.loggers import finish_wandb
 from litconv.optim import optimizer_for
 
-EPOCHS = 2  # the first warms up
-
 
 class Setting:
     """What all ways share: the data, and a fresh network and optimiser for each."""
 
-    def __init__(self, overrides: list[str]) -> None:
-        self.config = config.compose([*overrides, "trainer.accelerator=cpu", f"epochs={EPOCHS}"])
+    def __init__(self, overrides: list[str], epochs: int) -> None:
+        self.epochs = epochs
+        self.config = config.compose([*overrides, "trainer.accelerator=cpu", f"epochs={epochs}"])
         self.data = build.data(self.config)
         self.data.setup("fit")
 
@@ -48,7 +47,7 @@ class Setting:
 
     def optimisers(self, model: nn.Module) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         optimizer = optimizer_for(model, build.part(self.config.optim))
-        return optimizer, build.part(self.config.schedule)(optimizer, EPOCHS * self.steps)
+        return optimizer, build.part(self.config.schedule)(optimizer, self.epochs * self.steps)
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> None:
@@ -108,7 +107,7 @@ class Typical(Lean):
 def fit_lean(setting: Setting, clock: pl.Callback) -> None:
     """Lightning with nothing switched on."""
     trainer = pl.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        max_epochs=setting.epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False, callbacks=[clock],
     )  # fmt: skip
     trainer.fit(Lean(setting), setting.data.train_dataloader())
@@ -120,7 +119,7 @@ def fit_typical(setting: Setting, folder: Path, clock: pl.Callback, *loaders: It
     run = wandb.init(dir=folder, project="typical", reinit="finish_previous")
     limits = {k: v for k, v in setting.config.trainer.items() if k.startswith("limit_") and "test" not in k}
     trainer = pl.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", logger=WandbLogger(experiment=run, save_dir=folder),
+        max_epochs=setting.epochs, accelerator="cpu", logger=WandbLogger(experiment=run, save_dir=folder),
         enable_model_summary=False, callbacks=[clock], default_root_dir=folder, **limits,
     )  # fmt: skip
     trainer.fit(Typical(setting), *loaders)
