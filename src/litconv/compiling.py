@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 def require(device: torch.device, mode: str) -> None:
     """Refuse what cannot be compiled for this device."""
+    keep_programs()
     if mode == "reduce-overhead" and device.type != "cuda":
         raise ConfigError(
             f"compile.mode=reduce-overhead has no effect on {device.type}: it is CUDA graphs; use compile.mode=default"
@@ -45,7 +46,7 @@ def require(device: torch.device, mode: str) -> None:
 
 
 def keep_programs() -> None:
-    """Where torch's own default is the system's temporary folder; a folder that the user has set stands."""
+    """Before torch's compiler is imported, which else chooses the system's temporary folder; what the user has set stands."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchinductor"
     try:
         cache.mkdir(parents=True, exist_ok=True)
