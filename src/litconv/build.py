@@ -9,7 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from litconv import compiling, targets
+from litconv import targets
 from litconv.config import STAGES, allowed_packages, choices, declared, hydra_state, key_of, takes
 from litconv.errors import ConfigError, DataError
 from litconv.naming import precision
@@ -172,6 +172,8 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
 
 
 def check_trainer(config: DictConfig) -> None:
+    from litconv import compiling
+
     built = trainer(config, logger=False, callbacks=[])
     device, asked = built.strategy.root_device, precision({"trainer": config.trainer})
     if built.precision != asked:

@@ -33,6 +33,7 @@ def require(device: torch.device, mode: str) -> None:
 
         missing = "" if has_triton() else "triton is not installed, or not for this GPU"
     else:
+        from torch._inductor import config
         from torch._inductor.cpp_builder import get_cpp_compiler
         from torch._inductor.exc import InvalidCxxCompiler
 
@@ -40,9 +41,13 @@ def require(device: torch.device, mode: str) -> None:
             get_cpp_compiler()
             missing = ""
         except InvalidCxxCompiler:
-            missing = f"there is no C++ compiler ({os.environ.get('CXX', 'g++')}; CXX names another)"
+            missing = f"there is no C++ compiler ({_named(config.cpp.cxx)}; CXX names another)"
     if missing:
         raise ConfigError(f"compile.enabled=true cannot run here: {missing}; install it, or remove compile.enabled")
+
+
+def _named(compilers: Any) -> str:
+    return ", ".join(name for name in compilers if name) if isinstance(compilers, list | tuple) else str(compilers)
 
 
 def keep_programs() -> None:
