@@ -120,19 +120,19 @@ class Compilation(pl.Callback):
         torch.compiler.set_stance("default")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self.finish(pl_module)
+        self.finish(pl_module)  # and nothing of what was left undone
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit":
-            self.finish(pl_module)
+        if stage == "fit" and self.finish(pl_module):
+            self.warn()
 
-    def finish(self, pl_module: pl.LightningModule) -> None:
-        """From here on the model runs as it was written."""
+    def finish(self, pl_module: pl.LightningModule) -> bool:
+        """From here on the model runs as it was written; whether it did not before."""
         from torch._dynamo.callback import callback_handler
         from torch._dynamo.utils import counters
 
         if self.compiling not in callback_handler.start_callbacks:  # finished before, or never begun
-            return
+            return False
         callback_handler.remove_start_callback(self.compiling)
         callback_handler.remove_end_callback(self.compiled)
         torch.compiler.set_stance("default")
@@ -140,9 +140,15 @@ class Compilation(pl.Callback):
         graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
         fallbacks = counters["frames"]["total"] - counters["frames"]["ok"]
         self.counts = {"compile/graphs": graphs, "compile/graph_breaks": breaks, "compile/fallbacks": fallbacks}
+        return True
+
+    def warn(self) -> None:
+        graphs, breaks, fallbacks = self.counts.values()
         if breaks or fallbacks or not graphs:
             log.warning(
                 "the model was compiled in part only: %d graphs, %d breaks between them, %d functions left as they are; "
                 "TORCH_LOGS=graph_breaks,recompiles says where",
-                *self.counts.values(),
+                graphs,
+                breaks,
+                fallbacks,
             )
