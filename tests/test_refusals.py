@@ -47,6 +47,7 @@ REFUSED = {
     "memory_format=nhwc": "memory_format=nhwc must be channels_last or contiguous or auto",
     "memory_format=auto match=latency": "memory_format=auto: match=latency measures in one layout; choose ",
     "matmul_precision=tf32": "matmul_precision=tf32 must be default or highest or high or medium",
+    "compile=true": "compile=True replaces several keys; set them one by one: compile.enabled, compile.mode",
     "compile.enabled=maybe": "compile.enabled=maybe must be true or false",
     "compile.mode=max-autotune": "compile.mode=max-autotune has no effect: compile.enabled=false; add compile.enabled=true",
     "trainer=cpu compile.enabled=true compile.mode=reduce-overhead": (

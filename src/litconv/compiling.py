@@ -110,7 +110,8 @@ class Compilation(pl.Callback):
         self.seconds += time.perf_counter() - self.started
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        if self.mode != "default" and index % trainer.accumulate_grad_batches == 0:
+        graphs = self.mode != "default" and trainer.strategy.root_device.type == "cuda"
+        if graphs and index % trainer.accumulate_grad_batches == 0:
             torch.compiler.cudagraph_mark_step_begin()  # a CUDA graph may write over what it gave in the step before
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -44,6 +44,10 @@ REQUIRED = ("conv", "backbone", "head", "task", "data", "optim", "schedule", "tr
 
 def check(config: Mapping) -> None:
     """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
+    for group in dict.fromkeys(key.partition(".")[0] for key in ROOT_TYPES if "." in key):
+        if group in config and not isinstance(config[group], Mapping):
+            inner = ", ".join(key for key in ROOT_TYPES if key.startswith(f"{group}."))
+            raise ConfigError(f"{group}={shown(config[group])} replaces several keys; set them one by one: {inner}")
     for key in REQUIRED:
         if select(config, key) is None:
             raise ConfigError(

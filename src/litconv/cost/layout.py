@@ -54,7 +54,13 @@ def settled(config: Any, data: Any, classes: int) -> Layout:
     device = build.trainer(config, logger=False, callbacks=[]).strategy.root_device
     path = Path(config.output_dir, "layouts", f"{key_of(config, data, classes, device)}.json")
     if not path.exists():
-        write_once(path, json.dumps(measured(config, data, classes, device), indent=2).encode())
+        try:
+            found = measured(config, data, classes, device)
+        except torch.OutOfMemoryError:  # the training will say which batch fits
+            return Layout(
+                "channels_last", {"memory_format": "channels_last", "memory_format/chosen": "no memory to measure"}
+            )
+        write_once(path, json.dumps(found, indent=2).encode())
     try:
         facts = json.loads(path.read_text())
         return Layout(facts["memory_format"], facts)
