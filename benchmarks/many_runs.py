@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from statistics import median
+from statistics import median, quantiles
 
 import torch
 import torch.nn.functional as F
@@ -109,8 +109,8 @@ def main() -> None:
     parser.add_argument("--conv", default="standard")
     parser.add_argument("--depth", type=int, default=20, help="of the ResNet")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=3, help="of each seed in a round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=2, help="of each seed in a round")
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()
     quiet()
@@ -146,10 +146,11 @@ def main() -> None:
         f"{describe(torch.device('cpu'))}, torch {torch.__version__}, {SEEDS} seeds of ResNet-{given.depth} "
         f"(conv={given.conv}), batch {given.batch}, {given.rounds} rounds, `python benchmarks/many_runs.py`\n"
     )
-    print("| way | time ÷ the first's | least and most |\n| --- | --- | --- |")
+    print("| way | time ÷ the first's | the middle half of rounds |\n| --- | --- | --- |")
     for number, name in enumerate(ways):
         ratios = [times[number] / times[0] for times in rounds]
-        print(f"| {name} | {median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
+        low, _, high = quantiles(ratios, n=4)
+        print(f"| {name} | {median(ratios):.2f} | {low:.2f} to {high:.2f} |")
 
 
 if __name__ == "__main__":
