@@ -1,7 +1,9 @@
 """What the tests share: one thread a worker, and the models of an ablation's arms."""
 
 import copy
+import os
 import signal
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,8 @@ from litconv.build import model as build_model
 from litconv.config import compose
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
+kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, removed at its end
+os.environ.setdefault("LITCONV_CACHE_DIR", kept.name)  # xdist's workers inherit the first one
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
 

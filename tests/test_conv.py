@@ -3,6 +3,8 @@
 The yamls are globbed: one without an entry in REFERENCES or TABLE is still held to the contract and both counters.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache, partial
 from itertools import cycle, product
@@ -384,3 +386,38 @@ def test_a_kernel_may_differ_between_its_axes(x):
     expected = correlate(array(x), array(module.weight), (1, 3), (3, 1))
     np.testing.assert_allclose(array(module(x)), expected, rtol=1e-10, atol=1e-12)
     assert module.formula(9, 7).macs == torch_macs(module, x[:1])
+
+
+STRIDED = """
+import torch
+from litconv.conv import SameConv2d
+for channels in (4, 8, 12, 16):
+    for size in (64, 96):
+        conv = SameConv2d(channels, 16, 1, stride=2).to(memory_format=torch.channels_last)
+        x = torch.randn(8, channels, size, size).contiguous(memory_format=torch.channels_last).requires_grad_()
+        for _ in range(8):
+            conv(x).sum().backward()
+"""
+
+
+def test_a_strided_pointwise_convolution_of_few_channels_does_not_write_out_of_bounds():
+    """oneDNN's does, in backward: a crash, or worse."""
+    assert subprocess.run([sys.executable, "-c", STRIDED]).returncode == 0
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("stride", [2, (2, 1), (1, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_strided_pointwise_convolution_is_torchs(size, stride, groups):
+    torch.manual_seed(0)
+    ours = SameConv2d(8, 6, 1, stride=stride, groups=groups, bias=True).double()
+    plain = nn.Conv2d(8, 6, 1, stride=stride, groups=groups).double()
+    plain.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 8, size, size, dtype=torch.float64)
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    upstream = torch.randn_like(plain(theirs))
+    ours(mine).backward(upstream)
+    plain(theirs).backward(upstream)
+    torch.testing.assert_close(ours(mine), plain(theirs))
+    torch.testing.assert_close(mine.grad, theirs.grad)
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad)

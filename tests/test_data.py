@@ -2,6 +2,7 @@
 
 import inspect
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from data_helpers import (
     noise,
     palette_mask,
 )
+from litconv.conv.deform_kernels.build import BuildError
+from litconv.data import fused
 from litconv.data import loader as loader_module
 from litconv.data.augment import Augment
 from litconv.data.camvid import CamVid
@@ -60,10 +63,18 @@ def masks(tmp_path_factory):
     return make_mask_folder(tmp_path_factory.mktemp("masks"), {"train": 21, "val": 5})
 
 
+@pytest.fixture(params=["one pass", "several passes"])
+def passes(request, monkeypatch):
+    if request.param == "several passes":
+        monkeypatch.setattr(fused, "takes", lambda *unused: False)
+    elif not fused.takes(*_batch(1, 2, 2)):
+        pytest.skip("there is no C++ compiler")
+
+
 # -- augmentation ------------------------------------------------------------------------------------------------------
 
 
-def test_batched_crops_and_flips_equal_slicing_each_image_by_the_same_draws():
+def test_batched_crops_and_flips_equal_slicing_each_image_by_the_same_draws(passes):
     x, y = _batch(6, 10, 14)
     augment = Augment(**RAW, crop_size=(8, 9), crop_padding=2, flip=True, ignore_index=99)
     draws = augment.draw(6, (10, 14), seed=3, epoch=1)
@@ -88,7 +99,7 @@ def test_crop_offsets_reach_both_ends_and_nothing_beyond():
 
 
 @pytest.mark.parametrize("zoom", [2.0, 3.0])
-def test_zooming_in_equals_interpolation_then_slicing(zoom):
+def test_zooming_in_equals_interpolation_then_slicing(zoom, passes):
     x, y = _batch(5, 10, 12)
     augment = Augment(**RAW, crop_size=(9, 11), scale=(zoom, zoom), flip=True)
     draws = augment.draw(5, (10, 12), seed=0, epoch=0)
@@ -104,7 +115,7 @@ def test_zooming_in_equals_interpolation_then_slicing(zoom):
         assert torch.equal(masks[i], mask.long())
 
 
-def test_zooming_out_leaves_black_around_the_image_and_ignored_pixels_in_its_mask():
+def test_zooming_out_leaves_black_around_the_image_and_ignored_pixels_in_its_mask(passes):
     x, y = _batch(8, 10, 12)
     x = x.clamp(min=1)
     augment = Augment(**RAW, crop_size=(10, 12), scale=(0.5, 0.5), ignore_index=255)
@@ -120,7 +131,7 @@ def test_zooming_out_leaves_black_around_the_image_and_ignored_pixels_in_its_mas
         assert torch.equal((crops[i] == 0).all(0), expected == 255)
 
 
-def test_cutout_sets_one_square_to_the_mean_and_leaves_the_rest():
+def test_cutout_sets_one_square_to_the_mean_and_leaves_the_rest(passes):
     x, y = torch.full((50, 3, 12, 12), 200, dtype=torch.uint8), torch.zeros(50)
     augment = Augment(mean=(0.1, 0.2, 0.3), std=(0.5,) * 3, crop_size=(12, 12), cutout=5)
     draws = augment.draw(50, (12, 12), seed=0, epoch=0)
@@ -133,7 +144,7 @@ def test_cutout_sets_one_square_to_the_mean_and_leaves_the_rest():
         assert torch.equal(out[i], expected)
 
 
-def test_normalisation_equals_torchvisions():
+def test_normalisation_equals_torchvisions(passes):
     from torchvision.transforms import v2
 
     x, y = _batch(4, 6, 6)
@@ -141,6 +152,74 @@ def test_normalisation_equals_torchvisions():
     reference = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
     out, _ = Augment(mean=mean, std=std, crop_size=(6, 6))(x, y, {})
     torch.testing.assert_close(out, reference(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"flip": True},
+        {"crop_padding": 4, "flip": True, "cutout": 5},
+        {"crop_size": (17, 9), "crop_padding": 2, "flip": True},
+        {"crop_size": (20, 13)},
+        {"scale": (0.5, 2.0), "flip": True},
+        {"scale": (0.2, 0.4), "crop_padding": 3, "crop_size": (11, 26)},
+        {"scale": (1.0, 3.0), "crop_size": (5, 7), "cutout": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dense", [False, True], ids=["labels", "masks"])
+def test_one_pass_gives_the_bits_of_several_and_of_each_image_by_itself(options, dense):
+    if not fused.takes(*_batch(1, 2, 2)):
+        pytest.skip("there is no C++ compiler")
+    images, targets = _batch(40, 20, 26)
+    targets = targets if dense else torch.arange(40)
+    augment = Augment(
+        mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), ignore_index=255, **{"crop_size": (20, 26), **options}
+    )
+    draws, index = augment.draw(30, (20, 26), 0, 0), torch.randperm(40)[:30]
+    before = images.clone()
+    x, y = augment(images, targets, draws, index)
+    reference = _several_passes(augment, images[index], targets[index], draws)
+    assert torch.equal(x, reference[0])
+    assert torch.equal(y, reference[1])
+    assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
+    for threads in (2, 1):
+        torch.set_num_threads(threads)
+        assert torch.equal(augment(images[index], targets[index], draws)[0], x)
+    for i in range(30):
+        one = {name: values[i : i + 1] for name, values in draws.items()}
+        for form in (augment, partial(_several_passes, augment)):
+            alone, target = form(images[index[i : i + 1]], targets[index[i : i + 1]], one)
+            assert torch.equal(alone[0], x[i])
+            assert torch.equal(target[0], y[i])
+    assert torch.equal(images, before)
+
+
+def _several_passes(augment, images, targets, draws):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "takes", lambda *unused: False)
+        return augment(images, targets, draws)
+
+
+def test_without_a_compiler_the_batches_are_the_same_and_one_line_says_so(images, monkeypatch, caplog):
+    data = ImageFolder(root=str(images), batch_size=16, scale=(0.5, 2.0))
+    data.setup()
+    expected = batches(data.train_dataloader(), 1)
+
+    def refuse(*unused):
+        raise BuildError("there is no C++ compiler (c++)")
+
+    monkeypatch.setattr(fused, "library_of", refuse)
+    fused._library.cache_clear()
+    try:
+        with caplog.at_level("INFO", logger="litconv"):
+            assert same(expected, batches(data.train_dataloader(), 1))
+    finally:
+        fused._library.cache_clear()
+    assert [record.getMessage() for record in caplog.records if record.name == fused.__name__] == [
+        "batches are made in several passes instead of one (there is no C++ compiler (c++)): the same, slower"
+    ]
 
 
 def test_switching_one_augmentation_on_leaves_the_draws_of_the_others():

@@ -25,6 +25,7 @@ def train(folder, data, task, workers, epochs=4):
             f"data.root={data}",
             "data.image_size=16",
             "data.memory_limit_mb=0",
+            "data.cache_dir=null",
             f"data.num_workers={workers}",
         ),
         *("data.batch_size=4", "width=0.25", f"epochs={epochs}", "trainer=cpu", "logger=csv", f"output_dir={folder}"),

@@ -21,7 +21,7 @@ NOT_HASHED = (
     "kernel_size",
 )
 NOT_HASHED_IN = {
-    "data": ("num_workers", "memory_limit_mb", "download"),  # the batches are the same
+    "data": ("num_workers", "memory_limit_mb", "cache_dir", "cache_limit_mb", "download"),  # the batches are the same
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in range(1, 6))), ("implementation",)),
 }

@@ -46,11 +46,11 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
 def training(trainer: Any) -> dict[str, Any]:
     """How long the training took: epochs, seconds of training steps (validation left out), images a second; and what
     became of compiling."""
-    from litconv.callbacks import Timing
+    from litconv.callbacks import Timing, of_kind
     from litconv.compiling import Compilation
 
-    timing = next(c for c in trainer.callbacks if isinstance(c, Timing))
-    compiled = [c.facts() for c in trainer.callbacks if isinstance(c, Compilation)]
+    timing = of_kind(trainer.callbacks, Timing)
+    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
     return {
         **(compiled[0] if compiled else {}),
         "train/epochs": trainer.current_epoch,

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from litconv import compiling
-from litconv.checkpoints import AtomicCheckpoints
+from litconv.checkpoints import AtomicCheckpoints, load_into, read
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.out_of_memory import advice, is_out_of_memory
 from litconv.tasks.base import Task
@@ -72,7 +72,8 @@ def test(trainer: pl.Trainer, task: Task, data: Any, best: Path) -> dict[str, fl
     if not best.exists():
         raise TrainingError(f"{best} was never written: no epoch came to its end")
     trainer.logger = None
+    load_into(task, read(best), best)
     with in_one_line():
-        (validated,) = trainer.validate(task, data, ckpt_path=best, weights_only=True, verbose=False)
-        (tested,) = trainer.test(task, data, ckpt_path=best, weights_only=True, verbose=False)
+        (validated,) = trainer.validate(task, data, verbose=False)
+        (tested,) = trainer.test(task, data, verbose=False)
     return {**validated, **tested}

@@ -11,14 +11,26 @@ from litconv.callbacks.guards import Interruptions, Monitors
 from litconv.callbacks.metrics_csv import MetricsCsv
 from litconv.callbacks.progress import ProgressBar
 from litconv.callbacks.timing import Timing
+from litconv.callbacks.together import Together, every, of_kind
 
-__all__ = ["Interruptions", "MetricsCsv", "Monitors", "ProgressBar", "Timing", "checkpoints", "default"]
+__all__ = [
+    "Interruptions",
+    "MetricsCsv",
+    "Monitors",
+    "ProgressBar",
+    "Timing",
+    "Together",
+    "checkpoints",
+    "default",
+    "every",
+    "of_kind",
+]
 
 
 def default(folder: Path, monitor: str, mode: str, *, extra: Mapping[str, Callback] = {}) -> list[Callback]:
     """The callbacks of a run in `folder`; `extra` are the user's own, by any name."""
-    own = [Interruptions(), Monitors(), ProgressBar(monitor), Timing(), MetricsCsv(folder)]
-    return [*own, *extra.values(), *checkpoints(folder, monitor, mode)]
+    own = Together([Interruptions(), Monitors(), Timing(), MetricsCsv(folder)])
+    return [own, ProgressBar(monitor), *extra.values(), *checkpoints(folder, monitor, mode)]
 
 
 def checkpoints(folder: Path, monitor: str, mode: str) -> list[ModelCheckpoint]:

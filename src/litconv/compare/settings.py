@@ -16,7 +16,7 @@ Settings = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 # Of config.yaml: what a run was trained and tested on. Two runs that differ here answer different questions.
 SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.limit_")
-SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "download")
+SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "cache_dir", "cache_limit_mb", "download")
 CALLED = {
     "choices.task": "task",
     "choices.data": "data",

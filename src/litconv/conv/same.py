@@ -11,6 +11,7 @@ from torch import nn
 from litconv.conv.slot import RELU_GAIN, Formula, at_least_one, out_size
 
 Size2d = int | tuple[int, int]
+ONEDNN_BLOCK = 16  # channels
 
 
 def pair(value: Size2d) -> tuple[int, int]:
@@ -63,8 +64,14 @@ class SameConv2d(nn.Conv2d):
         )
         self.gain = gain
         self.extra_padding = None if symmetric else (left, right, top, bottom)
+        # oneDNN's backward of a strided 1×1 convolution of 8 channels-last channels writes out of bounds (AVX-512, torch
+        # 2.13). What it strides over, it does not look at: the same convolution of every second value.
+        self.picks_first = kernel == (1, 1) and strides != (1, 1) and in_channels // groups < ONEDNN_BLOCK
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.picks_first and x.device.type == "cpu":
+            (down, across), unit = self.stride, (1, 1)
+            return F.conv2d(x[..., ::down, ::across], self.weight, self.bias, unit, (0, 0), unit, self.groups)
         if self.extra_padding is not None:
             x = F.pad(x, self.extra_padding)
         return super().forward(x)

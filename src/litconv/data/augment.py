@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from litconv.data import fused
+
 
 def private_generator(*key: int | str) -> torch.Generator:
     """A CPU generator of its own for this key; the global one is neither read nor moved."""
@@ -73,14 +75,42 @@ class Augment:
             draws["cut_x"] = (uniform("cut_x") * self.crop_size[1]).long()
         return draws
 
-    def __call__(self, images: Tensor, targets: Tensor, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """uint8 (N, C, H, W), labels (N,) or masks (N, H, W) → float32 (N, C, h, w), int64. No draws: normalised."""
+    def __call__(
+        self, images: Tensor, targets: Tensor, draws: dict[str, Tensor], index: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """uint8 (N, C, H, W), labels (N,) or masks (N, H, W) → float32 (N, C, h, w), int64. No draws: normalised.
+
+        With `index` those of a whole set. On a CPU with a C++ compiler one pass makes the batch, else several, to the
+        same bits.
+        """
+        if fused.takes(images, targets):
+            x, y = self._in_one_pass(images, targets, draws, index)
+        else:
+            chosen = slice(None) if index is None else index
+            x, y = self.in_several_passes(images[chosen], targets[chosen], draws)
+        if "cut_y" in draws:
+            rows = self._band(draws["cut_y"], x.shape[-2])  # (N, h)
+            columns = self._band(draws["cut_x"], x.shape[-1])  # (N, w)
+            x = x.masked_fill_((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+        return x, y
+
+    def _in_one_pass(
+        self, images: Tensor, targets: Tensor, draws: dict[str, Tensor], index: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        count, size = len(images if index is None else index), tuple(images.shape[-2:])
+        rows, columns = self._sources(draws, count, size, images.device)
+        return fused.batch(
+            images, targets, index, rows, columns, _affine(self.mean, self.std, images.device), self.ignore_index
+        )
+
+    def in_several_passes(self, images: Tensor, targets: Tensor, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Without cutout."""
         targets = targets.long()
         dense = targets.ndim == 3
         if "scale" in draws:
             images, masks = self._zoom(images, targets if dense else None, draws)
-            targets = masks if dense else targets
-        elif "top" in draws or "left" in draws:
+            return self.normalise(images), masks if dense else targets
+        if "top" in draws or "left" in draws:
             zero = torch.zeros(len(images), dtype=torch.long, device=images.device)
             top, left = draws.get("top", zero), draws.get("left", zero)
             images = self._crop(images, top, left, 0)
@@ -91,12 +121,7 @@ class Augment:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
             if dense:
                 targets = torch.where(flip[:, None, None], targets.flip(-1), targets)
-        images = self.normalise(images)
-        if "cut_y" in draws:
-            rows = self._band(draws["cut_y"], images.shape[-2])  # (N, h)
-            columns = self._band(draws["cut_x"], images.shape[-1])  # (N, w)
-            images = images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
-        return images, targets
+        return self.normalise(images), targets
 
     def normalise(self, images: Tensor) -> Tensor:
         """0..255 → (value / 255 − mean) / std."""
@@ -111,30 +136,55 @@ class Augment:
         windows = x.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, tops, lefts, h, w), a view
         return windows[torch.arange(len(x), device=x.device), :, top + pad, left + pad]
 
+    def _sources(
+        self, draws: dict[str, Tensor], count: int, image_size: tuple[int, int], device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Where each output row and column lies in its image, in pixels, its edge at 0: float32 (N, h), (N, w)."""
+        sources = []
+        # without draws, as in evaluation, the whole image
+        for name, length in zip(("top", "left"), self.crop_size if draws else image_size, strict=True):
+            source = (torch.arange(length, device=device) + 0.5).expand(count, length)
+            source = source + draws[name][:, None] if name in draws else source
+            sources.append(source / draws["scale"][:, None] if "scale" in draws else source)
+        rows, columns = sources
+        if "flip" in draws:
+            columns = torch.where(draws["flip"][:, None], columns.flip(-1), columns)
+        return rows, columns
+
     def _zoom(self, images: Tensor, masks: Tensor | None, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Zoom and crop in one resampling: bilinear for images, nearest for masks."""
-        zoom, sources, inside = draws["scale"][:, None], [], []
-        for name, crop, length in zip(("top", "left"), self.crop_size, images.shape[-2:], strict=True):
-            steps = torch.arange(crop, device=images.device)
-            offset = draws[name][:, None] if name in draws else 0
-            source = (steps + offset + 0.5) / zoom  # (N, crop), in pixels of the source, its edge at 0
-            sources.append(source)
-            inside.append((source >= 0) & (source < length))
-        y, x = sources
-        height, width = images.shape[-2:]
-        shape = (len(images), *self.crop_size)
-        across, down = (2 * x / width - 1)[:, None], (2 * y / height - 1)[:, :, None]  # in -1..1 from edge to edge
-        grid = torch.stack((across.expand(shape), down.expand(shape)), dim=-1)  # (N, h, w, 2)
-        images = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        """Zoom, crop and flip in one resampling, rows then columns: bilinear for images, nearest for masks."""
+        count, channels, height, width = images.shape
+        rows, columns = self._sources(draws, count, (height, width), images.device)
+        low, high, weight = (part.repeat_interleave(channels, 0) for part in _neighbours(rows, height))  # (N·C, h)
+        planes, plane = images.flatten(0, 1), torch.arange(count * channels, device=images.device)[:, None]
+        x = _between(planes[plane, low].float(), planes[plane, high].float(), weight[:, :, None])  # (N·C, h, W)
+        low, high, weight = _neighbours(columns, width)  # (N, w)
+        x = x.view(count, channels, -1, width)
+        shape = (*x.shape[:3], columns.shape[1])
+        left, right = (x.gather(3, part[:, None, None].expand(shape)) for part in (low, high))
+        x = _between(left, right, weight[:, None, None])
+        inside = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
         outside = ~(inside[0][:, :, None] & inside[1][:, None])  # (N, h, w)
-        images = images.masked_fill_(outside[:, None], 0.0)
+        x = x.masked_fill_(outside[:, None], 0.0)
         if masks is None:
-            return images, None
-        rows, columns = y.floor().long().clamp(0, height - 1), x.floor().long().clamp(0, width - 1)
-        index = torch.arange(len(masks), device=masks.device)[:, None, None]
-        return images, masks[index, rows[:, :, None], columns[:, None]].masked_fill(outside, self.ignore_index)
+            return x, None
+        nearest = rows.floor().long().clamp(0, height - 1), columns.floor().long().clamp(0, width - 1)
+        index = torch.arange(count, device=masks.device)[:, None, None]
+        return x, masks[index, nearest[0][:, :, None], nearest[1][:, None]].masked_fill_(outside, self.ignore_index)
 
     def _band(self, centre: Tensor, length: int) -> Tensor:
         """True within `cutout` pixels around each centre: (N, length)."""
         distance = torch.arange(length, device=centre.device) - (centre[:, None] - self.cutout // 2)
         return (distance >= 0) & (distance < self.cutout)
+
+
+def _neighbours(source: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The pixels on both sides of each place, and the weight of the second."""
+    position = (source - 0.5).clamp(0, length - 1)
+    low = position.floor()
+    return low.long(), (low.long() + 1).clamp(max=length - 1), position - low
+
+
+def _between(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """a + weight · (b − a), each operation rounded by itself."""
+    return b.sub_(a).mul_(weight).add_(a)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from litconv.data.files import FileSet, list_images, read_size
+from litconv.data.file_set import FileSet
+from litconv.data.files import list_images, read_size
 from litconv.data.module import DataModule
 from litconv.errors import DataError
 

@@ -1,18 +1,20 @@
 """Batch loaders: an epoch's order and augmentation depend on (seed, epoch) alone.
 
-`InMemoryLoader` indexes uint8 tensors on the training device; `StreamLoader` reads files through a torch DataLoader.
-Both yield the same batches for the same data. Training: shuffled, the last incomplete batch dropped. Evaluation: in
-order, all. With torch.distributed, every process takes its share of each global batch of batch_size × processes images,
-and all processes make the same number of steps.
+`InMemoryLoader` indexes uint8 tensors, on the training device or, where they are too large for it, mapped from the cache;
+`StreamLoader` reads files through a torch DataLoader. Both yield the same batches for the same data. Training: shuffled,
+the last incomplete batch dropped. Evaluation: in order, all. With torch.distributed, every process takes its share of
+each global batch of batch_size × processes images, and all processes make the same number of steps.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from litconv.data import fused
 from litconv.data.augment import Augment, private_generator
 from litconv.errors import DataError
 
@@ -39,6 +41,10 @@ class Arrays:
 
     def to(self, device: torch.device) -> "Arrays":
         return Arrays(self.images.to(device), self.targets.to(device))
+
+    @classmethod
+    def of(cls, decoded: dict[str, np.ndarray]) -> "Arrays":
+        return cls(torch.from_numpy(decoded["images"]), torch.from_numpy(decoded["targets"]))
 
 
 def world() -> tuple[int, int]:
@@ -94,6 +100,8 @@ class _BatchLoader:
     def __init__(self, augment: Augment, image_size: tuple[int, int], device: torch.device, sampler: EpochSampler):
         self.augment, self.image_size, self.device, self.sampler = augment, image_size, device, sampler
         self.batch_size = sampler.batch_size
+        if device.type == "cpu":
+            fused.prepare()
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -108,17 +116,34 @@ class _BatchLoader:
 class InMemoryLoader(_BatchLoader):
     """Batches (x, y) from `Arrays`: x float32 (N, C, h, w), normalised; y int64 (N,) or (N, h, w)."""
 
-    def __init__(self, arrays: Arrays, augment: Augment, batch_size: int, *, train: bool, seed: int = 0):
+    def __init__(
+        self,
+        arrays: Arrays,
+        augment: Augment,
+        batch_size: int,
+        *,
+        train: bool,
+        seed: int = 0,
+        device: torch.device = CPU,
+    ):
         sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed)
-        super().__init__(augment, tuple(arrays.images.shape[-2:]), arrays.images.device, sampler)
+        super().__init__(augment, tuple(arrays.images.shape[-2:]), device, sampler)
         self.arrays = arrays
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order, draws = self.sampler.order().to(self.device), self.draws()  # one transfer an epoch, none a step
+        draws, order = self.draws(), self.sampler.order().to(self.arrays.images.device)  # once an epoch, not in a step
         for span in self.sampler.spans():
-            index = order[span] if self.sampler.train else span
-            images, targets = self.arrays.images[index], self.arrays.targets[index]
-            yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})
+            yield self._batch(order[span] if self.sampler.train else span, {k: draw[span] for k, draw in draws.items()})
+
+    def _batch(self, index: Tensor | slice, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        images, targets = self.arrays.images, self.arrays.targets
+        here = images.device == self.device
+        if here and isinstance(index, Tensor):
+            return self.augment(images, targets, draws, index)
+        chosen = images[index], targets[index]
+        if not here:  # mapped from the cache
+            chosen = tuple(part.pin_memory().to(self.device, non_blocking=True) for part in chosen)
+        return self.augment(*chosen, draws)
 
 
 class StreamLoader(_BatchLoader):
@@ -134,6 +159,7 @@ class StreamLoader(_BatchLoader):
         train: bool,
         seed: int = 0,
         num_workers: int = 0,
+        persistent: bool = False,  # the processes last from epoch to epoch: for a `dataset` that draws nothing at random
         device: torch.device = CPU,
     ):
         super().__init__(augment, image_size, device, EpochSampler(len(dataset), batch_size, train=train, seed=seed))
@@ -142,9 +168,19 @@ class StreamLoader(_BatchLoader):
             batch_sampler=self.sampler,
             collate_fn=_collate,
             num_workers=num_workers,
+            persistent_workers=persistent and num_workers > 0,
             pin_memory=device.type == "cuda",
             generator=private_generator(seed, 0, "workers"),  # else the DataLoader draws from the global one
         )
+
+    @property
+    def _iterator(self) -> object:
+        """Of the reading processes. Lightning ends them with a run, however that ends, as it does a DataLoader's own."""
+        return self.reader._iterator
+
+    @_iterator.setter
+    def _iterator(self, iterator: object) -> None:
+        self.reader._iterator = iterator
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         draws = self.draws()
@@ -152,6 +188,7 @@ class StreamLoader(_BatchLoader):
         self.reader.generator = private_generator(plan.seed, plan.epoch, "workers")  # their own are seeded by it
         for span, batch in zip(plan.spans(), self.reader, strict=True):
             if isinstance(batch, DataError):
+                self._iterator = None  # the processes end now, not when garbage is collected
                 raise batch
             images, targets = (part.to(self.device, non_blocking=True) for part in batch)
             yield self.augment(images, targets, {name: values[span] for name, values in draws.items()})

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from litconv.data.files import INVALID, FileSet, list_images, read_size
+from litconv.data.file_set import FileSet
+from litconv.data.files import INVALID, list_images, read_size
 from litconv.data.image_folder import split_folders
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError

@@ -4,12 +4,14 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from litconv.data.augment import Augment, private_generator
-from litconv.data.files import FileSet
+from litconv.data.cache import Cache, Make, folder_of
+from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.errors import ConfigError, DataError
 
@@ -44,6 +46,8 @@ class DataModule(pl.LightningDataModule):
     seed: int = 0  # of the run: order and augmentation
     split_seed: int = 0  # of the validation split, where the set has none
     memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
+    cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
+    cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
     image_size: Size | None = None  # every image is resized to it, its aspect ratio not kept; None: as the files are
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, of values in 0..1 (ImageNet's)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -64,7 +68,7 @@ class DataModule(pl.LightningDataModule):
         self.test_split = "test"
         self.sizes: dict[str, int] = {}
         self._splits: dict[str, Arrays | FileSet] = {}
-        for key in ("batch_size", "num_workers", "memory_limit_mb", "crop_padding", "cutout"):
+        for key in ("batch_size", "num_workers", "memory_limit_mb", "cache_limit_mb", "crop_padding", "cutout"):
             value, least = getattr(self, key), int(key == "batch_size")
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
@@ -77,6 +81,10 @@ class DataModule(pl.LightningDataModule):
             if not isinstance(value, list | tuple) or [type(v) in (int, float) for v in value] != [True] * count:
                 raise ConfigError(f"data.{key}={value} must be a list of {count} number{'s' if count > 1 else ''}")
             setattr(self, key, tuple(float(v) for v in value))
+        if self.cache_dir == "" or not isinstance(self.cache_dir, str | None):
+            raise ConfigError(f"data.cache_dir={self.cache_dir} must be a folder, auto or null")
+        keeps = self.cache_dir is not None
+        self._cache = Cache(folder_of(self.cache_dir), self.cache_limit_mb) if keeps else None
         if min(self.std) <= 0:
             raise ConfigError(f"data.std={list(self.std)} must be greater than 0")
         if not 0 < self.scale[0] <= self.scale[1]:
@@ -118,14 +126,26 @@ class DataModule(pl.LightningDataModule):
                 f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
                 f"use data.batch_size={self.sizes['train']} or less"
             )
-        limit = self.memory_limit_mb * 2**20
-        if sum(split.nbytes for split in splits.values() if isinstance(split, FileSet)) <= limit:
-            splits = {name: split.decode() if isinstance(split, FileSet) else split for name, split in splits.items()}
-            if self.num_workers:
-                log.warning(
-                    "data.num_workers=%d has no effect: the set fits into data.memory_limit_mb", self.num_workers
-                )
+        size = sum(split.nbytes for split in splits.values() if isinstance(split, FileSet)) / 2**20
+        self._fits = size <= self.memory_limit_mb
+        if self._fits or (self._cache is not None and size <= self.cache_limit_mb):
+            splits = {name: self._decoded(name, split) for name, split in splits.items()}
+        if self.num_workers and not any(isinstance(split, FileSet) for split in splits.values()):
+            where = "the set fits into data.memory_limit_mb" if self._fits else "it is decoded, in data.cache_dir"
+            log.warning("data.num_workers=%d has no effect: %s", self.num_workers, where)
         self._splits = splits
+
+    def cached(self, split: str, key: str, make: Make) -> dict[str, np.ndarray] | None:
+        """What `make` makes, from the cache if it has been made before. None: there is no cache, or it cannot be used."""
+        return None if self._cache is None else self._cache.fetch(f"{type(self).__name__}-{split}", key, make)
+
+    def _decoded(self, name: str, split: Arrays | FileSet) -> Arrays | FileSet:
+        if isinstance(split, Arrays):
+            return split
+        found = self.cached(name, split.key(), split.decode)
+        if found is None and not self._fits:
+            return split
+        return Arrays.of(split.decode() if found is None else found)
 
     def train_dataloader(self) -> InMemoryLoader | StreamLoader:
         return self._loader("train")
@@ -152,8 +172,9 @@ class DataModule(pl.LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         split, train = self._splits[name], name == "train"
         if isinstance(split, Arrays):
-            self._splits[name] = split = split.to(device)
-            loader = InMemoryLoader(split, self.augment(), self.batch_size, train=train, seed=self.seed)
+            if self._fits:
+                self._splits[name] = split = split.to(device)
+            loader = InMemoryLoader(split, self.augment(), self.batch_size, train=train, seed=self.seed, device=device)
         else:
             loader = StreamLoader(
                 split,
@@ -163,6 +184,7 @@ class DataModule(pl.LightningDataModule):
                 train=train,
                 seed=self.seed,
                 num_workers=self.num_workers,
+                persistent=type(split) is FileSet,  # another may draw at random
                 device=device,
             )
         if train and not len(loader):

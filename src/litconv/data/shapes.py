@@ -8,12 +8,16 @@ are too small to be told apart by anybody, which keeps good networks below 100 %
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import cos, hypot, pi, sin
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from litconv.data.augment import private_generator
+from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule, Size
 from litconv.errors import ConfigError
@@ -130,12 +134,25 @@ class Shapes(DataModule):
         return {name: self._split(name, count) for name, count in counts.items()}
 
     def _split(self, name: str, count: int) -> Arrays:
-        blocks = [
-            draw(private_generator(self.data_seed, "shapes", name, block), self.image_size, self.noise, self.clutter)
-            for block in range(-(-count // BLOCK))
-        ]
-        images, labels, masks = (torch.cat(part)[:count] for part in zip(*blocks, strict=True))
+        make = partial(self._draw, name, count)
+        source = Path(__file__).read_bytes()  # another version of it may draw other images
+        key = key_of(source, torch.__version__, self.data_seed, count, self.image_size, self.noise, self.clutter)
+        made = self.cached(name, key, make) or make(in_memory)
+        images, labels, masks = (torch.from_numpy(made[part]) for part in ("images", "labels", "masks"))
         return Arrays(images, masks if self.task == "segmentation" else labels)
+
+    def _draw(self, name: str, count: int, allocate: Allocate) -> dict[str, np.ndarray]:
+        made = {
+            "images": allocate("images", (count, 3, *self.image_size), np.uint8),
+            "labels": allocate("labels", (count,), np.int64),
+            "masks": allocate("masks", (count, *self.image_size), np.uint8),
+        }
+        for start in range(0, count, BLOCK):
+            generator = private_generator(self.data_seed, "shapes", name, start // BLOCK)
+            block = draw(generator, self.image_size, self.noise, self.clutter)
+            for array, drawn in zip(made.values(), block, strict=True):
+                array[start : start + BLOCK] = drawn[: count - start]
+        return made
 
 
 def draw(

@@ -5,15 +5,18 @@ A stratified tenth of the training images is held out for validation.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tarfile import TarError
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision import datasets
 
+from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule, Size
 from litconv.errors import DataError
@@ -56,20 +59,39 @@ class TorchvisionSet(DataModule):
 
     def load(self) -> dict[str, Arrays]:
         splits = {}
-        for name, train in (("train", True), ("test", False)):
-            try:
-                data = self.source(self.root, train=train)
-            except Exception as error:  # torchvision has one RuntimeError for all, broken files raise anything
-                raise self._unusable(error) from error
-            images = torch.as_tensor(data.data)
-            images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None]  # (N, C, H, W)
-            splits[name] = Arrays(self._sized(images), torch.as_tensor(data.targets))
-        self.class_names = tuple(data.classes)
+        for name in ("train", "test"):
+            make = partial(self._read, name)
+            made = self.cached(name, self._key(name), make) or make(in_memory)
+            self.class_names = tuple(made["classes"].tolist())
+            splits[name] = Arrays.of(made)
         return splits
+
+    def _key(self, name: str) -> str:
+        """Of every file in the folder: its name, size and time of change."""
+        where = (Path(self.root).expanduser() / self.folder).resolve()
+        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(where.rglob("*"))]
+        return key_of(name, where, stats, self.image_size, torch.__version__)
+
+    def _read(self, name: str, allocate: Allocate) -> dict[str, np.ndarray]:
+        try:
+            data = self.source(self.root, train=name == "train")
+        except Exception as error:  # torchvision has one RuntimeError for all, broken files raise anything
+            raise self._unusable(error) from error
+        images = torch.as_tensor(data.data)
+        images = images.permute(0, 3, 1, 2) if images.ndim == 4 else images[:, None]  # (N, C, H, W)
+        parts = {
+            "images": self._sized(images).numpy(),
+            "targets": np.asarray(data.targets, np.int64),
+            "classes": np.array(data.classes),
+        }
+        made = {part: allocate(part, values.shape, values.dtype) for part, values in parts.items()}
+        for part, values in parts.items():
+            made[part][:] = values
+        return made
 
     def _sized(self, images: Tensor) -> Tensor:
         if tuple(images.shape[-2:]) == self.image_size:
-            return images.contiguous()
+            return images
         parts = [
             F.interpolate(part.float(), self.image_size, mode="bilinear", antialias=True).round().byte()
             for part in images.split(1000)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torchvision import datasets
 
-from litconv.data.files import FileSet
+from litconv.data.file_set import FileSet
 from litconv.data.mask_folder import mask_table
 from litconv.data.module import DataModule, Size
 from litconv.data.torchvision_sets import fetch, missing

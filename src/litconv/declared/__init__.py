@@ -1,11 +1,13 @@
 """What a class or a function takes, read from its source: importing torch and Lightning to learn it takes six seconds.
 
-A wrong command line is answered from this. What cannot be read (C, names made at run time) is imported after all.
+A wrong command line is answered from this. What is imported already is asked itself; what cannot be read (C, names made
+at run time) is imported after all.
 """
 
 import ast
 import inspect
 import pkgutil
+import sys
 import typing
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +17,7 @@ from typing import Any
 from litconv.declared.annotations import UNREAD, evaluated, literal
 from litconv.declared.source import Module, UnreadError, find, within
 
-__all__ = ["Declared", "declared", "imported"]
+__all__ = ["Declared", "declared", "imported", "read"]
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,28 @@ class Declared:
 def declared(name: str) -> Declared:
     """Of a dotted name. Raises ImportError and AttributeError as importing it would."""
     try:
-        module, node = find(name)
-        if isinstance(node, ast.ClassDef):
-            return Declared(module.name, True, class_parameters(module, node), class_constants(module, node))
-        if isinstance(node, ast.FunctionDef):
-            return Declared(module.name, False, function_parameters(module, node))
-        raise UnreadError(name)
+        return imported(pkgutil.resolve_name(name)) if name.rpartition(".")[0] in sys.modules else read(name)
     except UnreadError:
         return imported(pkgutil.resolve_name(name))
+
+
+def read(name: str) -> Declared:
+    """The same from its source. Raises UnreadError where that does not say it."""
+    module, node = find(name)
+    if isinstance(node, ast.ClassDef):
+        return Declared(module.name, True, class_parameters(module, node), class_constants(module, node))
+    if isinstance(node, ast.FunctionDef):
+        return Declared(module.name, False, function_parameters(module, node))
+    raise UnreadError(name)
 
 
 def imported(found: Any) -> Declared:
     """The same of the object itself."""
     is_class = inspect.isclass(found)
-    hints = typing.get_type_hints(found.__init__ if is_class else found)
+    try:
+        hints = typing.get_type_hints(found.__init__ if is_class else found)
+    except (NameError, TypeError):  # of names that only a type checker knows, or of C
+        hints = {}
     parameters = {
         name: parameter.replace(annotation=hints.get(name, object))
         for name, parameter in inspect.signature(found).parameters.items()

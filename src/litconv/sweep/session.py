@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 
 from hydra.types import HydraContext
@@ -16,6 +16,7 @@ from hydra.types import HydraContext
 from litconv import state
 from litconv.cli import CHECKED
 from litconv.sweep import job as jobs
+from litconv.sweep import server
 from litconv.sweep.board import Board, table
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
@@ -45,9 +46,7 @@ class Session:
         self.signals: list[int] = []
         self.waiting: list[tuple[Point, Plan]] = []
         self.running: list[Job] = []
-        self.processes = multiprocessing.get_context("forkserver")
-        self.processes.set_forkserver_preload(["litconv.sweep.preload"])
-        forkserver.ensure_running()  # it imports while the points are composed
+        self.processes = server.start()
 
     def launch(self, points: list[Point]) -> list[Outcome]:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""

@@ -37,9 +37,10 @@ class BuildError(RuntimeError):
     """Why there is no library, in one line."""
 
 
-def library_of(source: Path) -> Path:
+def library_of(source: Path, options: tuple[str, ...] = ()) -> Path:
     """The compiled source. One process compiles, others wait for it; a library is there whole or not at all."""
-    folder = _folder(source)
+    flags = [*FLAGS, *options]
+    folder = _folder(source, flags)
     library = folder / f"{source.stem}.so"
     if library.exists():
         return library
@@ -47,15 +48,15 @@ def library_of(source: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / "lock"):
             if not library.exists():
-                _compile(source, folder / "build").replace(library)
+                _compile(source, flags, folder / "build").replace(library)
                 shutil.rmtree(folder / "build")
     except OSError as error:
         raise BuildError(str(error)) from error
     return library
 
 
-def _folder(source: Path) -> Path:
-    depends_on = (source.read_text(), FLAGS, torch.__version__, platform.machine(), platform.libc_ver())
+def _folder(source: Path, flags: list[str]) -> Path:
+    depends_on = (source.read_text(), flags, torch.__version__, platform.machine(), platform.libc_ver())
     key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")
@@ -74,20 +75,20 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(source: Path, folder: Path) -> Path:
+def _compile(source: Path, flags: list[str], folder: Path) -> Path:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it would tell of CUDA, which this is not
     from torch.utils import cpp_extension  # 0.5 s
 
     compiler = cpp_extension.get_cxx_compiler()
     if shutil.which(compiler) is None:
         raise BuildError(f"there is no C++ compiler ({compiler})")
-    log.info("compiling the C++ kernel %s, once for this machine (some 20 s; kept in %s)", source.name, folder.parent)
+    log.info("compiling the C++ kernel %s, once for this machine (5 to 20 s; kept in %s)", source.name, folder.parent)
     folder.mkdir(exist_ok=True)
     path = os.environ["PATH"]
     os.environ["PATH"] = f"{path}{os.pathsep}{Path(sys.executable).parent}"  # ninja, if the environment is not active
     try:
         built = cpp_extension.load(
-            f"litconv_{source.stem}", [str(source)], FLAGS, build_directory=str(folder), is_python_module=False
+            f"litconv_{source.stem}", [str(source)], flags, build_directory=str(folder), is_python_module=False
         )
     except (RuntimeError, subprocess.SubprocessError) as error:
         log.debug("%s", error)  # train.log keeps all of it
