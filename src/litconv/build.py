@@ -177,14 +177,11 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
 
 def check_trainer(config: DictConfig) -> None:
     from litconv import compiling
+    from litconv.precision import check as check_precision
 
     built = trainer(config, logger=False, callbacks=[])
-    device, asked = built.strategy.root_device, precision({"trainer": config.trainer})
-    if built.precision != asked:
-        raise ConfigError(
-            f"trainer.precision={asked} is not for {device.type}, where Lightning would train in {built.precision}; "
-            f"choose trainer.precision={built.precision}"
-        )
+    device = built.strategy.root_device
+    check_precision(precision({"trainer": config.trainer}), built.precision, device)
     if config.compile.enabled:
         compiling.require(device, config.compile.mode)
     if built.max_epochs is not None and built.max_epochs < (built.check_val_every_n_epoch or 1):

@@ -101,7 +101,8 @@ class Compilation(pl.Callback):
         callback_handler.register_start_callback(self.compiling)
         callback_handler.register_end_callback(self.compiled)
         pl_module.model.compile(mode=self.mode, dynamic=False)
-        log.info("compiling the model: seconds if an equal one was compiled before, else a minute or so")
+        if trainer.is_global_zero:
+            log.info("compiling the model: seconds if an equal one was compiled before, else a minute or so")
 
     def compiling(self, what: Any) -> None:
         self.started = time.perf_counter()

@@ -10,6 +10,15 @@ from litconv.errors import ConfigError
 DTYPES = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 
 
+def check(asked: str, trains_in: str, device: torch.device) -> None:
+    """Refuse what Lightning would replace by another precision, with a warning."""
+    if trains_in != asked:
+        raise ConfigError(
+            f"trainer.precision={asked} is not for {device.type}, where Lightning would train in {trains_in}; "
+            f"choose trainer.precision={trains_in}"
+        )
+
+
 def in_precision(precision: str, device: torch.device) -> tuple[torch.dtype, Callable[[], AbstractContextManager]]:
     """The weights' dtype and the context of a forward, for Lightning's name of a precision."""
     bits, _, kind = str(precision).partition("-")

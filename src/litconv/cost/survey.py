@@ -18,6 +18,7 @@ from litconv.cost.layout import Layout, settled, with_format
 from litconv.cost.measure import device_named, measure
 from litconv.naming import run_name
 from litconv.optim import optimizer_for
+from litconv.precision import set_matmul_precision
 
 standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 classes_of: dict[str, int] = {}
@@ -34,6 +35,7 @@ def survey(config: Any, matched: Callable[[Any, Any, int], Any]) -> Point:
     """`matched` is litconv.match's, which stands above the costs."""
     overrides, choices, _ = configuration.hydra_state(config)
     settings = configuration.plain(config)
+    set_matmul_precision(config.matmul_precision)
     data = build.data(config)
     classes = config.num_classes or num_classes(json.dumps([settings["data"], choices["task"]]), data)
 
