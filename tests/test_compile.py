@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from command import ROOT, TINY, command
+from command import TINY, command
 from litconv.compiling import Compilation, failure, keep_programs
 
 QUICK = (*TINY, "logger=csv", "cost.latency.enabled=false")
