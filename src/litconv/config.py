@@ -36,8 +36,10 @@ def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
 
 def raw(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain types with its interpolations unresolved, without Hydra's own part."""
-    masked = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-    return OmegaConf.to_container(masked, resolve=False)
+    groups = [key for key in config if key != "hydra" and is_set(config, key) and OmegaConf.is_dict(config[key])]
+    values = OmegaConf.masked_copy(config, [key for key in config if key not in (*groups, "hydra")])
+    found = OmegaConf.to_container(values, resolve=False)
+    return found | {key: OmegaConf.to_container(config[key], resolve=False) for key in groups}
 
 
 def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
@@ -154,12 +156,11 @@ def is_standard(config: DictConfig) -> bool:
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain types, without Hydra's own part and without short names that nothing takes up."""
     used = short_names_used(config)
-    unused = [n for n in SHORT_NAMES if n not in used or OmegaConf.is_missing(config, n)]
+    left_out = {"hydra", *LAUNCH_KEYS, *(name for name in SHORT_NAMES if name not in used or not is_set(config, name))}
     if not takes(config.head, "upsample"):
-        unused.append("upsample")
-    left_out = {"hydra", *LAUNCH_KEYS, *unused}
-    masked = OmegaConf.masked_copy(config, [str(k) for k in config if k not in left_out])
-    return OmegaConf.to_container(masked, resolve=True)
+        left_out.add("upsample")
+    values = {str(key): config[key] for key in config if key not in left_out}
+    return {key: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for key, v in values.items()}
 
 
 def as_yaml(settings: dict[str, Any], chosen: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
         "arm_hash": arm_hash(config),
         "git_commit": commit,
         "git_dirty": dirty,
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "versions": versions(),
         "seed": config["seed"],
         **{k: choices[k] for k in ("task", "data", "conv", "backbone", "head")},
         **stages,
@@ -41,6 +41,11 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
         "matmul_precision": config["matmul_precision"],
         "overrides": list(overrides),
     }
+
+
+@cache
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
 
 
 def training(trainer: Any) -> dict[str, Any]:

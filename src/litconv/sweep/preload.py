@@ -43,6 +43,7 @@ def import_everything() -> None:
             importlib.import_module(module)
     for name in modules("litconv", litconv.__path__):
         importlib.import_module(name)
+    sys.modules["litconv.summary"].versions()  # read from files, and remembered
 
 
 def modules(package: str, path: Iterable[str]) -> Iterator[str]:
