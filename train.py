@@ -31,7 +31,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
     import pytorch_lightning as pl
 
-    from litconv import cost, match, summary, training
+    from litconv import compiling, cost, match, precision, summary, training
     from litconv.loggers import finish_wandb, log_table
     from litconv.naming import run_folder, run_name
     from litconv.run_folder import RunFolder
@@ -54,22 +54,28 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
         # build: the data first, since its faults must come before a logger starts and before the first step
         pl.seed_everything(config.seed, workers=True, verbose=False)
+        precision.set_matmul_precision(config.matmul_precision)
         data.prepare_data()
         data.setup("fit")
         watched = configuration.declared(config.task).constants
         callbacks = build.part(config.callbacks)(folder.path, watched["monitor"], watched["mode"])
+        if config.compile.enabled:
+            callbacks.append(compiling.Compilation(config.compile.mode))
         trainer = build.trainer(config, logger=False, callbacks=callbacks)
         training.check_amounts(trainer, data)
         equal = match.matched(config, data, data.num_classes)
         equal.announce()
-        if equal.config is not config:
-            folder.write_config(configuration.as_yaml(configuration.plain(equal.config), choices))
-        task = build.task(equal.config, data)
+        layout = cost.settled(equal.config, data, data.num_classes)
+        folder.summary |= layout.facts
+        trained = layout.of(equal.config)
+        if trained is not config:
+            folder.write_config(configuration.as_yaml(configuration.plain(trained), choices))
+        task = build.task(trained, data)
 
         # cost
         counted = cost.counted(config, task.model, data)
         folder.summary |= counted.summary() | equal.summary(counted)
-        folder.summary |= cost.measured(config, task.model, data, data.num_classes)
+        folder.summary |= cost.measured(config, task.model, data, data.num_classes, layout.name)
 
         # fit
         logger = build.part(config.logger)(

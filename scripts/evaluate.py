@@ -36,7 +36,7 @@ def main(arguments: DictConfig) -> None:
 
     import pytorch_lightning as pl
 
-    from litconv import build, training
+    from litconv import build, precision, training
     from litconv.checkpoints import load_into, read
 
     quiet()
@@ -51,6 +51,7 @@ def main(arguments: DictConfig) -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
+    precision.set_matmul_precision(config.get("matmul_precision", "default"))
     data = build.data(config)
     data.prepare_data()
     data.setup("test")

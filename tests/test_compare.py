@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,34 @@ def test_precision_and_test_split_must_agree_and_one_size_written_in_two_ways_is
     assert "precision=32-true (1 run) and precision=bf16-mixed (1 run)" in str(refused.value)
     assert "test/split=val (1 run) and test/split=test (1 run)" in str(refused.value)
     assert "image_size" not in str(refused.value)
+
+
+def test_precisions_are_never_mixed_unsaid_and_a_run_without_the_key_has_the_default(tmp_path):
+    make_run(tmp_path, "standard", summary={"matmul_precision": "high"}, config={"matmul_precision": "high"})
+    make_run(tmp_path, "grouped")
+    with pytest.raises(
+        ConfigError, match=re.escape("matmul_precision=default (1 run) and matmul_precision=high (1 run)")
+    ):
+        compare(tmp_path)
+    mixed = compare(tmp_path, mix=True)
+    assert any("matmul_precision=high (1 run)" in note for note in mixed.notes)
+
+
+def test_layouts_that_auto_chose_are_said_and_are_no_difference_between_arms(tmp_path):
+    for conv, layout in (("standard", "channels_last"), ("depthwise", "contiguous")):
+        chosen = {"memory_format": layout, "memory_format/chosen": "measured: …"}
+        make_run(tmp_path, conv, config={"memory_format": layout}, summary=chosen)
+    result = compare(tmp_path)
+    assert {arm.name for arm in result.arms} == {"standard", "depthwise"}
+    notes = " | ".join(result.notes)
+    assert "2 memory formats" in notes
+    assert "channels_last (1 runs)" in notes
+
+
+def test_compiled_runs_beside_others_are_said(tmp_path):
+    make_run(tmp_path, "standard", config={"compile": {"enabled": True, "mode": "default"}})
+    make_run(tmp_path, "grouped", summary={"compile/mode": "default"}, config={"compile": {"enabled": False}})
+    assert any("2 modes of torch.compile" in note for note in compare(tmp_path).notes)
 
 
 def test_what_a_reader_must_know_is_noted(tmp_path):

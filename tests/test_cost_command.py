@@ -107,3 +107,12 @@ def test_a_point_that_cannot_be_built_does_not_stop_the_others(capsys):
     assert len(captured.out.splitlines()) == 3
     assert "groups=3 must divide in_channels=16" in captured.err
     assert "1 runs of this sweep failed" in captured.err
+
+
+def test_a_recipe_is_tabulated_without_its_seeds_and_the_command_line_wins(tmp_path):
+    out = tmp_path / "costs.json"
+    assert cost("-m", "experiment=groups", "groups=1,4", f"out={out}") == 0
+    assert [row["groups"] for row in json.loads(out.read_text())] == [1, 4]
+    assert cost("-m", "experiment=dilation", f"out={out}") == 0
+    rows = json.loads(out.read_text())
+    assert len({row["dilation"] for row in rows}) == len(rows) > 1

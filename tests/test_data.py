@@ -26,7 +26,7 @@ from data_helpers import (
     noise,
     palette_mask,
 )
-from litconv.conv.deform_kernels.build import BuildError
+from litconv.compiled import BuildError
 from litconv.data import fused
 from litconv.data import loader as loader_module
 from litconv.data.augment import Augment

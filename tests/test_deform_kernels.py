@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from litconv import compiled
 from litconv.build import model as build_model
 from litconv.config import compose
 from litconv.conv import Deformable, deform_op
-from litconv.conv.deform_kernels import build, cpp
+from litconv.conv.deform_kernels import cpp
 from litconv.errors import ConfigError
 from litconv.naming import config_hash
 from litconv.summary import implementations
@@ -153,13 +154,13 @@ def test_of_two_that_need_a_library_at_once_one_compiles_it_and_the_other_waits(
     source = tmp_path / "seven.cpp"
     source.write_text('extern "C" int seven() { return 7; }\n')
     with caplog.at_level(logging.INFO, "litconv"), ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(build.library_of, [source, source])
-        again = build.library_of(source)
+        first, second = pool.map(compiled.library_of, [source, source])
+        again = compiled.library_of(source)
     assert first == second == again
     assert ctypes.CDLL(str(first)).seven() == 7
     assert sum("compiling" in message for message in caplog.messages) == 1
     source.write_text('extern "C" int seven() { return 8; }\n')
-    assert build.library_of(source) != first
+    assert compiled.library_of(source) != first
 
 
 @needs_compiler
@@ -167,8 +168,8 @@ def test_a_source_that_does_not_compile_leaves_nothing_that_looks_like_a_library
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "cache"))
     source = tmp_path / "broken.cpp"
     source.write_text("int broken( { }\n")
-    with pytest.raises(build.BuildError, match=r"broken\.cpp:1:.*error"):
-        build.library_of(source)
+    with pytest.raises(compiled.BuildError, match=r"broken\.cpp:1:.*error"):
+        compiled.library_of(source)
     assert not list((tmp_path / "cache").rglob("*.so"))
 
 

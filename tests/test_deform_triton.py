@@ -24,7 +24,7 @@ def check(*geometries: int) -> None:
 
 
 def test_the_triton_kernels_compute_what_torchvision_does():
-    check(1, 5, 8)
+    check(5)
 
 
 @pytest.mark.slow

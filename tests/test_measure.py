@@ -31,6 +31,7 @@ def measured(model: nn.Module, reference: nn.Module | None = None, **options):
         "device": CPU,
         "precision": "32-true",
         "memory_format": torch.contiguous_format,
+        "reference_format": torch.contiguous_format,
         "batch": 4,
         "seconds": 0.001,
     }

@@ -48,10 +48,18 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(change):
     "change",
     ["seed=1", "conv=dilated", "width=0.5", "kernel_size=5", "optim.lr=0.3", "epochs=1", "data.batch_size=8",
      "conv@conv_stage3=deformable", "trainer.devices=2", "trainer.precision=bf16-mixed",
+     "memory_format=auto", "memory_format=contiguous",
      "+callbacks.extra={stop:{_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/loss}}"],
 )  # fmt: skip
 def test_what_can_change_the_result_changes_the_hash(change):
     assert hashed() != hashed(change)
+
+
+def test_keys_that_are_off_leave_the_hash_of_before_there_were_such_keys():
+    config = plain(compose([]))
+    before = {key: value for key, value in config.items() if key not in ("compile", "matmul_precision")}
+    assert config_hash(before) == config_hash(config) == hashed("matmul_precision=default", "compile.enabled=false")
+    assert len({hashed(), hashed("compile.enabled=true"), hashed("matmul_precision=high")}) == 3
 
 
 def test_the_arm_is_everything_but_the_seed():

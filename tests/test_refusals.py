@@ -44,7 +44,18 @@ REFUSED = {
     "kernel_size=0": "kernel_size=0 must be at least 1 (in backbone.stage1.0)",
     "conv=bottleneck conv.reduction=5": "reduction=5 must divide out_channels=16; try 2, 4, 8, 16 (in backbone.stage1.0)",
     "width=0": "width=0 must be greater than 0",
-    "memory_format=nhwc": "memory_format=nhwc must be channels_last or contiguous",
+    "memory_format=nhwc": "memory_format=nhwc must be channels_last or contiguous or auto",
+    "memory_format=auto match=latency": "memory_format=auto: match=latency measures in one layout; choose ",
+    "matmul_precision=tf32": "matmul_precision=tf32 must be default or highest or high or medium",
+    "compile=true": "compile=True replaces several keys; set them one by one: compile.enabled, compile.mode",
+    "compile.enabled=maybe": "compile.enabled=maybe must be true or false",
+    "compile.mode=max-autotune": "compile.mode=max-autotune has no effect: compile.enabled=false; add compile.enabled=true",
+    "trainer=cpu compile.enabled=true compile.mode=reduce-overhead": (
+        "compile.mode=reduce-overhead has no effect on cpu: it is CUDA graphs; use compile.mode=default"
+    ),
+    "trainer=cpu trainer.precision=16-mixed": (
+        "trainer.precision=16-mixed is not for cpu, where Lightning would train in bf16-mixed; choose "
+    ),
     "width=wide": "width=wide must be a number",
     "backbone.depth=21": "depth=21 must be 18, 34, 50 (ImageNet) or 6n+2 (CIFAR: 8, 14, 20, 26, 32, 44, 56, 110)",
     "backbone.output_stride=3": "output_stride=3 is not possible with this backbone's own stride of 4; try ",

@@ -529,3 +529,15 @@ def test_callbacks_together_are_called_in_their_order_and_keep_their_states():
     again = callbacks.Together([Counting("a", []), Counting("b", [])])
     again.load_state_dict(together.state_dict())
     assert [part.count for part in again.parts] == [2, 2]
+
+
+def test_an_empty_hook_of_every_step_is_passed_over_and_a_defined_one_is_not():
+    class Own(pl.Callback):
+        def on_after_backward(self, trainer, module):
+            pass
+
+    own, empty = callbacks.without_empty_steps([Own(), pl.Callback()])
+    assert callable(own.on_after_backward)
+    assert own.on_train_batch_end is None
+    assert empty.on_after_backward is None
+    assert callable(empty.on_save_checkpoint)

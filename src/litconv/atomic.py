@@ -2,6 +2,8 @@
 
 import os
 import re
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from litconv.errors import ConfigError
@@ -38,6 +40,16 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Whole or not at all; of two processes the first one's stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent) as file:
+        file.write(content)
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def remove_unfinished(folder: Path) -> None:

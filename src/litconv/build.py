@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from litconv import targets
 from litconv.config import STAGES, allowed_packages, choices, declared, hydra_state, key_of, takes
 from litconv.errors import ConfigError, DataError
+from litconv.naming import precision
 
 
 def target(node: DictConfig) -> Callable:
@@ -98,7 +99,8 @@ def operators(config: DictConfig) -> list[Callable]:
 
 
 def memory_format(config: DictConfig) -> Any:
-    return {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[config.memory_format]
+    """Of `auto`, where nothing is measured, channels_last."""
+    return torch.contiguous_format if config.memory_format == "contiguous" else torch.channels_last
 
 
 def model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
@@ -174,7 +176,14 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
 
 
 def check_trainer(config: DictConfig) -> None:
+    from litconv import compiling
+    from litconv.precision import check as check_precision
+
     built = trainer(config, logger=False, callbacks=[])
+    device = built.strategy.root_device
+    check_precision(precision({"trainer": config.trainer}), built.precision, device)
+    if config.compile.enabled:
+        compiling.require(device, config.compile.mode)
     if built.max_epochs is not None and built.max_epochs < (built.check_val_every_n_epoch or 1):
         raise ConfigError(
             f"trainer.max_epochs={built.max_epochs} ends before the first validation "

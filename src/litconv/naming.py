@@ -30,7 +30,8 @@ PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-
 
 def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     """12 hexadecimal digits of the resolved configuration, the same however it was spelt."""
-    kept = {"data": {}, "trainer": {}, **{k: v for k, v in config.items() if k not in (*NOT_HASHED, *leave_out)}}
+    asked = without_what_is_off(config)
+    kept = {"data": {}, "trainer": {}, **{k: v for k, v in asked.items() if k not in (*NOT_HASHED, *leave_out)}}
     for group, keys in NOT_HASHED_IN.items():
         if isinstance(kept.get(group), dict):
             kept[group] = {k: v for k, v in kept[group].items() if k not in keys}
@@ -42,6 +43,13 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
     trainer["devices"] = device_count(trainer.get("devices"))
     canonical = json.dumps(same_numbers(kept), sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
+    """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
+    off = {"matmul_precision": "default", "compile": {"enabled": False}}
+    asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
+    return {key: value for key, value in asked.items() if key not in off or value != off[key]}
 
 
 def precision(config: dict[str, Any]) -> str:

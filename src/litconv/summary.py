@@ -38,6 +38,7 @@ def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides:
         **short,
         "precision": precision(config),
         "memory_format": config["memory_format"],
+        "matmul_precision": config["matmul_precision"],
         "overrides": list(overrides),
     }
 
@@ -48,11 +49,15 @@ def versions() -> dict[str, str]:
 
 
 def training(trainer: Any) -> dict[str, Any]:
-    """How long the training took: epochs, seconds of training steps (validation left out), images a second."""
+    """How long the training took: epochs, seconds of training steps (validation left out), images a second; and what
+    became of compiling."""
     from litconv.callbacks import Timing, of_kind
+    from litconv.compiling import Compilation
 
     timing = of_kind(trainer.callbacks, Timing)
+    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
     return {
+        **(compiled[0] if compiled else {}),
         "train/epochs": trainer.current_epoch,
         "train/seconds": timing.train_seconds,
         "train/images_per_second": timing.images_per_second,

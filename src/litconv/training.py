@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from litconv import compiling
 from litconv.checkpoints import AtomicCheckpoints, load_into, read
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.out_of_memory import advice, is_out_of_memory
@@ -38,6 +39,8 @@ def in_one_line() -> Iterator[None]:
     except MisconfigurationException as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
+        if said := compiling.failure(error):
+            raise TrainingError(said) from error
         if "DataLoader worker" not in str(error):
             raise
         raise DataError(

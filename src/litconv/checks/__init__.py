@@ -23,7 +23,10 @@ ROOT_TYPES = {
     "seed": int,
     "epochs": int,
     "width": float,
-    "memory_format": Literal["channels_last", "contiguous"],
+    "memory_format": Literal["channels_last", "contiguous", "auto"],
+    "matmul_precision": Literal["default", "highest", "high", "medium"],
+    "compile.enabled": bool,
+    "compile.mode": Literal["default", "reduce-overhead", "max-autotune"],
     "output_dir": str,
     "cost.allow_uncounted": bool,
     "cost.effective_field": bool,
@@ -41,6 +44,10 @@ REQUIRED = ("conv", "backbone", "head", "task", "data", "optim", "schedule", "tr
 
 def check(config: Mapping) -> None:
     """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
+    for group in dict.fromkeys(key.partition(".")[0] for key in ROOT_TYPES if "." in key):
+        if group in config and not isinstance(config[group], Mapping):
+            inner = ", ".join(key for key in ROOT_TYPES if key.startswith(f"{group}."))
+            raise ConfigError(f"{group}={shown(config[group])} replaces several keys; set them one by one: {inner}")
     for key in REQUIRED:
         if select(config, key) is None:
             raise ConfigError(
@@ -71,6 +78,8 @@ def value_faults(config: Mapping) -> Iterator[str]:
     for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
         if key in right and not 0 < right[key] <= most:
             yield f"{key}={right[key]} must be more than 0 and at most {most}"
+    if right.get("memory_format") == "auto" and select(config, "match.by") == "latency":
+        yield "memory_format=auto: match=latency measures in one layout; choose memory_format=channels_last or contiguous"
     if not 0 <= right.get("seed", 0) < 2**32:
         yield f"seed={config.seed} must be at least 0 and less than 2**32"
     if right.get("n_jobs", 1) != -1 and right.get("n_jobs", 1) < 1:

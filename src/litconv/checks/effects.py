@@ -17,6 +17,7 @@ from litconv.config import (
     launcher,
     load,
     raw,
+    select,
     short_names_used,
     takes,
 )  # fmt: skip
@@ -61,6 +62,8 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m"
     elif key in LAUNCH_KEYS and key != "rerun" and launcher(config) != "local":
         yield f"{key}={value} has no effect: hydra/launcher={launcher(config)} has options of its own, hydra.launcher.…"
+    if key == "compile.mode" and not select(config, "compile.enabled"):
+        yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"
     if key == "epochs" and raw(config)["trainer"]["max_epochs"] != "${epochs}":
         yield (
             f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs="

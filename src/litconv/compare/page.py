@@ -52,7 +52,7 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
 def facts(result: Result) -> list[tuple[str, str]]:
     """What all runs have in common, and how many there are."""
     found = []
-    for key in ("task", "data", "backbone", "head", "train/epochs", "test/split"):
+    for key in ("task", "data", "backbone", "head", "train/epochs", "precision", "test/split"):
         values = sorted({str(v) for v in result.runs[key].dropna()}) if key in result.runs else []
         if len(values) == 1:
             found.append((key.rpartition("/")[2] if key != "test/split" else "tested on", values[0]))

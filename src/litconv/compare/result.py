@@ -168,12 +168,15 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
         "git_commit": "commits of the code",
         "versions/torch": "versions of torch",
         "cost/latency_batch": "batch sizes of the latency",
-        "memory_format": "memory formats, which alter latency",
+        "memory_format": "memory formats, which alter speed, and figures by rounding",
+        "compile/mode": "modes of torch.compile, which alter train/seconds, and figures by rounding",
         "cost/device": "devices, whose latencies do not compare; their ratios to standard do",
     }.items():
-        values = runs[key].dropna().astype(str).value_counts() if key in runs else {}
+        written = runs[key].fillna("off") if key == "compile/mode" and key in runs else runs.get(key, pd.Series())
+        values = written.dropna().astype(str).value_counts()
         if len(values) > 1:
-            listed = ", ".join(f"{str(v)[:12]} ({n} runs)" for v, n in values.items())
+            shown = 12 if key == "git_commit" else 60
+            listed = ", ".join(f"{v[:shown]} ({n} runs)" for v, n in values.items())
             found.append(f"the runs are of {len(values)} {what}: {listed}")
     if "git_dirty" in runs and (dirty := int((runs["git_dirty"] == True).sum())):  # noqa: E712 (an object column)
         found.append(f"{dirty} of {len(runs)} runs were made with uncommitted changes of the code")

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from litconv.errors import ConfigError
-from litconv.naming import NOT_HASHED
+from litconv.naming import NOT_HASHED, without_what_is_off
 
 Settings = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
@@ -33,6 +33,9 @@ SUMMARISED = {
     "upsample": "choices.upsample",
     "width": "width",
 }
+# Keys of summary.json in which the runs of a comparison must agree, and what stands for those that older runs lack.
+MEASURED_BY = {"precision", "matmul_precision", "test/split"}
+ABSENT = {"matmul_precision": "default"}
 OPTIONS = ("groups", "dilation", "kernel_size")
 
 
@@ -51,7 +54,9 @@ def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Se
         names = SUMMARISED | {k: f"choices.conv@{k}" for k in summary if str(k).startswith("conv_stage")}
         names |= {key: f"conv.{key}" for key in OPTIONS}
         return {name: _plain(summary[key]) for key, name in names.items() if _there(summary.get(key))}
-    kept = {k: v for k, v in config.items() if k not in (*NOT_HASHED, "seed", "callbacks")}
+    found = ("memory_format",) if _there(summary.get("memory_format/chosen")) else ()  # by auto: not what was asked for
+    asked = without_what_is_off(config)
+    kept = {k: v for k, v in asked.items() if k not in (*NOT_HASHED, *found, "seed", "callbacks")}
     dotted = _dotted(kept)
     unwanted = {"choices.logger", "choices.callbacks", "choices.trainer", "choices.experiment"}
     if config["choices"].get("match"):  # what the match found, not what was asked for
@@ -76,9 +81,10 @@ def check_alike(found: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
         for key, value in conditions.items():
             counts = values.setdefault(CALLED.get(key, key), {})
             counts[value] = counts.get(value, 0) + len(runs)
-        for key in {"precision", "test/split"} & set(runs.columns):
+        for key in MEASURED_BY & set(runs.columns):
             counts = values.setdefault(key, {})
-            for value in map(str, runs[key].dropna()):
+            written = runs[key].fillna(ABSENT[key]) if key in ABSENT else runs[key].dropna()
+            for value in map(str, written):
                 counts[value] = counts.get(value, 0) + 1
     if len(values.get("data", ())) > 1:  # then its options differ for that reason alone
         values = {key: counts for key, counts in values.items() if not key.startswith("data.")}

@@ -2,7 +2,8 @@
 
 from litconv.cost.count import Count, count
 from litconv.cost.layers import Layer
+from litconv.cost.layout import Layout, settled
 from litconv.cost.measure import Measured, measure
 from litconv.cost.survey import counted, device, measured
 
-__all__ = ["Count", "Layer", "Measured", "count", "counted", "device", "measure", "measured"]
+__all__ = ["Count", "Layer", "Layout", "Measured", "count", "counted", "device", "measure", "measured", "settled"]

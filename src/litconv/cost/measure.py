@@ -3,7 +3,7 @@
 import logging
 import platform
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from litconv.cost.latency import Latency, clock_of, time_beside
 from litconv.cost.memory import peak_bytes
 from litconv.cost.replica import replica, untouched
 from litconv.errors import ConfigError
+from litconv.precision import in_precision
 
 log = logging.getLogger(__name__)
 
 MB = 2**20
-DTYPES = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def measure(
     device: torch.device,
     precision: str,  # as Lightning writes it: 32-true, bf16-mixed, …
     memory_format: torch.memory_format,
+    reference_format: torch.memory_format,
     batch: int,
     seconds: float,
 ) -> Measured | None:
@@ -81,7 +82,7 @@ def measure(
                 (batch, in_channels, *image_size),
                 device,
                 precision,
-                memory_format,
+                (memory_format, reference_format),
                 seconds,
             )
     except torch.OutOfMemoryError:
@@ -96,15 +97,14 @@ def _measure(
     shape: tuple[int, ...],
     device: torch.device,
     precision: str,
-    memory_format: torch.memory_format,
+    formats: tuple[torch.memory_format, torch.memory_format],  # of the model, of the reference
     seconds: float,
 ) -> Measured:
     dtype, cast = in_precision(precision, device)
-    images = torch.randn(shape, device=device, dtype=dtype).contiguous(
-        memory_format=memory_format
-    )  # zeros: less energy
+    images = torch.randn(shape, device=device, dtype=dtype)  # zeros would need less energy
+    images, others = (images.contiguous(memory_format=memory_format) for memory_format in formats)
 
-    def placed(model: nn.Module, deployed: bool = True) -> nn.Module:
+    def placed(model: nn.Module, deployed: bool = True, memory_format: torch.memory_format = formats[0]) -> nn.Module:
         return replica(model, device, deployed).to(dtype=dtype, memory_format=memory_format)
 
     def step() -> None:
@@ -118,15 +118,15 @@ def _measure(
 
     train_peak = peak_bytes(step, device)
     copied = placed(model)
-    beside = placed(reference) if reference is not None else None
+    beside = placed(reference, memory_format=formats[1]) if reference is not None else None
     latencies = [
         time_beside(
             forward(copied, x, cast),
-            forward(beside, x, cast) if beside is not None else None,
+            forward(beside, y, cast) if beside is not None else None,
             clock_of(device),
             1e3 * seconds,
         )
-        for x in (images[:1], images)
+        for x, y in ((images[:1], others[:1]), (images, others))
     ]
     peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images), cast)(), device)
     energy = joules_per_call(forward(copied, images, cast), device)
@@ -160,19 +160,6 @@ def forward(model: nn.Module, x: Tensor, cast: Callable[[], AbstractContextManag
             return model(x)
 
     return call
-
-
-def in_precision(precision: str, device: torch.device) -> tuple[torch.dtype, Callable[[], AbstractContextManager]]:
-    """The weights' dtype and the context of a forward, for Lightning's name of a precision."""
-    bits, _, kind = str(precision).partition("-")
-    if bits not in DTYPES:
-        raise ConfigError(
-            f"trainer.precision={precision} cannot be measured; choose one of {', '.join(DTYPES)}, or set "
-            "cost.latency.enabled=false"
-        )
-    if bits in ("16", "bf16") and kind != "true":
-        return torch.float32, lambda: torch.autocast(device.type, DTYPES[bits])
-    return DTYPES[bits], nullcontext
 
 
 def describe(device: torch.device) -> str:

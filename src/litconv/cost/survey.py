@@ -14,9 +14,11 @@ from litconv import build, summary
 from litconv import config as configuration
 from litconv.cost.count import Count, count
 from litconv.cost.layers import Layer
+from litconv.cost.layout import Layout, settled, with_format
 from litconv.cost.measure import device_named, measure
 from litconv.naming import run_name
 from litconv.optim import optimizer_for
+from litconv.precision import set_matmul_precision
 
 standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 classes_of: dict[str, int] = {}
@@ -33,6 +35,7 @@ def survey(config: Any, matched: Callable[[Any, Any, int], Any]) -> Point:
     """`matched` is litconv.match's, which stands above the costs."""
     overrides, choices, _ = configuration.hydra_state(config)
     settings = configuration.plain(config)
+    set_matmul_precision(config.matmul_precision)
     data = build.data(config)
     classes = config.num_classes or num_classes(json.dumps([settings["data"], choices["task"]]), data)
 
@@ -42,13 +45,16 @@ def survey(config: Any, matched: Callable[[Any, Any, int], Any]) -> Point:
     if key not in standards:
         standards[key] = counted(config, model_of(configuration.with_standard(config), data, classes), data)
     equal = matched(config, data, classes)
-    model = model_of(equal.config, data, classes)
+    layout = Layout(config.memory_format, {})
+    if config.cost.latency.enabled:
+        layout = settled(equal.config, data, classes)
+    model = model_of(layout.of(equal.config), data, classes)
     found = standards[key] if configuration.is_standard(config) else counted(config, model, data)
 
     row = summary.facts(settings, choices, run_name(settings, choices)) | found.summary() | equal.summary(found)
     row["cost/params_ratio"] = found.params / standards[key].params
     row["cost/macs_ratio"] = found.macs / standards[key].macs
-    row |= measured(config, model, data, classes)
+    row |= layout.facts | measured(config, model, data, classes, layout.name)
     return Point(dict(o.lstrip("+").split("=", 1) for o in overrides if "=" in o), row, found.layers)
 
 
@@ -73,14 +79,16 @@ def counted(config: Any, model: nn.Module, data: Any) -> Count:
     return count(model, data.in_channels, data.image_size, **options)
 
 
-def measured(config: Any, model: nn.Module, data: Any, classes: int) -> dict[str, Any]:
-    """The keys of summary.json, beside the same model of standard convolutions; empty where it is not asked for."""
+def measured(config: Any, model: nn.Module, data: Any, classes: int, layout: str) -> dict[str, Any]:
+    """The keys of summary.json, beside the same model of standard convolutions (under `memory_format=auto` in its own
+    layout); empty where it is not asked for."""
     latency = config.cost.latency
     if not latency.enabled or rank_zero_only.rank != 0:
         return {}
-    standard = None
+    standard, beside = None, layout
     if not configuration.is_standard(config):
-        standard = build.model(configuration.with_standard(config), data.in_channels, classes)
+        twin = configuration.with_standard(config)
+        standard, beside = build.model(twin, data.in_channels, classes), settled(twin, data, classes).name
     found = measure(
         model,
         standard,
@@ -89,7 +97,8 @@ def measured(config: Any, model: nn.Module, data: Any, classes: int) -> dict[str
         data.image_size,
         device=device(config),
         precision=config.trainer.precision,
-        memory_format=build.memory_format(config),
+        memory_format=build.memory_format(with_format(config, layout)),
+        reference_format=build.memory_format(with_format(config, beside)),
         batch=latency.batch,
         seconds=latency.seconds,
     )

@@ -4,6 +4,8 @@ On a CPU every step is looked at. On a GPU the losses of EVERY steps are copied 
 when those have been queued; the rest at the epoch's end.
 """
 
+from math import isfinite
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,8 @@ class FiniteLoss:
         """After every step, with the losses of all steps so far."""
         device, steps = losses[-1].device.type, len(losses)
         if device == "cpu":
-            self.check(losses[-1].reshape(1), before=steps - 1)
+            if not isfinite(losses[-1].item()):
+                self.check(losses[-1].reshape(1), before=steps - 1)
         elif device == "cuda" and steps % EVERY == 0:
             if self.copied is not None:
                 before, values, done = self.copied

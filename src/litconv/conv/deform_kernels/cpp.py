@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litconv.conv.deform_kernels.build import BuildError, library_of
+from litconv.compiled import BuildError, library_of
 from litconv.conv.deform_kernels.geometry import Geometry
 
 SOURCE = Path(__file__).with_name("deform.cpp")

@@ -1,0 +1,145 @@
+"""Memory formats and precisions: what `auto` chooses, that every run of an arm has it, that figures are the same."""
+
+import json
+import time
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from command import TINY, command
+from litconv import build, cost
+from litconv.config import CONF, compose, load
+from litconv.conv import Deformable
+from litconv.cost.layout import measured
+from litconv.errors import ConfigError
+from litconv.precision import in_precision, set_matmul_precision
+
+CPU = torch.device("cpu")
+QUICK = (*TINY, "logger=csv", "cost.latency.enabled=false")
+
+
+def train(folder, *arguments):
+    assert command(*QUICK, f"output_dir={folder}", *arguments) == 0
+    written = max(folder.glob("runs/*/summary.json"), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(written.read_text()), load(written.with_name("config.yaml"))
+
+
+def settled(folder, *arguments):
+    config = compose([*QUICK, "memory_format=auto", f"output_dir={folder}", *arguments])
+    return cost.settled(config, build.data(config), 10)
+
+
+def choices(folder):
+    return sorted((folder / "layouts").glob("*.json"))
+
+
+class Sleeper(nn.Module):
+    """Slow in one layout."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self.conv, self.slow = nn.Conv2d(3, 4, 3), slow
+
+    def forward(self, x):
+        is_last = self.conv.weight.is_contiguous(memory_format=torch.channels_last)
+        time.sleep(0.004 if is_last == (self.slow == "channels_last") else 0)
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(("slow", "chosen"), [("channels_last", "contiguous"), ("contiguous", "channels_last")])
+def test_auto_chooses_the_layout_that_was_faster(slow, chosen, monkeypatch):
+    monkeypatch.setattr(build, "assemble", lambda *arguments: Sleeper(slow))
+    config = compose(["memory_format=auto"])
+    facts = measured(config, build.data(config), 10, CPU)
+    assert facts["memory_format"] == chosen
+    assert facts["memory_format/chosen"].startswith("measured: a training step in channels_last takes ")
+
+
+def test_a_layout_is_measured_once_an_arm_and_stands_in_summary_and_configuration(tmp_path):
+    settled(tmp_path)
+    (choice,) = choices(tmp_path)
+    first = json.loads(choice.read_text())["memory_format"]
+    other = {"channels_last": "contiguous", "contiguous": "channels_last"}[first]
+    choice.write_text(json.dumps({"memory_format": other, "memory_format/chosen": "by hand"}))
+    summary, config = train(tmp_path, "memory_format=auto", "seed=1", "optim.lr=0.01")
+    assert choices(tmp_path) == [choice]
+    assert (summary["memory_format"], summary["memory_format/chosen"]) == (other, "by hand")
+    assert config.memory_format == other  # what rebuilds the run's model
+    settled(tmp_path, "conv=depthwise")
+    settled(tmp_path, "data.batch_size=8")
+    assert len(choices(tmp_path)) == 3
+
+
+def test_a_run_by_auto_gives_the_figures_of_the_layout_it_chose(tmp_path):
+    (tmp_path / "auto").mkdir()
+    auto, _ = train(tmp_path / "auto", "memory_format=auto")
+    asked, _ = train(tmp_path, f"memory_format={auto['memory_format']}")
+    assert {key: auto[key] for key in auto if key.startswith(("val/", "test/"))} == {
+        key: asked[key] for key in asked if key.startswith(("val/", "test/"))
+    }
+    assert auto["config_hash"] != asked["config_hash"]
+
+
+def test_the_layout_changes_rounding_alone(arm):
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    for path in sorted((CONF / "conv").glob("*.yaml")):
+        one, other = (
+            step(arm(path.stem, "width=0.5", f"memory_format={name}"), x, "64-true")
+            for name in ("channels_last", "contiguous")
+        )
+        assert one[0] == pytest.approx(other[0], rel=1e-10), path.stem
+        torch.testing.assert_close(one[1], other[1], rtol=1e-8, atol=1e-10)
+
+
+def test_a_choice_that_cannot_be_read_is_named(tmp_path):
+    settled(tmp_path)
+    choices(tmp_path)[0].write_text("{}")
+    with pytest.raises(ConfigError, match="remove it, and the layout is measured anew"):
+        settled(tmp_path)
+
+
+def test_under_auto_the_standard_convolution_is_measured_in_its_own_layout(tmp_path, monkeypatch):
+    config = compose([*TINY, "memory_format=auto", "conv=grouped", f"output_dir={tmp_path}"])
+    data = build.data(config)
+    seen = {}
+    monkeypatch.setattr(cost.survey, "settled", lambda *_: cost.Layout("contiguous", {}))
+    monkeypatch.setattr(cost.survey, "measure", lambda *_, **settings: seen.update(settings))
+    cost.measured(config, build.model(config, 3, 10), data, 10, "channels_last")
+    assert (seen["memory_format"], seen["reference_format"]) == (torch.channels_last, torch.contiguous_format)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_every_operator_trains_in_every_precision_close_to_float64(arm, precision):
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    loss_off, gradient_off = {"32-true": (1e-5, 0.05)}.get(precision, (0.02, 0.7))  # a ReLU may turn at its kink
+    for path in sorted((CONF / "conv").glob("*.yaml")):
+        exact, rounded = (step(arm(path.stem, "width=0.5"), x, name) for name in ("64-true", precision))
+        assert rounded[0] == pytest.approx(exact[0], abs=loss_off), path.stem
+        assert (rounded[1] - exact[1]).norm() < gradient_off * exact[1].norm(), path.stem
+
+
+def step(model, x, precision):
+    """Loss and gradient, the offsets of deformable convolutions away from whole pixels."""
+    dtype, cast = in_precision(precision, CPU)
+    for module in model.modules():
+        if isinstance(module, Deformable):
+            nn.init.constant_(module.offset.bias, 0.4)
+    model = model.to(dtype).train()
+    with cast():
+        logits = model(x.to(dtype))
+    loss = F.cross_entropy(logits.double(), torch.arange(len(x)) % 10)
+    loss.backward()
+    return loss.item(), torch.cat([p.grad.double().flatten() for p in model.parameters()])
+
+
+def test_the_precision_of_products_is_set_and_put_back():
+    set_matmul_precision("high")
+    assert torch.get_float32_matmul_precision() == "high"
+    assert torch.backends.cudnn.allow_tf32
+    set_matmul_precision("highest")
+    assert not torch.backends.cudnn.allow_tf32
+    set_matmul_precision("default")
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cudnn.allow_tf32  # as torch itself starts
