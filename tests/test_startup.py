@@ -83,3 +83,12 @@ def test_a_wrong_command_line_is_answered_without_the_heavy_imports(arguments, s
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"status {status} heavy []", done.stdout + done.stderr
     assert bool(done.stderr) == bool(status)
+
+
+def test_a_run_that_logs_nothing_to_wandb_does_not_import_it_nor_what_the_comparison_needs(tmp_path):
+    unused = ("wandb", "pandas", "statsmodels", "plotly", "jinja2", "optuna")
+    script = ENDS_EARLY.replace('{"torch", "pytorch_lightning", "wandb", "fvcore"}', repr(set(unused) | {"fvcore"}))
+    arguments = ["trainer=debug", "trainer.accelerator=cpu", "logger=csv", "cost.latency.enabled=false"]
+    command = [sys.executable, "-c", script, "train.py", *arguments, f"output_dir={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "status 0 heavy ['fvcore']", done.stdout + done.stderr
