@@ -1,4 +1,8 @@
-"""A user's own modules and callbacks, looked at before anything runs."""
+"""A user's own modules and callbacks, looked at before anything runs; help into a pipe."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -6,6 +10,8 @@ from litconv import checks
 from litconv.config import compose
 from litconv.declared import read
 from litconv.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
 
 SOURCE = """
 import os.path
@@ -51,3 +57,12 @@ STOP = "callbacks.extra.a={_target_:pytorch_lightning.callbacks.EarlyStopping,mo
 def test_values_of_the_wrong_kind_are_one_line(override, reason):
     with pytest.raises(ConfigError, match=reason):
         checks.check(compose([override]))
+
+
+def test_help_ends_quietly_when_its_reader_does():
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} train.py --help | true; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
