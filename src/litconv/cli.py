@@ -120,7 +120,7 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]], config
     if {"-h", "--help"} & set(sys.argv[1:]):
         from litconv import help as usage
 
-        usage.show(config_name, sys.argv[1:])
+        usage.print_out(config_name, sys.argv[1:])
         return 0
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting

@@ -10,7 +10,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -84,7 +84,7 @@ def choices(config: DictConfig) -> dict[str, str]:
 def allowed_packages(node: DictConfig) -> list[str]:
     """What the user has added, at the root of the configuration, to the packages that a `_target_` may name."""
     names = node._get_root().get("allowed_packages") or [] if isinstance(node, DictConfig) else []
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list | ListConfig) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"allowed_packages={names} must be a list of package names, such as [my_package]")
     return list(names)
 

@@ -3,6 +3,7 @@
 Hydra's own lists the groups in a second and leaves the comments out.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,15 @@ FLAGS = """\
 -m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped
 --cfg job           the whole configuration, as it would be used
 --hydra-help        Hydra's own options"""
+
+
+def print_out(config_name: str, arguments: list[str]) -> None:
+    """Show it, also to a reader that leaves before the end, such as head."""
+    try:
+        show(config_name, arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush at the exit goes there
 
 
 def show(config_name: str, arguments: list[str]) -> None:

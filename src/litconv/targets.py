@@ -42,8 +42,8 @@ def _looked_up(name: str, allowed: Sequence[str], key: str, look: Callable[[str]
         raise _refused(name, key, str(name))
     try:
         return look(name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        reason = f"{_key(key)}={name} cannot be loaded ({error})"
+    except Exception as error:  # a user's own module may fail to be read or imported in any way
+        reason = f"{_key(key)}={name} cannot be loaded ({' '.join(str(error).split()) or type(error).__name__})"
         raise ConfigError(f"{reason}; it must be package.module.Class") from error
 
 

@@ -6,7 +6,7 @@ imported for it that takes long: classes are read, not loaded (`declared`).
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from litconv import secrets, targets
 from litconv.atomic import local
@@ -56,15 +56,27 @@ def check(config: Mapping) -> None:
     settings = plain(config)
     targets.check_nested(settings, allowed_packages(config), look=targets.declared_by)
     secrets.refuse(settings)
-    local(config.output_dir, "output_dir")
+    local(str(config.output_dir), "output_dir")
+    check_extra(select(config, "callbacks.extra"))
     if config.sweep is not None:
         check_sweep_name(str(config.sweep))
     faults = [*effect_faults(config), *value_faults(config)]
     for key, node in raw(config).items():
         if isinstance(node, dict) and "_target_" in node:
             faults.extend(type_faults(key, config[key]))
+    for name, node in (select(config, "callbacks.extra") or {}).items():
+        faults.extend(type_faults(f"callbacks.extra.{name}", node))
     if faults:
         raise ConfigError("; ".join(dict.fromkeys(faults)))
+
+
+def check_extra(extra: Any) -> None:
+    """The user's own callbacks stand there by name."""
+    nodes = {} if extra is None else extra
+    if not isinstance(nodes, Mapping) or not all(isinstance(n, Mapping) and "_target_" in n for n in nodes.values()):
+        raise ConfigError(
+            f"callbacks.extra={shown(extra)} must name callbacks; write +callbacks.extra.NAME._target_=package.module.Class"
+        )
 
 
 def value_faults(config: Mapping) -> Iterator[str]:

@@ -60,4 +60,4 @@ def describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(map(str, get_args(hint)))
     parts = [describe(a) for a in get_args(hint) if a in names or get_origin(a) is Literal]
-    return " or ".join(parts) if parts else str(hint)
+    return " or ".join(dict.fromkeys(" or ".join(parts).split(" or "))) if parts else str(hint)

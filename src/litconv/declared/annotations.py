@@ -8,7 +8,7 @@ from typing import Any
 from litconv.declared.source import Module, UnreadError, within
 
 UNREAD = object()  # a default that is not a literal
-STANDARD = ("typing", "typing_extensions", "collections.abc", "pathlib", "datetime", "os")
+STANDARD = ("typing", "typing_extensions", "collections.abc", "pathlib", "datetime", "os", "numbers")
 
 
 def literal(node: ast.expr) -> Any:
@@ -24,11 +24,11 @@ def literal(node: ast.expr) -> Any:
 
 def evaluated(place: Module, annotation: ast.expr) -> Any:
     """The type that an annotation means; `object` where it is said by code."""
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        annotation = ast.parse(annotation.value, mode="eval").body
     try:
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            annotation = ast.parse(annotation.value, mode="eval").body
         return eval(compile(ast.Expression(annotation), str(place.path), "eval"), {}, Names(place))
-    except (TypeError, AttributeError, NameError, UnreadError, RecursionError):
+    except (TypeError, AttributeError, NameError, SyntaxError, UnreadError, RecursionError):
         return object
 
 
@@ -46,7 +46,9 @@ class Names(dict):
                 return known[name]
         statement = self.place.names.get(name)
         if isinstance(statement, ast.Import):
-            return Attributes(next(a.name for a in statement.names if name in (a.asname, a.name)))
+            return Attributes(
+                next((a.name for a in statement.names if a.asname == name), name)
+            )  # import torch.nn: torch
         if isinstance(statement, ast.ImportFrom):
             origin = self.place.absolute(statement)
             if origin in STANDARD:
