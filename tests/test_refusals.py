@@ -7,6 +7,9 @@ from litconv import config
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {
+    "+match=macs": "+match: the group is there, so write match=… without the plus",
+    "optim=null": "optim=null: a group needs one of its options; --help lists them",
+    "+callbacks.extra.a._target_=torch.nn.ReLU": "callbacks.extra.a._target_=torch.nn.ReLU is no Callback of Lightning; ",
     "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",
     "backbone=resnt": (
         "backbone=resnt: no such backbone (did you mean 'resnet'?); choose from mobilenet, resnet, vgg, wide_resnet"

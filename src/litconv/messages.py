@@ -1,6 +1,7 @@
 """What went wrong, in one line, with the nearest name that would be right."""
 
 import re
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 
@@ -31,6 +32,11 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
         return unknown_key(match[1], keys())
     if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
+    if match := re.search(r"Multiple values for ([\w/@.]+)\.", text):
+        return f"+{match[1]}: the group is there, so write {match[1]}=… without the plus"
+    if "Config group override must be a string" in text:
+        empty = [a for a in sys.argv[1:] if re.fullmatch(r"[\w/@]+=(null)?", a)]
+        return f"{' '.join(empty)}: a group needs one of its options; --help lists them"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"

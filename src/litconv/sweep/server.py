@@ -1,6 +1,8 @@
 """The fork server of a sweep's jobs. Its imports take seconds, so it is started before anything else is done."""
 
 import multiprocessing
+import signal
+import threading
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 
@@ -11,5 +13,14 @@ def start() -> ForkServerContext:
     """Of this process; a second call finds the one that runs."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
-    forkserver.ensure_running()
+    if threading.current_thread() is not threading.main_thread():
+        forkserver.ensure_running()
+        return context
+    handler = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # inherited: a Ctrl-C amid its imports is the launcher's affair
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     return context
