@@ -178,14 +178,14 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
 def check_trainer(config: DictConfig) -> None:
     from pytorch_lightning import Callback
 
+    from litconv import compiling
+    from litconv.precision import check as check_precision
+
     for name, node in (config.callbacks.get("extra") or {}).items():
         found = target(node)
         if not (isinstance(found, type) and issubclass(found, Callback)):
             key = f"callbacks.extra.{name}._target_={node._target_}"
             raise ConfigError(f"{key} is no Callback of Lightning; name a class that is one")
-    from litconv import compiling
-    from litconv.precision import check as check_precision
-
     built = trainer(config, logger=False, callbacks=[])
     device = built.strategy.root_device
     check_precision(precision({"trainer": config.trainer}), built.precision, device)
