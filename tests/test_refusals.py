@@ -8,6 +8,9 @@ from litconv import config
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {
     "+match=macs": "+match: the group is there, so write match=… without the plus",
+    "match=macs conv=grouped conv@conv_stage1=dilated conv@conv_stage2=dilated conv@conv_stage3=dilated": (
+        "conv=grouped has no effect: every stage has an operator of its own; remove it"
+    ),
     "optim=null": "optim=null: a group needs one of its options; --help lists them",
     "+callbacks.extra.a._target_=torch.nn.ReLU": "callbacks.extra.a._target_=torch.nn.ReLU is no Callback of Lightning; ",
     "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",

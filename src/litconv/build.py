@@ -144,19 +144,10 @@ def trainer(config: DictConfig, **parts: Any) -> Any:
 
 
 def check_model(config: DictConfig) -> None:
-    """What operators, backbone and head say of each other; without Lightning, whose import takes seconds."""
-    if config.get("match") is not None:  # its channels are still to be found
-        return
-    with torch.device("meta"):
-        built = assemble(config, declared(config.data).constants["in_channels"], num_classes=10)
-    overrides, chosen, multirun = hydra_state(config)
-    for group, why in {
-        "conv": "every stage has an operator of its own",
-        "upsample": f"head={chosen['head']} has nothing to enlarge here",
-    }.items():
-        given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in overrides)
-        if given and not multirun and not any(type(m) is target(config[group]) for m in built.modules()):
-            raise ConfigError(f"{group}={chosen[group]} has no effect: {why}; remove it")
+    """What operators, backbone and head say of each other: `check_parts` asks it too, but Lightning's import takes seconds."""
+    if config.get("match") is None:  # else its channels are still to be found
+        with torch.device("meta"):
+            assemble(config, declared(config.data).constants["in_channels"], num_classes=10)
 
 
 def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None:
@@ -173,6 +164,19 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
         check_size(built, dataset.image_size)
         facts = {"ignore_index": -100, "class_names": [str(number) for number in range(num_classes)]}
         task_around(built, config, num_classes, facts)
+    check_effects(config, built)
+
+
+def check_effects(config: DictConfig, built: Any) -> None:
+    """Refuse a group that was given and of which the model holds nothing."""
+    overrides, chosen, multirun = hydra_state(config)
+    for group, why in {
+        "conv": "every stage has an operator of its own",
+        "upsample": f"head={chosen['head']} has nothing to enlarge here",
+    }.items():
+        given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in overrides)
+        if given and not multirun and not any(type(m) is target(config[group]) for m in built.modules()):
+            raise ConfigError(f"{group}={chosen[group]} has no effect: {why}; remove it")
 
 
 def check_trainer(config: DictConfig) -> None:

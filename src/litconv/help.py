@@ -7,9 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from litconv.config import CONF
+from litconv.config import CONF, load
 
 FLAGS = """\
 -m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped
@@ -29,7 +27,7 @@ def print_out(config_name: str, arguments: list[str]) -> None:
 def show(config_name: str, arguments: list[str]) -> None:
     """Print it, with the options of the groups that `arguments` choose."""
     path = CONF / f"{config_name}.yaml"
-    listed = OmegaConf.load(path).defaults
+    listed = load(path).defaults
     defaults = [item for item in listed if not isinstance(item, str)]
     chosen = {str(key): value for item in defaults for key, value in item.items() if "override" not in str(key)}
     chosen |= {key: value for key, _, value in (a.partition("=") for a in arguments) if key.partition("@")[0] in chosen}

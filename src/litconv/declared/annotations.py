@@ -46,16 +46,14 @@ class Names(dict):
                 return known[name]
         statement = self.place.names.get(name)
         if isinstance(statement, ast.Import):
-            return Attributes(
-                next((a.name for a in statement.names if a.asname == name), name)
-            )  # import torch.nn: torch
+            # `import torch.nn` binds torch
+            return Attributes(next((a.name for a in statement.names if a.asname == name), name))
         if isinstance(statement, ast.ImportFrom):
             origin = self.place.absolute(statement)
             if origin in STANDARD:
                 return getattr(importlib.import_module(origin), name)
-            if (
-                origin.partition(".")[0] == "torch"
-            ):  # a class of C, or a module; the text of torch takes a while to read
+            # A class of C, or a module; the text of torch takes a while to read.
+            if origin.partition(".")[0] == "torch":
                 return Attributes(f"{origin}.{name}") if name.islower() else type(name, (), {})
         where, statement = within(self.place, name)
         return meaning(where, statement, name)

@@ -51,7 +51,6 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
         folder = run_folder(settings, name)
         arm = arm_hash(settings)
         if arm not in checked and is_wanted(status(folder), config.rerun):
-            build.check_model(config)
             data = build.data(config)
             build.check_parts(match.matched(config, data).config, data)
             checked.add(arm)

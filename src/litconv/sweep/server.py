@@ -16,9 +16,8 @@ def start() -> ForkServerContext:
     if threading.current_thread() is not threading.main_thread():
         forkserver.ensure_running()
         return context
-    handler = signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # inherited: a Ctrl-C amid its imports is the launcher's affair
+    # Ignored, and so inherited: a Ctrl-C amid the server's imports is the launcher's affair.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
     finally:
