@@ -73,7 +73,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         task = build.task(trained, data)
 
         # cost
-        counted = cost.counted(config, task.model, data)
+        counted = cost.counted_once(folder.summary["arm_hash"], config, task.model, data)
         folder.summary |= counted.summary() | equal.summary(counted)
         folder.summary |= cost.measured(config, task.model, data, data.num_classes, layout.name)
 

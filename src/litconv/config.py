@@ -36,10 +36,11 @@ def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
 
 def raw(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain types with its interpolations unresolved, without Hydra's own part."""
-    groups = [key for key in config if key != "hydra" and is_set(config, key) and OmegaConf.is_dict(config[key])]
-    values = OmegaConf.masked_copy(config, [key for key in config if key not in (*groups, "hydra")])
-    found = OmegaConf.to_container(values, resolve=False)
-    return found | {key: OmegaConf.to_container(config[key], resolve=False) for key in groups}
+    nodes = {key: config._get_node(key) for key in config if key != "hydra"}
+    return {
+        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()
+        for key, node in nodes.items()
+    }
 
 
 def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:

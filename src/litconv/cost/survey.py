@@ -22,6 +22,7 @@ from litconv.precision import set_matmul_precision
 
 standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 classes_of: dict[str, int] = {}
+known: dict[str, Count] = {}  # by arm: its seeds share one
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ def model_of(config: Any, data: Any, classes: int) -> nn.Module:
 def counted(config: Any, model: nn.Module, data: Any) -> Count:
     options = {key: config.cost[key] for key in ("allow_uncounted", "effective_field")}
     return count(model, data.in_channels, data.image_size, **options)
+
+
+def counted_once(arm: str, config: Any, model: nn.Module, data: Any) -> Count:
+    """The same, of a run: equal for all seeds of an arm, unless the weights' values were asked about."""
+    if config.cost.effective_field:
+        return counted(config, model, data)
+    key = f"{arm}, allow_uncounted={config.cost.allow_uncounted}"
+    if key not in known:
+        known[key] = counted(config, model, data)
+    return known[key]
 
 
 def measured(config: Any, model: nn.Module, data: Any, classes: int, layout: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import faulthandler
 import importlib
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable
@@ -12,13 +13,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobStatus, run_job, setup_globals
-from hydra.types import HydraContext
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
 from litconv.cli import INTERRUPTED, quiet
 from litconv.errors import BusyError
 from litconv.state import is_wanted
+from litconv.sweep import hydra_job
 from litconv.sweep.parenthood import adopt, become_a_job
 
 BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
@@ -29,21 +31,34 @@ class Order:
     """What a job is told; everything in it can be pickled."""
 
     config: DictConfig  # composed, with Hydra's own part
-    context: HydraContext
+    callbacks: Callbacks  # Hydra's
     module: str  # where the task function is found: not by value, since it refers to all of litconv
     function: str
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    counts: bytes = b""  # pickled: what an earlier job of this sweep has counted for its arm
+
+
+@dataclass
+class Report:
+    """What a job tells as it ends; a killed one tells nothing."""
+
+    error: str
+    counts: bytes  # pickled, so that the launcher needs none of their classes
 
 
 def run(order: Order, told: Connection) -> None:
     """Exits with the run's own status; what it failed of is told to the launcher."""
     import torch  # here: the launcher, which imports this module, does without
 
+    from litconv.cost import survey
+
     become_a_job()
     adopt(order.environment)
     if "OMP_NUM_THREADS" in order.environment:
         torch.set_num_threads(int(order.environment["OMP_NUM_THREADS"]))
+    if order.counts:
+        survey.known.update(pickle.loads(order.counts))
     try:
         code, error = train(order)
     except BusyError:
@@ -52,7 +67,7 @@ def run(order: Order, told: Connection) -> None:
         code, error = INTERRUPTED, ""
     except SystemExit as end:
         code, error = end.code if isinstance(end.code, int) else int(end.code is not None), ""
-    told.send(error)
+    told.send(Report(error, pickle.dumps(survey.known)))
     sys.exit(code)
 
 
@@ -65,15 +80,7 @@ def train(order: Order) -> tuple[int, str]:
     write_to(order.folder / "console.log")
     quiet()
     start_wandb(order.config.logger)
-    setup_globals()
-    done = run_job(
-        task_function=task_function(order.module, order.function),
-        config=order.config,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-        hydra_context=order.context,
-        configure_logging=False,
-    )
+    done = hydra_job.run(task_function(order.module, order.function), order.config, order.callbacks)
     if done.status is JobStatus.COMPLETED:
         return 0, ""
     failure = done._return_value  # `return_value` would raise it

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -31,6 +32,7 @@ class Job:
     told: Connection
     before: tuple[int, int]  # the summary that stood there
     started: float = field(default_factory=time.monotonic)
+    report: jobs.Report | None = None
     overdue: bool = False
     stopped: float = 0.0  # when it was asked to stop
 
@@ -45,6 +47,7 @@ class Job:
     def outcome(self, time_limit_minutes: float) -> Outcome | None:
         """How it ended; None if another launch had taken its point."""
         exit_code = self.process.exitcode
+        self.listen()
         if exit_code == jobs.BUSY:
             return None
         if exit_code < 0:
@@ -61,11 +64,15 @@ class Job:
         if exit_code == 0 and state.status(self.plan.folder) == "completed":
             return state.read_summary(self.plan.folder)
         status, error = judge(exit_code, bool(self.stopped))
-        return settle(self.plan.folder, self.plan.facts, self.before, status, self.last_words() or error)
+        return settle(self.plan.folder, self.plan.facts, self.before, status, self.report.error or error)
 
-    def last_words(self) -> str:
-        """What it told before it ended; nothing if it was killed."""
-        try:
-            return self.told.recv()
-        except EOFError:
-            return ""
+    def wakes(self) -> list[Any]:
+        """What to wait for: its end, and before that its report, which may be more than the pipe holds."""
+        return [self.process.sentinel, *([self.told] if self.report is None else [])]
+
+    def listen(self) -> None:
+        if self.report is None and (self.told.poll() or not self.process.is_alive()):
+            try:
+                self.report = self.told.recv()
+            except EOFError:  # it was killed
+                self.report = jobs.Report("", b"")

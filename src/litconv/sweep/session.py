@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 
-from hydra.types import HydraContext
+from hydra._internal.callbacks import Callbacks
 
 from litconv import state
 from litconv.cli import CHECKED
@@ -38,14 +38,15 @@ class Options:
 class Session:
     """All launches of one command: a sweeper such as Optuna launches batch after batch."""
 
-    def __init__(self, sweep: str, task: tuple[str, str], context: HydraContext, options: Options) -> None:
-        self.task, self.context, self.options = task, context, options
+    def __init__(self, sweep: str, task: tuple[str, str], callbacks: Callbacks, options: Options) -> None:
+        self.task, self.callbacks, self.options = task, callbacks, options
         self.board = Board(sweep)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []
         self.waiting: list[tuple[Point, Plan]] = []
         self.running: list[Job] = []
+        self.counts: dict[str, bytes] = {}  # by arm, for its next seeds
         self.processes = server.start()
 
     def launch(self, points: list[Point]) -> list[Outcome]:
@@ -100,41 +101,50 @@ class Session:
         return Outcome(point.number, plan.name, summary["status"], summary, error=summary.get("error", ""))
 
     def train(self, noted: Connection) -> None:
-        slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
-        self.ended, self.total = 0, len(self.waiting)
-        elsewhere, looked = [], time.monotonic()
-        while self.waiting or self.running or elsewhere:
-            while self.waiting:
-                point, plan = self.waiting[0]
-                if state.is_busy(plan.folder):
-                    elsewhere.append(self.waiting.pop(0))
-                elif not self.is_wanted(plan):
-                    self.waiting.pop(0)
-                    self.end(self.found(point, plan))
-                elif place := slots.take(point.number, plan.accelerator, plan.devices):
-                    self.waiting.pop(0)
-                    self.start(point, plan, place)
-                else:
-                    break
-            connection.wait([noted, *(job.process.sentinel for job in self.running)], LOOK_SECONDS)
+        self.slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
+        self.ended, self.total, self.elsewhere = 0, len(self.waiting), []
+        looked = time.monotonic()
+        while self.waiting or self.running or self.elsewhere:
+            self.start_what_fits()
+            connection.wait([noted, *(wake for job in self.running for wake in job.wakes())], LOOK_SECONDS)
             if noted.poll():
                 noted.recv()
                 self.pass_on(self.signals[-1])
-                elsewhere = []
-            for job in [job for job in self.running if not job.process.is_alive()]:
-                self.running.remove(job)
-                slots.give_back(job.point.number)
-                if (outcome := job.outcome(self.options.time_limit_minutes)) is None:
-                    elsewhere.append((job.point, job.plan))
-                else:
-                    self.end(outcome)
+            for job in list(self.running):
+                job.listen()
+                if not job.process.is_alive():
+                    self.take_back(job)
             self.keep_time()
-            if elsewhere and time.monotonic() - looked > LOOK_SECONDS:
-                self.waiting, elsewhere, looked = self.waiting + elsewhere, [], time.monotonic()
-            self.board.draw(
-                [job.shown() for job in self.running], len(self.waiting) + len(elsewhere), list(self.outcomes.values())
-            )
+            if self.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
+                self.waiting, self.elsewhere, looked = self.waiting + self.elsewhere, [], time.monotonic()
+            waiting = len(self.waiting) + len(self.elsewhere)
+            self.board.draw([job.shown() for job in self.running], waiting, list(self.outcomes.values()))
         self.board.clear()
+
+    def start_what_fits(self) -> None:
+        while self.waiting:
+            point, plan = self.waiting[0]
+            if state.is_busy(plan.folder):
+                self.elsewhere.append(self.waiting.pop(0))
+            elif not self.is_wanted(plan):
+                self.waiting.pop(0)
+                self.end(self.found(point, plan))
+            elif place := self.slots.take(point.number, plan.accelerator, plan.devices):
+                self.waiting.pop(0)
+                self.start(point, plan, place)
+            else:
+                return
+
+    def take_back(self, job: Job) -> None:
+        self.running.remove(job)
+        self.slots.give_back(job.point.number)
+        outcome = job.outcome(self.options.time_limit_minutes)
+        if outcome is None:
+            self.elsewhere.append((job.point, job.plan))
+        else:
+            self.end(outcome)
+        if job.report.counts:
+            self.counts[job.plan.facts["arm_hash"]] = job.report.counts
 
     def show_table(self) -> int:
         """Of all jobs; returns how many of them failed."""
@@ -146,7 +156,8 @@ class Session:
     def start(self, point: Point, plan: Plan, place: Place) -> None:
         receive, send = self.processes.Pipe(duplex=False)
         environment = {**os.environ, **place.environment(), CHECKED: "yes"}
-        order = jobs.Order(point.config, self.context, *self.task, plan.folder, environment)
+        order = jobs.Order(point.config, self.callbacks, *self.task, plan.folder, environment)
+        order.counts = self.counts.get(plan.facts["arm_hash"], b"")
         process = self.processes.Process(target=jobs.run, args=(order, send))
         before = mark(plan.folder)
         process.start()
@@ -170,7 +181,7 @@ class Session:
 
     def pass_on(self, signal_number: int) -> None:
         """The first signal ends the jobs as if each had got it; the next kills them."""
-        self.waiting = []
+        self.waiting, self.elsewhere = [], []
         if len(self.signals) == 1:
             self.board.say(
                 f"{signal.Signals(signal_number).name}: {len(self.running)} running jobs are ending; once more kills them"
