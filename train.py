@@ -2,8 +2,13 @@
 
 if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
     import signal
+    import sys
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if {"-m", "--multirun"} & set(sys.argv):
+        from litconv.sweep import server
+
+        server.start_early(sys.argv[1:])
 
 import sys
 

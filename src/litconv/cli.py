@@ -129,10 +129,6 @@ def command_line(main: Callable[[], None], keys: Callable[[], list[str]], config
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         sys.argv = [SPELLINGS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
-        if config_name == "train" and not any(a.startswith("hydra/launcher=") for a in sys.argv):
-            from litconv.sweep import server
-
-            server.start()  # it imports while Hydra composes
     if not is_checked():
         os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
     at_end.clear()

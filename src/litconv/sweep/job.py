@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,22 @@ BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
 
 @dataclass
 class Order:
-    """What a job is told; everything in it can be pickled."""
+    """What a job is told when it is forked, a job ahead of its turn; everything in it can be pickled."""
 
     config: DictConfig  # composed, with Hydra's own part
     callbacks: Callbacks  # Hydra's
     module: str  # where the task function is found: not by value, since it refers to all of litconv
     function: str
     folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-    counts: bytes = b""  # pickled: what an earlier job of this sweep has counted for its arm
+    environment: dict[str, str]
+
+
+@dataclass
+class Turn:
+    """What it is told when its turn has come."""
+
+    environment: dict[str, str]  # of its place, besides the order's
+    counts: bytes  # pickled: what an earlier job of this sweep has counted for its arm; or nothing
 
 
 @dataclass
@@ -47,18 +54,25 @@ class Report:
     counts: bytes  # pickled, so that the launcher needs none of their classes
 
 
-def run(order: Order, told: Connection) -> None:
-    """Exits with the run's own status; what it failed of is told to the launcher."""
+def run(order: Order, turns: Connection, told: Connection) -> None:
+    """Waits for its turn; exits with the run's own status; what it failed of is told to the launcher."""
     import torch  # here: the launcher, which imports this module, does without
 
     from litconv.cost import survey
 
     become_a_job()
     adopt(order.environment)
-    if "OMP_NUM_THREADS" in order.environment:
-        torch.set_num_threads(int(order.environment["OMP_NUM_THREADS"]))
-    if order.counts:
-        survey.known.update(pickle.loads(order.counts))
+    write_to(Path(os.devnull))
+    start_wandb(order.config.logger)
+    try:
+        turn = turns.recv()
+    except EOFError:  # it never comes
+        return
+    os.environ.update(turn.environment)
+    if "OMP_NUM_THREADS" in os.environ:
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if turn.counts:
+        survey.known.update(pickle.loads(turn.counts))
     try:
         code, error = train(order)
     except BusyError:
@@ -79,7 +93,6 @@ def train(order: Order) -> tuple[int, str]:
             folder.keep_aside()
     write_to(order.folder / "console.log")
     quiet()
-    start_wandb(order.config.logger)
     done = hydra_job.run(task_function(order.module, order.function), order.config, order.callbacks)
     if done.status is JobStatus.COMPLETED:
         return 0, ""
@@ -90,7 +103,7 @@ def train(order: Order) -> tuple[int, str]:
 
 
 def start_wandb(logger: DictConfig) -> None:
-    """wandb's own process takes 0.2 s to start, in which this one makes its data. If it cannot, the logger says so."""
+    """wandb's own process takes 0.2 s to start, in which this one waits or makes its data. If it cannot, the logger says so."""
     if logger["_target_"] != "litconv.loggers.make_wandb" or logger.mode == "disabled":
         return
     if os.environ.get("WANDB_MODE") == "disabled":

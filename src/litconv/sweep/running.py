@@ -2,9 +2,9 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from omegaconf import DictConfig
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from litconv import state
 from litconv.sweep import job as jobs
 from litconv.sweep.board import Running
-from litconv.sweep.outcome import Outcome, judge, overrule, settle
+from litconv.sweep.outcome import Outcome, judge, mark, overrule, settle
 from litconv.sweep.parenthood import kill_group
 from litconv.sweep.plan import Plan
 
@@ -26,15 +26,41 @@ class Point:
 
 @dataclass
 class Job:
+    """Forked while the one before it runs, so that its turn finds it ready; until then it touches nothing."""
+
     point: Point
     plan: Plan
     process: ForkServerProcess
+    turns: Connection
     told: Connection
-    before: tuple[int, int]  # the summary that stood there
-    started: float = field(default_factory=time.monotonic)
+    before: tuple[int, int] = (0, 0)  # the summary that stood there
+    started: float = 0.0
     report: jobs.Report | None = None
     overdue: bool = False
     stopped: float = 0.0  # when it was asked to stop
+
+    @classmethod
+    def fork(cls, processes: ForkServerContext, point: Point, plan: Plan, order: jobs.Order) -> "Job":
+        (turn, turns), (told, tell) = processes.Pipe(duplex=False), processes.Pipe(duplex=False)
+        process = processes.Process(target=jobs.run, args=(order, turn, tell))
+        process.start()
+        turn.close()
+        tell.close()
+        return cls(point, plan, process, turns, told)
+
+    def start(self, turn: jobs.Turn) -> bool:
+        """False if it has died before its turn."""
+        self.before, self.started = mark(self.plan.folder), time.monotonic()
+        try:
+            self.turns.send(turn)
+        except BrokenPipeError:
+            return False
+        return True
+
+    def dismiss(self) -> None:
+        """Its turn will not come."""
+        self.turns.close()
+        self.process.join()
 
     def shown(self) -> Running:
         return Running(self.plan.name, self.plan.folder, self.plan.epochs, self.started)

@@ -9,6 +9,12 @@ from multiprocessing.context import ForkServerContext
 PRELOAD = "litconv.sweep.preload"
 
 
+def start_early(arguments: list[str]) -> None:
+    """Of a sweep that the local launcher will launch: it imports while this process imports Hydra and composes."""
+    if not any(a in ("-h", "--help") or a.startswith("hydra/launcher=") for a in arguments):
+        start()
+
+
 def start() -> ForkServerContext:
     """Of this process; a second call finds the one that runs."""
     context = multiprocessing.get_context("forkserver")

@@ -46,6 +46,8 @@ class Session:
         self.signals: list[int] = []
         self.waiting: list[tuple[Point, Plan]] = []
         self.running: list[Job] = []
+        self.ready: Job | None = None
+        self.elsewhere: list[tuple[Point, Plan]] = []  # another launch trains them
         self.counts: dict[str, bytes] = {}  # by arm, for its next seeds
         self.processes = server.start()
 
@@ -57,7 +59,11 @@ class Session:
                 keys.append(plan.name or point.overrides)
                 if self.is_new(keys[-1], point, plan):
                     self.waiting.append((point, plan))
-            self.train(noted)
+            try:
+                self.train(noted)
+            finally:
+                self.waiting = []
+                self.make_ready()
         return [self.outcomes[key] for key in keys]
 
     def plans(self, points: list[Point]) -> list[Plan]:
@@ -102,7 +108,7 @@ class Session:
 
     def train(self, noted: Connection) -> None:
         self.slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
-        self.ended, self.total, self.elsewhere = 0, len(self.waiting), []
+        self.ended, self.total = 0, len(self.waiting)
         looked = time.monotonic()
         while self.waiting or self.running or self.elsewhere:
             self.start_what_fits()
@@ -154,15 +160,23 @@ class Session:
         return sum(outcome.status != "completed" for outcome in outcomes)
 
     def start(self, point: Point, plan: Plan, place: Place) -> None:
-        receive, send = self.processes.Pipe(duplex=False)
-        environment = {**os.environ, **place.environment(), CHECKED: "yes"}
+        turn = jobs.Turn(place.environment(), self.counts.get(plan.facts["arm_hash"], b""))
+        job = self.ready if self.ready and self.ready.point is point else self.fork(point, plan)
+        while not job.start(turn):  # it was killed while it waited
+            job = self.fork(point, plan)
+        self.running.append(job)
+        self.make_ready()
+
+    def make_ready(self) -> None:
+        """The next point's job, ahead of its turn; none where no point waits."""
+        if self.ready and self.ready not in self.running:
+            self.ready.dismiss()
+        self.ready = self.fork(*self.waiting[0]) if self.waiting else None
+
+    def fork(self, point: Point, plan: Plan) -> Job:
+        environment = {**os.environ, CHECKED: "yes"}
         order = jobs.Order(point.config, self.callbacks, *self.task, plan.folder, environment)
-        order.counts = self.counts.get(plan.facts["arm_hash"], b"")
-        process = self.processes.Process(target=jobs.run, args=(order, send))
-        before = mark(plan.folder)
-        process.start()
-        send.close()
-        self.running.append(Job(point, plan, process, receive, before))
+        return Job.fork(self.processes, point, plan, order)
 
     def end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.name] = outcome
@@ -182,6 +196,7 @@ class Session:
     def pass_on(self, signal_number: int) -> None:
         """The first signal ends the jobs as if each had got it; the next kills them."""
         self.waiting, self.elsewhere = [], []
+        self.make_ready()
         if len(self.signals) == 1:
             self.board.say(
                 f"{signal.Signals(signal_number).name}: {len(self.running)} running jobs are ending; once more kills them"
