@@ -43,7 +43,9 @@ def import_everything() -> None:
             importlib.import_module(module)
     for name in modules("litconv", litconv.__path__):
         importlib.import_module(name)
-    sys.modules["litconv.summary"].versions()  # read from files, and remembered
+    summary = sys.modules["litconv.summary"]
+    summary.versions()  # of the code that was just imported; remembered
+    summary.git_state()
 
 
 def modules(package: str, path: Iterable[str]) -> Iterator[str]:
