@@ -24,7 +24,7 @@ class Point:
     config: DictConfig  # composed, with Hydra's own part
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """Forked while the one before it runs, so that its turn finds it ready; until then it touches nothing."""
 
@@ -73,7 +73,6 @@ class Job:
     def outcome(self, time_limit_minutes: float) -> Outcome | None:
         """How it ended; None if another launch had taken its point."""
         exit_code = self.process.exitcode
-        self.listen()
         if exit_code == jobs.BUSY:
             return None
         if exit_code < 0:
@@ -96,9 +95,14 @@ class Job:
         """What to wait for: its end, and before that its report, which may be more than the pipe holds."""
         return [self.process.sentinel, *([self.told] if self.report is None else [])]
 
-    def listen(self) -> None:
-        if self.report is None and (self.told.poll() or not self.process.is_alive()):
+    def has_ended(self) -> bool:
+        """And what it told by then is known."""
+        alive = self.process.is_alive()
+        if self.report is None and self.told.poll():  # never waited for: what a killed job left may hold the pipe open
             try:
                 self.report = self.told.recv()
-            except EOFError:  # it was killed
+            except EOFError:
                 self.report = jobs.Report("", b"")
+        if not alive:
+            self.report = self.report or jobs.Report("", b"")
+        return not alive

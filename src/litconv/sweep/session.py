@@ -14,15 +14,13 @@ from multiprocessing.connection import Connection
 from hydra._internal.callbacks import Callbacks
 
 from litconv import state
-from litconv.cli import CHECKED
-from litconv.sweep import job as jobs
 from litconv.sweep import server
 from litconv.sweep.board import Board, table
+from litconv.sweep.crew import Crew
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
-from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
 from litconv.sweep.plan import Plan, send_plans
 from litconv.sweep.running import Job, Point
-from litconv.sweep.slots import Place, Slots, cores, visible_gpus
+from litconv.sweep.slots import Slots, cores, visible_gpus
 
 LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another launch trains
 
@@ -39,17 +37,15 @@ class Session:
     """All launches of one command: a sweeper such as Optuna launches batch after batch."""
 
     def __init__(self, sweep: str, task: tuple[str, str], callbacks: Callbacks, options: Options) -> None:
-        self.task, self.callbacks, self.options = task, callbacks, options
+        self.options = options
         self.board = Board(sweep)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []
         self.waiting: list[tuple[Point, Plan]] = []
-        self.running: list[Job] = []
-        self.ready: Job | None = None
         self.elsewhere: list[tuple[Point, Plan]] = []  # another launch trains them
-        self.counts: dict[str, bytes] = {}  # by arm, for its next seeds
         self.processes = server.start()
+        self.crew = Crew(self.processes, task, callbacks, options.time_limit_minutes)
 
     def launch(self, points: list[Point]) -> list[Outcome]:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
@@ -62,8 +58,7 @@ class Session:
             try:
                 self.train(noted)
             finally:
-                self.waiting = []
-                self.make_ready()
+                self.crew.make_ready([])
         return [self.outcomes[key] for key in keys]
 
     def plans(self, points: list[Point]) -> list[Plan]:
@@ -110,21 +105,20 @@ class Session:
         self.slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
         self.ended, self.total = 0, len(self.waiting)
         looked = time.monotonic()
-        while self.waiting or self.running or self.elsewhere:
+        while self.waiting or self.crew.running or self.elsewhere:
             self.start_what_fits()
-            connection.wait([noted, *(wake for job in self.running for wake in job.wakes())], LOOK_SECONDS)
+            self.crew.make_ready(self.waiting)
+            connection.wait([noted, *(wake for job in self.crew.running for wake in job.wakes())], LOOK_SECONDS)
             if noted.poll():
                 noted.recv()
                 self.pass_on(self.signals[-1])
-            for job in list(self.running):
-                job.listen()
-                if not job.process.is_alive():
-                    self.take_back(job)
-            self.keep_time()
+            for job in self.crew.ended():
+                self.take_back(job)
+            self.crew.keep_time()
             if self.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
                 self.waiting, self.elsewhere, looked = self.waiting + self.elsewhere, [], time.monotonic()
             waiting = len(self.waiting) + len(self.elsewhere)
-            self.board.draw([job.shown() for job in self.running], waiting, list(self.outcomes.values()))
+            self.board.draw([job.shown() for job in self.crew.running], waiting, list(self.outcomes.values()))
         self.board.clear()
 
     def start_what_fits(self) -> None:
@@ -137,20 +131,17 @@ class Session:
                 self.end(self.found(point, plan))
             elif place := self.slots.take(point.number, plan.accelerator, plan.devices):
                 self.waiting.pop(0)
-                self.start(point, plan, place)
+                self.crew.start(point, plan, place)
             else:
                 return
 
     def take_back(self, job: Job) -> None:
-        self.running.remove(job)
         self.slots.give_back(job.point.number)
         outcome = job.outcome(self.options.time_limit_minutes)
         if outcome is None:
             self.elsewhere.append((job.point, job.plan))
         else:
             self.end(outcome)
-        if job.report.counts:
-            self.counts[job.plan.facts["arm_hash"]] = job.report.counts
 
     def show_table(self) -> int:
         """Of all jobs; returns how many of them failed."""
@@ -159,53 +150,17 @@ class Session:
             self.board.say(table(outcomes))
         return sum(outcome.status != "completed" for outcome in outcomes)
 
-    def start(self, point: Point, plan: Plan, place: Place) -> None:
-        turn = jobs.Turn(place.environment(), self.counts.get(plan.facts["arm_hash"], b""))
-        job = self.ready if self.ready and self.ready.point is point else self.fork(point, plan)
-        while not job.start(turn):  # it was killed while it waited
-            job = self.fork(point, plan)
-        self.running.append(job)
-        self.make_ready()
-
-    def make_ready(self) -> None:
-        """The next point's job, ahead of its turn; none where no point waits."""
-        if self.ready and self.ready not in self.running:
-            self.ready.dismiss()
-        self.ready = self.fork(*self.waiting[0]) if self.waiting else None
-
-    def fork(self, point: Point, plan: Plan) -> Job:
-        environment = {**os.environ, CHECKED: "yes"}
-        order = jobs.Order(point.config, self.callbacks, *self.task, plan.folder, environment)
-        return Job.fork(self.processes, point, plan, order)
-
     def end(self, outcome: Outcome) -> None:
         self.outcomes[outcome.name] = outcome
         self.ended += 1
         self.board.ended(outcome, self.ended, self.total)
 
-    def keep_time(self) -> None:
-        """Jobs over their limit are asked to stop; those that were asked and do not are killed."""
-        now = time.monotonic()
-        for job in self.running:
-            if not job.stopped and now - job.started > self.options.time_limit_minutes * 60:
-                job.overdue = True
-                job.stop(signal.SIGTERM)
-            elif job.stopped and now - job.stopped > GRACE_SECONDS:
-                kill_group(job.process.pid)
-
     def pass_on(self, signal_number: int) -> None:
-        """The first signal ends the jobs as if each had got it; the next kills them."""
         self.waiting, self.elsewhere = [], []
-        self.make_ready()
         if len(self.signals) == 1:
-            self.board.say(
-                f"{signal.Signals(signal_number).name}: {len(self.running)} running jobs are ending; once more kills them"
-            )
-        for job in self.running:
-            if len(self.signals) == 1:
-                job.stop(signal_number)
-            else:
-                kill_group(job.process.pid)
+            name, running = signal.Signals(signal_number).name, len(self.crew.running)
+            self.board.say(f"{name}: {running} running jobs are ending; once more kills them")
+        self.crew.pass_on(self.signals)
 
     @contextmanager
     def signals_noted(self) -> Iterator[Connection]:
@@ -215,7 +170,7 @@ class Session:
 
         def note(signal_number: int, _: object) -> None:
             self.signals.append(signal_number)
-            if not self.running:
+            if not self.crew.running:
                 self.leave()
             writable.send(None)
 
