@@ -6,7 +6,8 @@ import json
 import pytest
 
 from command import ROOT, command
-from litconv.cost import Layer
+from litconv import build, config
+from litconv.cost import Layer, survey
 
 OPERATORS = sorted(path.stem for path in (ROOT / "conf" / "conv").glob("*.yaml"))
 
@@ -116,3 +117,15 @@ def test_a_recipe_is_tabulated_without_its_seeds_and_the_command_line_wins(tmp_p
     assert cost("-m", "experiment=dilation", f"out={out}") == 0
     rows = json.loads(out.read_text())
     assert len({row["dilation"] for row in rows}) == len(rows) > 1
+
+
+def test_runs_of_one_arm_are_counted_once_unless_the_weights_are_asked_about(monkeypatch):
+    monkeypatch.setattr(survey, "known", {})
+    configs = [config.compose(["width=0.25", f"seed={seed}"]) for seed in (0, 1)]
+    data = build.data(configs[0])
+    models = [build.model(point, 3, 10) for point in configs]
+    first, second = (survey.counted_once("an arm", *pair, data) for pair in zip(configs, models, strict=True))
+    assert second is first
+    assert survey.counted_once("another", configs[1], models[1], data) is not first
+    asked = config.compose(["width=0.25", "seed=1", "cost.effective_field=true"])
+    assert survey.counted_once("an arm", asked, models[1], data).effective_receptive_field is not None

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from command import TINY, command
-from litconv import state
+from litconv import build, config, state
+from litconv.cost import count
 from litconv.summary import write_summary
+from litconv.sweep.crew import Crew
 
 QUICK = ("logger=csv", "cost.latency.enabled=false")
 
@@ -102,6 +104,37 @@ def test_the_fork_server_has_one_thread_and_its_jobs_have_gone(tmp_path):
     server = multiprocessing.forkserver._forkserver._forkserver_pid
     assert len(os.listdir(f"/proc/{server}/task")) == 1  # noqa: PTH208
     assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+
+
+def test_a_job_that_is_killed_before_its_turn_is_forked_again(tmp_path, monkeypatch):
+    make_ready, killed = Crew.make_ready, []
+
+    def make_ready_and_kill(crew: Crew, waiting: list) -> None:
+        make_ready(crew, waiting)
+        if crew.ready and crew.ready.process.pid not in killed:
+            crew.ready.process.kill()
+            crew.ready.process.join()
+            killed.append(crew.ready.process.pid)
+
+    monkeypatch.setattr(Crew, "make_ready", make_ready_and_kill)
+    assert sweep(tmp_path, "seed=0,1,2", "n_jobs=1") == 0
+    assert len(killed) == 2
+    assert {seed: summary["status"] for seed, summary in runs(tmp_path).items()} == dict.fromkeys(range(3), "completed")
+
+
+def test_every_seed_of_an_arm_has_the_cost_that_the_first_has_counted(tmp_path):
+    assert sweep(tmp_path, "seed=0,1", "conv=standard,grouped", "n_jobs=1") == 0
+    found = [json.loads(path.read_text()) for path in tmp_path.glob("sweeps/s/*/summary.json")]
+    for conv in ("standard", "grouped"):
+        first, second = (
+            {key: value for key, value in summary.items() if key.startswith("cost/")}
+            for summary in found
+            if summary["conv"] == conv
+        )
+        assert first == second
+        model = build.model(config.compose([f"conv={conv}", "width=0.5"]), 3, 10)
+        assert first["cost/macs"] == count(model, 3, (32, 32)).macs
+        assert first["cost/second_opinion"] == "agrees: fvcore, FlopCounterMode, closed forms"
 
 
 @pytest.mark.parametrize("key", ["n_jobs=2", "slots_per_gpu=2", "time_limit_minutes=5", "rerun=all"])
