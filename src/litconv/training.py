@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from litconv import compiling
+from litconv import compiling, lean_loop
 from litconv.checkpoints import AtomicCheckpoints, load_into, read
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.out_of_memory import advice, is_out_of_memory
@@ -52,6 +52,7 @@ def in_one_line() -> Iterator[None]:
 def fit(trainer: pl.Trainer, task: Task, data: Any, checkpoint: Path | None) -> None:
     """Train from the start or from a checkpoint."""
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
+    lean_loop.install(trainer)
     memory_ran_out = False
     try:
         with in_one_line():
