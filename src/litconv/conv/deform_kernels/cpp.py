@@ -14,8 +14,9 @@ from litconv.conv.deform_kernels.geometry import Geometry
 
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source
-BLOCK_CHANNELS = 128  # at most
+BLOCK_CHANNELS = 256  # at most
 TILE_VALUES = 2**17  # columns of one tile and block: they stay in a core's cache
+LONG_TILE_VALUES = 2**19  # of blocks of more than 128 channels: nearly all is matrix product, which wants more pixels
 UNITS = 32  # into which backward is cut, whatever the number of threads, so that this does not change a bit
 SLAB_VALUES = 2**22  # of the weight's gradient in all slabs
 
@@ -95,13 +96,19 @@ def _problem(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geo
         *(_pair(value) for value in (geometry.stride, geometry.padding, geometry.dilation)),
         channels // group_channels, geometry.offset_groups,
         *((ctypes.c_int64 * 4)(*(t.stride() if t is not None else ())) for t in (offset, mask)),
-        block=block, tile=max(16, min(1024, TILE_VALUES // rows // 16 * 16)),
+        block=block, tile=_tile(block, rows),
         slabs=slabs, parts=min(channels // block, UNITS // slabs),
     )  # fmt: skip
 
 
 def _pair(value: Sequence[int]) -> ctypes.Array:
     return (ctypes.c_int64 * 2)(*value)
+
+
+def _tile(block: int, rows: int) -> int:
+    """Pixels, a multiple of 16."""
+    values = TILE_VALUES if block <= 128 else LONG_TILE_VALUES
+    return max(16, min(1024, values // rows // 16 * 16))
 
 
 def _block(channels: int) -> int:
