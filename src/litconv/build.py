@@ -140,7 +140,9 @@ def trainer(config: DictConfig, **parts: Any) -> Any:
     except ConfigError as error:
         elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
         reason = str(error).removeprefix("trainer: ")
-        raise ConfigError(f"trainer={choices(config)['trainer']}: {reason}{elsewhere}") from error
+        named = [f"trainer.{key}={value}" for key, value in config.trainer.items() if f"`{key}`" in reason]
+        where = ", ".join([f"trainer={choices(config)['trainer']}", *named])
+        raise ConfigError(f"{where}: {reason}{elsewhere}") from error
 
 
 def check_model(config: DictConfig) -> None:

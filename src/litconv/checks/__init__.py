@@ -12,10 +12,11 @@ from litconv import secrets, targets
 from litconv.atomic import local
 from litconv.checks.effects import effect_faults
 from litconv.checks.keys import keys
-from litconv.checks.types import describe, matches, shown, type_faults
-from litconv.config import allowed_packages, plain, raw, select
+from litconv.checks.types import describe, matches, shown, type_faults, unknown_faults
+from litconv.config import allowed_packages, hydra_state, plain, raw, select
 from litconv.errors import ConfigError
 from litconv.naming import check_sweep_name
+from litconv.ranges import AT_LEAST
 
 __all__ = ["check", "keys"]
 
@@ -61,8 +62,12 @@ def check(config: Mapping) -> None:
     if config.sweep is not None:
         check_sweep_name(str(config.sweep))
     faults = [*effect_faults(config), *value_faults(config)]
+    added = {
+        o.lstrip("+").partition("=")[0] for o in hydra_state(config)[0] if o.startswith("+")
+    }  # of these it is said
     for key, node in raw(config).items():
         if isinstance(node, dict) and "_target_" in node:
+            faults.extend(unknown_faults(key, config[key], added))
             faults.extend(type_faults(key, config[key]))
     for name, node in (select(config, "callbacks.extra") or {}).items():
         faults.extend(type_faults(f"callbacks.extra.{name}", node))
@@ -85,8 +90,11 @@ def value_faults(config: Mapping) -> Iterator[str]:
     right = {key: value for key, value in values.items() if matches(value, ROOT_TYPES[key])}
     for key in [key for key in values if key not in right]:
         yield f"{key}={shown(values[key])} must be {describe(ROOT_TYPES[key])}"
-    if right.get("epochs", 1) < 1:
-        yield f"epochs={config.epochs} must be at least 1"
+    for key, least in AT_LEAST.items():
+        if matches(value := select(config, key), float) and value < least:
+            yield f"{key}={value} must be at least {least}"
+    if right.get("width", 1) <= 0:
+        yield f"width={config.width} must be greater than 0"
     for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
         if key in right and not 0 < right[key] <= most:
             yield f"{key}={right[key]} must be more than 0 and at most {most}"

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from litconv.config import declared, short_name_in, written_and_resolved
@@ -23,6 +23,19 @@ def type_faults(path: str, node: Mapping) -> list[str]:
             name = short or (linked[1] if linked else f"{path}.{key}")
             faults.append(f"{name}={shown(value)} must be {describe(hint)}")
     return faults
+
+
+def unknown_faults(path: str, node: Mapping, added: Container[str]) -> list[str]:
+    """What the group's yaml has for a class that another `_target_` has replaced."""
+    parameters = declared(node).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    left = [key for key in map(str, node) if key not in parameters and not key.startswith("_")]
+    return [
+        f"{path}.{key} is nothing that {node['_target_']} takes; remove it by ~{path}.{key}"
+        for key in left
+        if f"{path}.{key}" not in added
+    ]
 
 
 def shown(value: Any) -> str:

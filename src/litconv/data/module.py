@@ -14,6 +14,7 @@ from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.errors import ConfigError, DataError
+from litconv.ranges import AT_LEAST
 
 log = logging.getLogger(__name__)
 Size = int | tuple[int, int]
@@ -69,7 +70,7 @@ class DataModule(pl.LightningDataModule):
         self.sizes: dict[str, int] = {}
         self._splits: dict[str, Arrays | FileSet] = {}
         for key in ("batch_size", "num_workers", "memory_limit_mb", "cache_limit_mb", "crop_padding", "cutout"):
-            value, least = getattr(self, key), int(key == "batch_size")
+            value, least = getattr(self, key), AT_LEAST[f"data.{key}"]
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
         if self.num_workers and not self.reads_files:

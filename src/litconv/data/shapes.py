@@ -21,6 +21,7 @@ from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule, Size
 from litconv.errors import ConfigError
+from litconv.ranges import AT_LEAST
 
 BLOCK = 500  # images drawn from one generator: a smaller split is the beginning of a larger one
 
@@ -116,8 +117,8 @@ class Shapes(DataModule):
     def __post_init__(self) -> None:
         if self.task not in self.tasks:
             raise ConfigError(f"data.task={self.task} must be one of {', '.join(sorted(self.tasks))}")
-        for key, least in {"n_train": 1, "n_val": 1, "n_test": 1, "clutter": 0}.items():
-            value = getattr(self, key)
+        for key in ("n_train", "n_val", "n_test", "clutter"):
+            value, least = getattr(self, key), AT_LEAST[f"data.{key}"]
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
         if not self.noise >= 0:
