@@ -1,6 +1,7 @@
 """What the tests share: one thread a worker, and the models of an ablation's arms."""
 
 import copy
+import gc
 import os
 import signal
 import tempfile
@@ -21,7 +22,7 @@ kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, 
 os.environ.setdefault("LITCONV_CACHE_DIR", kept.name)  # xdist's workers inherit the first one
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
-
+gc.set_threshold(50_000, 20, 100)  # a fifth of the time went into looking through what torch's import leaves
 
 LONG = ("test_sweep_kills.py", "test_compare_page.py", "test_sweeps.py")  # begun first, both workers end together
 

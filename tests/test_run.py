@@ -25,7 +25,7 @@ def summaries(folder: Path) -> dict[str, dict]:
 
 def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert run(tmp_path, "conv=grouped", "groups=4") == 0
+    assert run(tmp_path, "conv=grouped", "groups=4", "cost.latency.enabled=true", "cost.latency.seconds=0.001") == 0
     (folder,) = (tmp_path / "runs").iterdir()
     for name in (
         "config.yaml",
@@ -48,6 +48,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     assert expected.items() <= summary.items()
     assert summary["cost/flops"] == 2 * summary["cost/macs"]
     assert summary["cost/uncounted_ops"] == []
+    assert summary["cost/latency_ms"] > 0
     assert 0 <= summary["test/accuracy"] <= 1
     assert summary["train/epochs"] == 1
     assert {"python", "torch", "pytorch-lightning", "hydra-core", "wandb"} <= summary["versions"].keys()

@@ -12,7 +12,6 @@ SEARCH = (
     "hydra.sweeper.n_trials=4",
     "conv=choice(standard,grouped)",
     "groups=choice(3,5)",
-    "cost.latency.enabled=false",
 )
 
 

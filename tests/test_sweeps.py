@@ -14,11 +14,9 @@ from command import TINY, command
 from litconv import state
 from litconv.summary import write_summary
 
-QUICK = ("logger=csv", "cost.latency.enabled=false")
-
 
 def sweep(folder: Path, *arguments: str) -> int:
-    return command("-m", *TINY, *QUICK, f"output_dir={folder}", "sweep=s", *arguments)
+    return command("-m", *TINY, "logger=csv", f"output_dir={folder}", "sweep=s", *arguments)
 
 
 def runs(folder: Path) -> dict[int, dict]:
