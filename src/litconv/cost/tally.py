@@ -15,9 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from litconv.cost.products import torch_formulas
-
-# Norms in eval mode → how many tensors they return beside their output.
-NORMS = {torch.ops.aten.native_batch_norm: 2, torch.ops.aten._native_batch_norm_legit_no_training: 2}
+from litconv.cost.tracing import NORMS, shapes_of_norm
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,6 @@ def formulas() -> dict[Any, Callable[..., int]]:
 
 
 class _Products(TorchDispatchMode):
-    """Norms are passed over: they keep shapes, and on the meta device take as long as all else together."""
-
     def __init__(self) -> None:
         super().__init__()
         self.macs = self.activations = 0
@@ -42,7 +38,7 @@ class _Products(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if func._overloadpacket in NORMS:
-            return torch.empty_like(args[0]), *(args[0].new_empty(0) for _ in range(NORMS[func._overloadpacket]))
+            return shapes_of_norm(func, args[0])
         out = func(*args, **kwargs)
         if formula := formulas().get(func._overloadpacket):
             self.macs += formula(*args, **kwargs, out_val=out) // 2
