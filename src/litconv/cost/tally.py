@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from litconv.cost.products import torch_formulas
-from litconv.cost.tracing import NORMS, shapes_of_norm
+from litconv.cost.tracing import ShapesAlone
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,6 @@ class _Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if func._overloadpacket in NORMS:
-            return shapes_of_norm(func, args[0])
         out = func(*args, **kwargs)
         if formula := formulas().get(func._overloadpacket):
             self.macs += formula(*args, **kwargs, out_val=out) // 2
@@ -49,6 +47,6 @@ class _Products(TorchDispatchMode):
 def tally(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Tally:
     """Of a model in its deployed form, in eval mode, on the device where it lies."""
     x = torch.zeros(1, in_channels, *image_size, device=next(model.parameters()).device)
-    with torch.no_grad(), _Products() as products:
+    with torch.no_grad(), ShapesAlone(), _Products() as products:
         model(x)
     return Tally(sum(p.numel() for p in model.parameters()), products.macs, products.activations)
