@@ -34,9 +34,8 @@ def command(*arguments: str, module: str = "train") -> int:
         with (
             mock.patch.object(sys, "argv", [f"{module}.py", *arguments]),
             mock.patch.dict(os.environ, environment, clear=True),
-            mock.patch.object(
-                Hydra, "get_mode", lambda *_, **__: None
-            ),  # composes all once more to find that -m decides
+            # It composes everything once more only to ask hydra.mode, which nothing here sets: -m decides.
+            mock.patch.object(Hydra, "get_mode", return_value=None),
         ):
             return cli.command_line(script.main, lambda: checks.keys(module), module)
     finally:
