@@ -79,22 +79,6 @@ def test_segmentation_runs_the_same_way(tmp_path):
     assert {"test/pixel_accuracy", "val/miou"} <= summary.keys()
 
 
-def test_a_multirun_gives_each_point_its_own_folder_wandb_run_and_summary(tmp_path):
-    assert run(tmp_path, "-m", "conv=standard,grouped,depthwise_separable") == 0
-    found = summaries(tmp_path)
-    assert sorted(s["conv"] for s in found.values()) == ["depthwise_separable", "grouped", "standard"]
-    kept = [read_run(path.parent) for path in tmp_path.rglob("summary.json")]
-    assert len({k["run"]["run_id"] for k in kept}) == 3
-    assert {k["run"]["run_group"] for k in kept} == {next(iter(found.values()))["sweep"]}
-
-
-def test_equal_points_of_a_grid_are_trained_once_and_the_output_says_so(tmp_path, capsys):
-    assert run(tmp_path, "-m", "logger=csv", "conv=standard,grouped", "groups=2,4", "sweep=grid") == 0
-    points = {(s["conv"], s.get("groups")) for s in summaries(tmp_path / "sweeps" / "grid").values()}
-    assert points == {("standard", None), ("grouped", 2), ("grouped", 4)}
-    assert capsys.readouterr().out.count("not trained again") == 1
-
-
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         assert run(tmp_path / name, "logger=csv", f"seed={seed}") == 0
