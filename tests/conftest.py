@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,14 @@ LONG = ("test_sweep_kills.py", "test_compare_page.py", "test_sweeps.py")  # begu
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports_that_are_no_garbage() -> Iterator[None]:
+    """Some libraries collect garbage at every call (statsmodels for one), which takes 0.1 s beside all that is imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @cache
