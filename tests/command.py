@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from hydra._internal.hydra import Hydra
+
 from litconv import checks, cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +20,7 @@ TINY = (
     "width=0.5",
     "epochs=1",
     "trainer.accelerator=cpu",
+    "cost.latency.enabled=false",
 )
 
 
@@ -31,6 +34,8 @@ def command(*arguments: str, module: str = "train") -> int:
         with (
             mock.patch.object(sys, "argv", [f"{module}.py", *arguments]),
             mock.patch.dict(os.environ, environment, clear=True),
+            # It composes everything once more only to ask hydra.mode, which nothing here sets: -m decides.
+            mock.patch.object(Hydra, "get_mode", return_value=None),
         ):
             return cli.command_line(script.main, lambda: checks.keys(module), module)
     finally:

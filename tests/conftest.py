@@ -1,10 +1,11 @@
 """What the tests share: one thread a worker, and the models of an ablation's arms."""
 
 import copy
+import gc
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,13 +22,21 @@ kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, 
 os.environ.setdefault("LITCONV_CACHE_DIR", kept.name)  # xdist's workers inherit the first one
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
-
+gc.set_threshold(50_000, 20, 100)  # a fifth of the time went into looking through what torch's import leaves
 
 LONG = ("test_sweep_kills.py", "test_compare_page.py", "test_sweeps.py")  # begun first, both workers end together
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports_that_are_no_garbage() -> Iterator[None]:
+    """Some libraries collect garbage at every call (statsmodels for one), which takes 0.1 s beside all that is imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @cache

@@ -16,7 +16,8 @@ import torch
 from command import ROOT, TINY
 from wandb_reader import records_of
 
-SIX = ("conv=standard,grouped,depthwise_separable", "seed=0,1", "epochs=2", "cost.latency.enabled=false", "sweep=kills")
+FOUR = ("conv=standard,grouped", "seed=0,1", "epochs=2", "sweep=kills")
+SIX = ("conv=standard,grouped,depthwise_separable", *FOUR[1:])
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:

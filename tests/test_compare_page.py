@@ -1,4 +1,4 @@
-"""index.html in a real browser: opened from disk, without a network, clicked as a reader would.
+"""index.html in a real browser: opened from disk, without a network, clicked as a reader would, from test to test.
 
 The browser is the Chromium or Chrome that LITCONV_BROWSER names or that is on the PATH (`apt-get install chromium`).
 """
@@ -26,6 +26,7 @@ QUIET = [
     "--no-sandbox",
 ]
 PATIENCE_MS = 180_000  # on a busy machine
+WIDTH = 1280  # of a desk
 HTML = "<img src=x onerror=alert(1)><b>bold</b>"
 
 
@@ -50,20 +51,36 @@ def browser():
         opened.close()
 
 
-@pytest.fixture
-def page(browser, page_path):
-    """The page, and at the end that nothing failed in it and that it asked for nothing but itself."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
-    opened.set_default_timeout(PATIENCE_MS)
+def open_page(browser, page_path, width, listen=lambda page: None):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    listen(page)
+    page.goto(page_path.as_uri())
+    page.wait_for_selector("#pareto-plot .annotation")
+    return page
+
+
+@pytest.fixture(scope="module")
+def opened(browser, page_path):
+    """The page, which takes a second of both cores to open; its faults; what it asks for."""
     faults, asked = [], []
-    opened.on("pageerror", lambda error: faults.append(error.message))
-    opened.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-    opened.on("dialog", lambda dialog: faults.append(dialog.message))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(page_path.as_uri())
-    opened.wait_for_selector("#pareto-plot .annotation")
-    yield opened
-    opened.close()
+
+    def listen(page):
+        page.on("pageerror", lambda error: faults.append(error.message))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url))
+
+    page = open_page(browser, page_path, WIDTH, listen)
+    yield page, faults, asked
+    page.close()
+
+
+@pytest.fixture
+def page(opened, page_path):
+    """Each test leaves the plot and the table as it found them. Nothing failed, and nothing but the page was asked for."""
+    page, faults, asked = opened
+    yield page
     assert faults == []
     assert [url for url in asked if not url.startswith("data:")] == [page_path.as_uri()]
 
@@ -72,16 +89,26 @@ def arms(page):
     return [row.get_attribute("data-arm") for row in page.query_selector_all(".arms tbody tr") if row.is_visible()]
 
 
+def close(page):
+    page.click("#arm button[aria-label='Close']")
+    assert not page.is_visible("#arm")
+
+
+def choose(page, cost, title):
+    page.click(f"button[data-cost='{cost}']")
+    page.wait_for_function(f"document.querySelector('#pareto-plot .xtitle').textContent === '{title}'")
+
+
 def test_a_click_on_another_cost_changes_the_x_axis(page):
     assert page.text_content("#pareto-plot .xtitle") == "MACs"
     before = page.eval_on_selector("#pareto-plot", "plot => plot.data.at(-1).x.slice().sort((a, b) => a - b)")
     assert before[0] == min(macs for _, macs, *_ in OPERATORS.values())
-    page.click("button[data-cost='cost/params']")
-    page.wait_for_function("document.querySelector('#pareto-plot .xtitle').textContent === 'params'")
+    choose(page, "cost/params", "params")
     after = page.eval_on_selector("#pareto-plot", "plot => plot.data.at(-1).x.slice().sort((a, b) => a - b)")
     assert after[0] == min(params for params, *_ in OPERATORS.values())
     assert page.get_attribute("button[data-cost='cost/params']", "aria-checked") == "true"
     assert page.eval_on_selector("#pareto-plot", "plot => plot._fullLayout.xaxis.type") == "log"
+    choose(page, "cost/macs", "MACs")
 
 
 def test_a_click_on_a_heading_sorts_the_table_and_another_turns_it(page):
@@ -99,6 +126,8 @@ def test_the_filter_leaves_what_was_asked_for(page):
     page.fill("#filter", "depthwise")
     assert set(arms(page)) == {"depthwise", "depthwise_separable"}
     assert page.inner_text("#shown").startswith("2 of ")
+    page.fill("#filter", "")
+    assert len(arms(page)) >= len(OPERATORS)
 
 
 def test_a_click_on_a_point_opens_its_runs_folders_and_configuration(page):
@@ -118,6 +147,7 @@ def test_a_click_on_a_point_opens_its_runs_folders_and_configuration(page):
     assert len(links) == 3
     assert all("separable" in link.inner_text() for link in links)
     assert "kernel_size: 3" in page.inner_text("#arm-config")
+    close(page)
 
 
 def test_html_in_names_errors_and_configurations_is_text(page):
@@ -131,6 +161,8 @@ def test_html_in_names_errors_and_configurations_is_text(page):
     assert page.inner_text("#arm-name") == odd
     assert HTML in page.inner_text("#arm-config")
     assert page.query_selector("img[src='x']") is None
+    close(page)
+    page.uncheck("#single-runs")
 
 
 def test_the_labels_of_the_plot_do_not_overlap(page):
@@ -146,16 +178,21 @@ def test_the_curves_are_those_of_the_chosen_metric(page):
     page.wait_for_function("document.querySelector('#curves-plot .ytitle').textContent === 'train/loss'")
 
 
-@pytest.mark.parametrize("width", [400, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_telephone_and_a_desk_by_day_and_by_night(browser, page_path, width, scheme):
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(page_path.as_uri())
-    page.wait_for_selector("#pareto-plot .annotation")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    ink, paper = page.evaluate("['color', 'backgroundColor'].map((key) => getComputedStyle(document.body)[key])")
-    brightness = [sum(map(int, colour.removeprefix("rgb(").removesuffix(")").split(","))) for colour in (ink, paper)]
-    assert (brightness[0] < brightness[1]) == (scheme == "light")
-    assert abs(brightness[0] - brightness[1]) > 450
+def fits(page, width):
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink, paper = page.evaluate("['color', 'backgroundColor'].map((key) => getComputedStyle(document.body)[key])")
+        brightness = [sum(map(int, c.removeprefix("rgb(").removesuffix(")").split(","))) for c in (ink, paper)]
+        assert (brightness[0] < brightness[1]) == (scheme == "light")
+        assert abs(brightness[0] - brightness[1]) > 450
+
+
+def test_it_fits_a_desk_by_day_and_by_night(page):
+    fits(page, WIDTH)
+
+
+def test_it_fits_a_telephone_by_day_and_by_night(browser, page_path):
+    page = open_page(browser, page_path, 400)
+    fits(page, 400)
     page.close()

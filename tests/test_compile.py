@@ -13,7 +13,7 @@ from torch import nn
 from command import TINY, command
 from litconv.compiling import Compilation, failure, keep_programs
 
-QUICK = (*TINY, "logger=csv", "cost.latency.enabled=false")
+QUICK = (*TINY, "logger=csv")
 
 
 def train(folder, *arguments):

@@ -100,11 +100,11 @@ def correlate(x: Array, w: Array, stride=(1, 1), dilation=(1, 1), groups: int = 
     x = pad(x, kernel, dilation)
     ho, wo = -(-h // stride[0]), -(-width // stride[1])
     y = np.zeros((n, c_out, ho, wo))
-    for o, i, j in product(range(c_out), range(kernel[0]), range(kernel[1])):
-        first = o // (c_out // groups) * c_in
+    for group, i, j in product(range(groups), range(kernel[0]), range(kernel[1])):
+        into, out_of = (slice(group * c, (group + 1) * c) for c in (c_in, c_out // groups))
         rows = i * dilation[0] + stride[0] * np.arange(ho)[:, None]
         columns = j * dilation[1] + stride[1] * np.arange(wo)
-        y[:, o] += np.einsum("nchw,c->nhw", x[:, first : first + c_in, rows, columns], w[o, :, i, j])
+        y[:, out_of] += np.einsum("nchw,oc->nohw", x[:, into, rows, columns], w[out_of, :, i, j])
     return y
 
 

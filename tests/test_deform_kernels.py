@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from deform_cases import HAS_COMPILER, IMPLEMENTATIONS, ours, relative_error, tensors, theirs, with_gradients
 from litconv import compiled
 from litconv.build import model as build_model
 from litconv.config import compose
@@ -17,15 +18,6 @@ from litconv.conv.deform_kernels import cpp
 from litconv.errors import ConfigError
 from litconv.naming import config_hash
 from litconv.summary import implementations
-from test_deformable import (
-    HAS_COMPILER,
-    IMPLEMENTATIONS,
-    ours,
-    relative_error,
-    tensors,
-    theirs,
-    with_gradients,
-)
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")

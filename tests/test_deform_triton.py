@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_deformable import GEOMETRIES
+from deform_cases import GEOMETRIES
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 TOLERANCES = {"64": 1e-12, "32": 1e-5, "many": 1e-12}

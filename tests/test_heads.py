@@ -44,12 +44,12 @@ def build(backbone: str, head: str) -> Model:
 
 
 @pytest.mark.parametrize(("backbone", "head"), list(product(BACKBONES, ["linear", *DECODERS])))
+@torch.no_grad()
 def test_logits_fit_odd_images(backbone, head):
-    with torch.device("meta"):
-        model = build(backbone, head)
-        for size in ((31, 33), (32, 32), (45, 61)):
-            expected = (2, 5) if head == "linear" else (2, 5, *size)
-            assert model(torch.empty(2, 3, *size)).shape == expected
+    model = build(backbone, head)
+    for size in ((31, 33), (32, 32), (45, 61)):
+        expected = (2, 5) if head == "linear" else (2, 5, *size)
+        assert model(torch.zeros(2, 3, *size)).shape == expected
 
 
 @pytest.mark.parametrize(("backbone", "head"), list(product(BACKBONES, ["linear", *DECODERS])))
@@ -87,11 +87,11 @@ def test_upsample_changes_the_upsampler_alone(head, upsample):
 
 
 @pytest.mark.parametrize(("head", "upsample"), list(product(DECODERS, UPSAMPLERS)))
+@torch.no_grad()
 def test_every_upsampler_fits_every_decoder_on_odd_images(head, upsample):
-    with torch.device("meta"):
-        backbone = BACKBONES["vgg"](Standard)
-        model = Model(backbone, decoder(backbone, head, upsample=upsample))
-        assert model(torch.empty(1, 3, 31, 33)).shape == (1, 5, 31, 33)
+    backbone = BACKBONES["vgg"](Standard)
+    model = Model(backbone, decoder(backbone, head, upsample=upsample))
+    assert model(torch.zeros(2, 3, 31, 33)).shape == (2, 5, 31, 33)
 
 
 @pytest.mark.parametrize(("head", "slots"), [("fcn", 1), ("unet", 4), ("deeplab", 5)])

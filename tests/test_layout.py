@@ -17,7 +17,7 @@ from litconv.errors import ConfigError
 from litconv.precision import in_precision, set_matmul_precision
 
 CPU = torch.device("cpu")
-QUICK = (*TINY, "logger=csv", "cost.latency.enabled=false")
+QUICK = (*TINY, "logger=csv")
 
 
 def train(folder, *arguments):
@@ -101,7 +101,9 @@ def test_a_choice_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_under_auto_the_standard_convolution_is_measured_in_its_own_layout(tmp_path, monkeypatch):
-    config = compose([*TINY, "memory_format=auto", "conv=grouped", f"output_dir={tmp_path}"])
+    config = compose(
+        [*TINY, "memory_format=auto", "conv=grouped", "cost.latency.enabled=true", f"output_dir={tmp_path}"]
+    )
     data = build.data(config)
     seen = {}
     monkeypatch.setattr(cost.survey, "settled", lambda *_: cost.Layout("contiguous", {}))

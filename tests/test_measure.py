@@ -180,10 +180,10 @@ def test_a_reparametrised_model_is_counted_and_measured_in_its_deployed_form():
 
 
 def test_a_run_and_the_table_hold_what_was_measured(tmp_path, capsys):
-    assert command("logger=csv", f"output_dir={tmp_path}", "conv=depthwise", "cost.latency.batch=2", *TINY) == 0
+    measuring = ("cost.latency.enabled=true", "cost.latency.seconds=0.001", "cost.latency.batch=2")
+    assert command(*TINY, *measuring, "logger=csv", f"output_dir={tmp_path}", "conv=depthwise") == 0
     assert "cost/latency_ratio" in capsys.readouterr().out
-    measuring = ("cost.latency.enabled=true", "cost.latency.seconds=0.001", "width=0.5")
-    assert command("-m", "conv=standard,grouped", *measuring, module="cost") == 0
+    assert command("-m", "conv=standard,grouped", *measuring, "width=0.5", module="cost") == 0
     header, grouped_or_standard, _ = capsys.readouterr().out.splitlines()
     assert {"latency_ms", "latency_ratio", "peak_memory_mb"} <= set(header.split())
     assert len(header.split()) == len(grouped_or_standard.split())

@@ -1,4 +1,5 @@
 import re
+from functools import cache
 
 import pytest
 
@@ -6,6 +7,7 @@ from litconv.config import choices, compose, plain
 from litconv.naming import arm_hash, config_hash, run_name
 
 
+@cache
 def hashed(*overrides):
     return config_hash(plain(compose(list(overrides))))
 

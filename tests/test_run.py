@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -23,9 +24,24 @@ def summaries(folder: Path) -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.rglob("summary.json"))}
 
 
+@pytest.fixture(scope="module")
+def completed(tmp_path_factory) -> Path:
+    """The folder of outputs of a run of the default seed."""
+    folder = tmp_path_factory.mktemp("completed")
+    assert run(folder, "logger=csv") == 0
+    return folder
+
+
+@pytest.fixture
+def again(completed, tmp_path) -> Path:
+    """A copy of it."""
+    shutil.copytree(completed, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
 def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert run(tmp_path, "conv=grouped", "groups=4") == 0
+    assert run(tmp_path, "conv=grouped", "groups=4", "cost.latency.enabled=true", "cost.latency.seconds=0.001") == 0
     (folder,) = (tmp_path / "runs").iterdir()
     for name in (
         "config.yaml",
@@ -48,6 +64,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     assert expected.items() <= summary.items()
     assert summary["cost/flops"] == 2 * summary["cost/macs"]
     assert summary["cost/uncounted_ops"] == []
+    assert summary["cost/latency_ms"] > 0
     assert 0 <= summary["test/accuracy"] <= 1
     assert summary["train/epochs"] == 1
     assert {"python", "torch", "pytorch-lightning", "hydra-core", "wandb"} <= summary["versions"].keys()
@@ -78,35 +95,18 @@ def test_segmentation_runs_the_same_way(tmp_path):
     assert {"test/pixel_accuracy", "val/miou"} <= summary.keys()
 
 
-def test_a_multirun_gives_each_point_its_own_folder_wandb_run_and_summary(tmp_path):
-    assert run(tmp_path, "-m", "conv=standard,grouped,depthwise_separable") == 0
-    found = summaries(tmp_path)
-    assert sorted(s["conv"] for s in found.values()) == ["depthwise_separable", "grouped", "standard"]
-    kept = [read_run(path.parent) for path in tmp_path.rglob("summary.json")]
-    assert len({k["run"]["run_id"] for k in kept}) == 3
-    assert {k["run"]["run_group"] for k in kept} == {next(iter(found.values()))["sweep"]}
-
-
-def test_equal_points_of_a_grid_are_trained_once_and_the_output_says_so(tmp_path, capsys):
-    assert run(tmp_path, "-m", "logger=csv", "conv=standard,grouped", "groups=2,4", "sweep=grid") == 0
-    points = {(s["conv"], s.get("groups")) for s in summaries(tmp_path / "sweeps" / "grid").values()}
-    assert points == {("standard", None), ("grouped", 2), ("grouped", 4)}
-    assert capsys.readouterr().out.count("not trained again") == 1
-
-
-def test_the_same_seed_gives_the_same_figures_and_another_does_not(tmp_path):
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        assert run(tmp_path / name, "logger=csv", f"seed={seed}") == 0
-    first, second, other = (next(iter(summaries(tmp_path / name).values())) for name in "abc")
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(completed, tmp_path):
+    for seed in (0, 4):
+        assert run(tmp_path / str(seed), "logger=csv", f"seed={seed}") == 0
+    first, second, other = (next(iter(summaries(f).values())) for f in (completed, tmp_path / "0", tmp_path / "4"))
     assert [first[k] for k in FIGURES] == [second[k] for k in FIGURES]
     assert first["val/loss"] != other["val/loss"]
 
 
-def test_a_completed_run_is_kept_aside_when_it_is_run_again(tmp_path):
-    assert run(tmp_path, "logger=csv") == 0
-    assert run(tmp_path, "logger=csv") == 0
-    assert len(list((tmp_path / "runs" / "aside").iterdir())) == 1
-    assert len(list(tmp_path.rglob("summary.json"))) == 2
+def test_a_completed_run_is_kept_aside_when_it_is_run_again(again):
+    assert run(again, "logger=csv") == 0
+    assert len(list((again / "runs" / "aside").iterdir())) == 1
+    assert len(list(again.rglob("summary.json"))) == 2
 
 
 def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, monkeypatch, capsys):
@@ -132,13 +132,12 @@ def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, mo
     assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1"]
 
 
-def test_a_checkpoint_that_cannot_be_read_is_left_and_training_starts_anew(tmp_path, caplog):
-    assert run(tmp_path, "logger=csv") == 0
-    (folder,) = (tmp_path / "runs").iterdir()
+def test_a_checkpoint_that_cannot_be_read_is_left_and_training_starts_anew(again, caplog):
+    (folder,) = (again / "runs").iterdir()
     (folder / "checkpoints" / "last.ckpt").write_bytes(b"torn")
     summary = json.loads((folder / "summary.json").read_text())
     (folder / "summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
-    assert run(tmp_path, "logger=csv") == 0
+    assert run(again, "logger=csv") == 0
     assert "last.ckpt cannot be read" in caplog.text
     assert json.loads((folder / "summary.json").read_text())["test/loss"] == summary["test/loss"]
 
@@ -166,7 +165,8 @@ def test_a_loss_that_is_not_finite_fails_the_run_with_epoch_and_step(tmp_path, c
     assert "train/loss is nan" in summary["error"]
 
 
-def test_checkpoints_hold_plain_types_only(tmp_path):
-    assert run(tmp_path, "logger=csv") == 0
-    for checkpoint in tmp_path.rglob("*.ckpt"):
+def test_checkpoints_hold_plain_types_only(completed):
+    checkpoints = list(completed.rglob("*.ckpt"))
+    assert len(checkpoints) == 2
+    for checkpoint in checkpoints:
         assert "state_dict" in torch.load(checkpoint, weights_only=True)

@@ -1,5 +1,6 @@
 """What is read from source must be what an import would say; a wrong command line must not pay for an import."""
 
+import json
 import pkgutil
 import subprocess
 import sys
@@ -8,20 +9,35 @@ from inspect import Parameter
 import pytest
 import yaml
 
-from command import ROOT
+from command import ROOT, TINY
 from litconv.checks.types import matches
 from litconv.config import CONF
 from litconv.declared import declared, imported, read
 from litconv.declared.annotations import UNREAD
 
-ENDS_EARLY = """
-import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-except SystemExit as end:
-    print("status", end.code, "heavy", sorted({"torch", "pytorch_lightning", "wandb", "fvcore"} & set(sys.modules)))
+# Command lines, one after the other, each followed by its exit status and by what has been imported.
+COMMANDS = """
+import json, os, runpy, sys
+from litconv import cli
+watched, lines = map(json.loads, sys.argv[1:])
+for line in lines:
+    os.environ["HYDRA_FULL_ERROR"] = "0"
+    cli._failures.clear()
+    sys.argv = ["train.py", *line.split()]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        print("\\nstatus", end.code, "imported", sorted(set(watched) & set(sys.modules)), flush=True)
+        print("end", file=sys.stderr, flush=True)
 """
+
+
+def after(watched: list[str], *lines: str) -> list[tuple[str, str]]:
+    """What is said of each, and what it printed as an error."""
+    command = [sys.executable, "-c", COMMANDS, json.dumps(watched), json.dumps(lines)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    said = [line for line in done.stdout.splitlines() if line.startswith("status ")]
+    return list(zip(said, done.stderr.split("end\n"), strict=False))
 
 
 def targets() -> list[str]:
@@ -65,30 +81,26 @@ def test_what_no_source_says_is_imported():
     assert list(declared("decimal.Decimal").parameters) == ["value", "context"]  # of C
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        ("--help", 0),
-        ("conv=groupd", 1),
-        ("grups=4", 1),
-        ("conv=standard groups=4", 1),
-        ("optim.lr=abc", 1),
-        ("trainer.precision=7", 1),
-        ("seed=-1 epochs=0", 1),
-        ("head=fcn", 1),
-    ],
-)
-def test_a_wrong_command_line_is_answered_without_the_heavy_imports(arguments, status):
-    command = [sys.executable, "-c", ENDS_EARLY, "train.py", *arguments.split()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"status {status} heavy []", done.stdout + done.stderr
-    assert bool(done.stderr) == bool(status)
+ENDS_EARLY = {
+    "--help": 0,
+    "conv=groupd": 1,
+    "grups=4": 1,
+    "conv=standard groups=4": 1,
+    "optim.lr=abc": 1,
+    "trainer.precision=7": 1,
+    "seed=-1 epochs=0": 1,
+    "head=fcn": 1,
+}
+
+
+def test_a_wrong_command_line_is_answered_without_the_heavy_imports():
+    found = after(["torch", "pytorch_lightning", "wandb", "fvcore"], *ENDS_EARLY)
+    for (said, error), (line, status) in zip(found, ENDS_EARLY.items(), strict=True):
+        assert said == f"status {status} imported []", line
+        assert bool(error) == bool(status), (line, error)
 
 
 def test_a_run_that_logs_nothing_to_wandb_does_not_import_it_nor_what_the_comparison_needs(tmp_path):
-    unused = ("wandb", "pandas", "statsmodels", "plotly", "jinja2", "optuna")
-    script = ENDS_EARLY.replace('{"torch", "pytorch_lightning", "wandb", "fvcore"}', repr(set(unused) | {"fvcore"}))
-    arguments = ["trainer=debug", "trainer.accelerator=cpu", "logger=csv", "cost.latency.enabled=false"]
-    command = [sys.executable, "-c", script, "train.py", *arguments, f"output_dir={tmp_path}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "status 0 heavy ['fvcore']", done.stdout + done.stderr
+    unused = ["wandb", "pandas", "statsmodels", "plotly", "jinja2", "optuna"]
+    ((said, error),) = after([*unused, "fvcore"], " ".join([*TINY, "logger=csv", f"output_dir={tmp_path}"]))
+    assert said == "status 0 imported ['fvcore']", error

@@ -1,7 +1,5 @@
 """Claims: against scipy and statsmodels on known data, and by simulation of what they promise."""
 
-import gc
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -97,14 +95,6 @@ def test_one_seed_or_none_claims_nothing():
 # What the claims promise, simulated. Tolerance: three standard errors of the simulation.
 
 
-@pytest.fixture
-def quick_collections():
-    """statsmodels collects garbage at every call, which takes 0.1 s beside all that is imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def simulated(experiments, comparisons, n, draw, gap=0.0):
     """compare_all on noise; `gap` is added to the first arm. Each run's luck has a part that its seed gives to all arms."""
     random = np.random.default_rng(comparisons)
@@ -123,7 +113,6 @@ def heavy_tailed(random, n):
     return random.standard_t(2, n)
 
 
-@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize(("comparisons", "draw"), [(1, normal), (3, normal), (3, heavy_tailed), (8, normal)])
 def test_equal_arms_are_called_different_in_at_most_five_of_a_hundred_comparisons(comparisons, draw):
     experiments = 1200
@@ -139,7 +128,6 @@ def test_the_interval_holds_the_true_gap_in_at_least_93_of_a_hundred_cases(n):
     assert np.mean([low <= 0.7 <= high for low, high in intervals]) >= 0.93
 
 
-@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("comparisons", [1, 3, 8])
 def test_a_gap_of_two_sd_is_found_with_power_of_at_least_80_percent_two_seeds_above_n_min(comparisons):
     gap = 2 * np.sqrt(2)  # the differences' SD is √2: two runs' own noise, while the luck of the seed cancels

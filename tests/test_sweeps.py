@@ -1,11 +1,17 @@
-"""Sweeps by the local launcher: what is trained, what is not, and what is said of jobs that end badly."""
+"""Sweeps by the local launcher: what is trained, what is not, and what is said of jobs that end badly.
+
+All sweeps that are started in the tests' own process are here: they share its fork server, whose imports take seconds.
+"""
 
 import json
 import multiprocessing.forkserver
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,12 +21,11 @@ from litconv import build, config, state
 from litconv.cost import count
 from litconv.summary import write_summary
 from litconv.sweep.crew import Crew
-
-QUICK = ("logger=csv", "cost.latency.enabled=false")
+from wandb_reader import read_run
 
 
 def sweep(folder: Path, *arguments: str) -> int:
-    return command("-m", *TINY, *QUICK, f"output_dir={folder}", "sweep=s", *arguments)
+    return command("-m", *TINY, "logger=csv", f"output_dir={folder}", "sweep=s", *arguments)
 
 
 def runs(folder: Path) -> dict[int, dict]:
@@ -29,16 +34,31 @@ def runs(folder: Path) -> dict[int, dict]:
     return {summary["seed"]: summary for summary in found}
 
 
-def test_the_same_command_again_trains_only_what_is_missing(tmp_path, capsys):
-    assert sweep(tmp_path, "seed=0,1") == 0
-    assert "[2/2]  completed" in capsys.readouterr().out
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ckpt")}
-    assert sweep(tmp_path, "seed=0,1,2", "n_jobs=1") == 0
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    """A sweep of two seeds that is completed; its console is beside it."""
+    folder = tmp_path_factory.mktemp("done")
+    with (folder / "printed.log").open("w") as log, redirect_stdout(log):
+        assert sweep(folder, "seed=0,1") == 0
+    return folder
+
+
+@pytest.fixture
+def swept(done, tmp_path) -> Path:
+    """A copy of it."""
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_the_same_command_again_trains_only_what_is_missing(swept, capsys):
+    assert "[2/2]  completed" in (swept / "printed.log").read_text()
+    before = {path: path.stat().st_mtime_ns for path in swept.rglob("*.ckpt")}
+    assert sweep(swept, "seed=0,1,2", "n_jobs=1") == 0
     printed = capsys.readouterr().out
     assert printed.count("completed before in this sweep; not trained again") == 2
     assert "[1/1]  completed" in printed
-    assert runs(tmp_path).keys() == {0, 1, 2}
-    assert before.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ckpt")}.items()
+    assert runs(swept).keys() == {0, 1, 2}
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in swept.rglob("*.ckpt")}.items()
 
 
 def test_jobs_that_end_badly_are_recorded_and_the_others_go_on(tmp_path, capsys):
@@ -59,20 +79,18 @@ def test_jobs_that_end_badly_are_recorded_and_the_others_go_on(tmp_path, capsys)
     assert printed.err.strip() == "error: 4 runs of this sweep failed"
 
 
-def test_rerun_says_which_earlier_points_are_trained_again(tmp_path, capsys):
-    assert sweep(tmp_path, "seed=0,1") == 0
-    (failed,) = tmp_path.glob("sweeps/s/*seed1*")
-    write_summary(failed / "summary.json", {**runs(tmp_path)[1], "status": "failed", "error": "by hand"})
-    capsys.readouterr()
-    assert sweep(tmp_path, "seed=0,1", "rerun=none") == 1
+def test_rerun_says_which_earlier_points_are_trained_again(swept, capsys):
+    (failed,) = swept.glob("sweeps/s/*seed1*")
+    write_summary(failed / "summary.json", {**runs(swept)[1], "status": "failed", "error": "by hand"})
+    assert sweep(swept, "seed=0,1", "rerun=none") == 1
     assert "failed before, and rerun=none; not trained again" in capsys.readouterr().out
-    assert runs(tmp_path)[1]["error"] == "by hand"
-    assert sweep(tmp_path, "seed=0,1") == 0
+    assert runs(swept)[1]["error"] == "by hand"
+    assert sweep(swept, "seed=0,1") == 0
     assert "[1/1]  completed" in capsys.readouterr().out
-    assert runs(tmp_path)[1]["status"] == "completed"
-    assert sweep(tmp_path, "seed=0,1", "rerun=all") == 0
-    assert len(list(tmp_path.glob("sweeps/s/aside/*"))) == 2
-    assert len(list(tmp_path.glob("sweeps/s/*/console.log"))) == 2  # of these runs, not of the ones kept aside
+    assert runs(swept)[1]["status"] == "completed"
+    assert sweep(swept, "seed=0", "rerun=all") == 0
+    assert len(list(swept.glob("sweeps/s/aside/*"))) == 1
+    assert len(list(swept.glob("sweeps/s/*/console.log"))) == 2  # of these runs, not of the ones kept aside
 
 
 def test_a_job_over_its_time_limit_fails_with_that_reason(tmp_path):
@@ -82,10 +100,9 @@ def test_a_job_over_its_time_limit_fails_with_that_reason(tmp_path):
     assert summary["error"].startswith("time_limit_minutes=0.02 was over")
 
 
-def test_a_point_that_another_launch_trains_is_waited_for_and_not_trained_twice(tmp_path, capsys):
-    assert sweep(tmp_path, "seed=1") == 0  # for its name
-    (folder,) = tmp_path.glob("sweeps/s/*seed1*")
-    finished = runs(tmp_path)[1]
+def test_a_point_that_another_launch_trains_is_waited_for_and_not_trained_twice(swept):
+    (folder,) = swept.glob("sweeps/s/*seed1*")
+    finished = runs(swept)[1]
     (folder / "summary.json").unlink()
     elsewhere = state.lock(folder)
 
@@ -93,14 +110,13 @@ def test_a_point_that_another_launch_trains_is_waited_for_and_not_trained_twice(
         write_summary(folder / "summary.json", {**finished, "by": "another launch"})
         elsewhere.close()
 
-    threading.Timer(3, finish).start()
-    capsys.readouterr()
-    assert sweep(tmp_path, "seed=1") == 0
-    assert runs(tmp_path)[1]["by"] == "another launch"
+    threading.Timer(2, finish).start()
+    assert sweep(swept, "seed=1") == 0
+    assert runs(swept)[1]["by"] == "another launch"
 
 
-def test_the_fork_server_has_one_thread_and_its_jobs_have_gone(tmp_path):
-    assert sweep(tmp_path, "seed=0") == 0
+@pytest.mark.usefixtures("done")
+def test_the_fork_server_has_one_thread_and_its_jobs_have_gone():
     server = multiprocessing.forkserver._forkserver._forkserver_pid
     assert len(os.listdir(f"/proc/{server}/task")) == 1  # noqa: PTH208
     assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
@@ -137,15 +153,40 @@ def test_every_seed_of_an_arm_has_the_cost_that_the_first_has_counted(tmp_path):
         assert first["cost/second_opinion"] == "agrees: fvcore, FlopCounterMode, closed forms"
 
 
+def test_a_multirun_gives_each_point_its_own_folder_wandb_run_and_summary(tmp_path):
+    assert command("-m", *TINY, f"output_dir={tmp_path}", "conv=standard,grouped") == 0
+    found = [json.loads(path.read_text()) for path in tmp_path.rglob("summary.json")]
+    assert sorted(s["conv"] for s in found) == ["grouped", "standard"]
+    kept = [read_run(path.parent) for path in tmp_path.rglob("summary.json")]
+    assert len({k["run"]["run_id"] for k in kept}) == 2
+    assert {k["run"]["run_group"] for k in kept} == {found[0]["sweep"]}
+
+
+def test_equal_points_of_a_grid_are_trained_once_and_the_output_says_so(tmp_path, capsys):
+    assert sweep(tmp_path, "conv=standard,grouped", "groups=2,4") == 0
+    found = [json.loads(path.read_text()) for path in tmp_path.glob("sweeps/s/*/summary.json")]
+    points = {(s["conv"], s.get("groups")) for s in found}
+    assert points == {("standard", None), ("grouped", 2), ("grouped", 4)}
+    assert capsys.readouterr().out.count("not trained again") == 1
+
+
+def test_a_sweep_in_which_no_point_uses_a_short_name_is_refused_point_by_point(capsys, tmp_path):
+    assert command("-m", "conv=standard", "groups=8", "seed=0,1", f"output_dir={tmp_path}", "logger=csv") == 1
+    *points, last = capsys.readouterr().err.strip().splitlines()
+    assert len(points) == 2
+    assert all("groups=8 has no effect: conv=standard has no groups" in line for line in points)
+    assert last == "error: 2 runs of this sweep failed"
+
+
 @pytest.mark.parametrize("key", ["n_jobs=2", "slots_per_gpu=2", "time_limit_minutes=5", "rerun=all"])
 def test_keys_of_a_launch_are_refused_without_one(key, capsys, tmp_path):
     assert command(key, f"output_dir={tmp_path}") == 1
     assert f"{key} has no effect: it is for the jobs of a sweep; remove it, or add -m" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("key", ["n_jobs=0", "slots_per_gpu=0", "time_limit_minutes=0", "rerun=some"])
+@pytest.mark.parametrize("key", ["n_jobs=0", "slots_per_gpu=0", "time_limit_minutes=0", "rerun=some", "sweep=../s"])
 def test_values_that_no_launch_can_have_are_refused(key, capsys, tmp_path):
-    assert sweep(tmp_path, "seed=0,1", key) == 1
+    assert sweep(tmp_path, "seed=0", key) == 1
     assert f"{key} must be" in capsys.readouterr().err
     assert not list(tmp_path.rglob("summary.json"))
 
@@ -153,3 +194,25 @@ def test_values_that_no_launch_can_have_are_refused(key, capsys, tmp_path):
 def test_the_launcher_itself_imports_no_torch():
     code = "import litconv.sweep.session, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_optuna_sweeper") is None, reason="pip install 'litconv[search]'")
+def test_a_search_goes_on_where_it_stopped_and_leaves_its_pareto_front(tmp_path, capfd):
+    space = ("conv=choice(standard,grouped)", "groups=choice(3,5)")
+
+    def search() -> str:
+        assert sweep(tmp_path, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", *space) == 0
+        printed = capfd.readouterr()
+        assert "must divide in_channels=8" in printed.err  # trials of conv=grouped
+        return printed.out
+
+    assert "completed  shapes_" in search()
+    again = search()
+    assert "not trained again" in again
+    assert "[1/" not in again  # the same trials were proposed, and all that can run had been
+    folder = tmp_path / "sweeps" / "s"
+    summaries = [json.loads(path.read_text()) for path in folder.glob("*/summary.json")]
+    front = json.loads((folder / "pareto.json").read_text())["runs"]
+    cheapest = min(summaries, key=lambda run: (run["cost/macs"], -run["val/accuracy"]))
+    assert front[0]["name"] == cheapest["name"]
+    assert max(run["val/accuracy"] for run in summaries) == front[-1]["val/accuracy"]

@@ -12,7 +12,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 import torch
 
-from test_deformable import GEOMETRIES, ours, relative_error, tensors, theirs, with_gradients
+from deform_cases import GEOMETRIES, ours, relative_error, tensors, theirs, with_gradients
 
 
 def errors(geometry: tuple, inputs: list) -> dict[str, float]:

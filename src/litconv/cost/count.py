@@ -21,7 +21,7 @@ from litconv.cost.layers import Layer, layers
 from litconv.cost.opinions import inside, second_opinion
 from litconv.cost.products import ACTIVATIONS, MACS, fvcore_handles
 from litconv.cost.replica import replica, untouched
-from litconv.cost.tracing import ConvolutionsRecorded
+from litconv.cost.tracing import ConvolutionsRecorded, ShapesAlone
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
 from litconv.model import check_size
@@ -80,7 +80,7 @@ def count(
         copied, x, witness = run(model, (1, in_channels, *image_size))
         analysis = JitModelAnalysis(copied, x).set_op_handle(**fvcore_handles())
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        with ConvolutionsRecorded():
+        with ConvolutionsRecorded(), ShapesAlone():
             counts = analysis.by_module_and_operator()
         agrees, opinion = second_opinion(copied, counts, witness)
         table = layers(copied, counts, witness)

@@ -15,9 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from litconv.cost.products import torch_formulas
-
-# Norms in eval mode → how many tensors they return beside their output.
-NORMS = {torch.ops.aten.native_batch_norm: 2, torch.ops.aten._native_batch_norm_legit_no_training: 2}
+from litconv.cost.tracing import ShapesAlone
 
 
 @dataclass(frozen=True)
@@ -33,16 +31,12 @@ def formulas() -> dict[Any, Callable[..., int]]:
 
 
 class _Products(TorchDispatchMode):
-    """Norms are passed over: they keep shapes, and on the meta device take as long as all else together."""
-
     def __init__(self) -> None:
         super().__init__()
         self.macs = self.activations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if func._overloadpacket in NORMS:
-            return torch.empty_like(args[0]), *(args[0].new_empty(0) for _ in range(NORMS[func._overloadpacket]))
         out = func(*args, **kwargs)
         if formula := formulas().get(func._overloadpacket):
             self.macs += formula(*args, **kwargs, out_val=out) // 2
@@ -53,6 +47,6 @@ class _Products(TorchDispatchMode):
 def tally(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Tally:
     """Of a model in its deployed form, in eval mode, on the device where it lies."""
     x = torch.zeros(1, in_channels, *image_size, device=next(model.parameters()).device)
-    with torch.no_grad(), _Products() as products:
+    with torch.no_grad(), ShapesAlone(), _Products() as products:
         model(x)
     return Tally(sum(p.numel() for p in model.parameters()), products.macs, products.activations)

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from litconv.cost.products import torch_formulas
 from litconv.cost.receptive_field import FieldsFollowed, size
-from litconv.cost.tracing import BatchNormsShortened
+from litconv.cost.tracing import ShapesAlone
 
 Shape = tuple[int, ...]
 
@@ -39,7 +39,7 @@ def watch(model: nn.Module, x: Tensor) -> Witness:
 
     hooks = [module.register_forward_hook(note) for module in names]
     hooks.append(getattr(model, "backbone", model).register_forward_hook(note_field))
-    with FlopCounterMode(display=False, custom_mapping=torch_formulas()) as counter, seen, BatchNormsShortened():
+    with ShapesAlone(), FlopCounterMode(display=False, custom_mapping=torch_formulas()) as counter, seen:
         model(x)
     for hook in hooks:
         hook.remove()

@@ -15,7 +15,7 @@ class Network:
     their proportion to the backbone's at the width that was asked for."""
 
     def __init__(self, config: Any, in_channels: int) -> None:
-        self.config = config
+        self.config, self.part = config, configuration.of_model(config)
         backbone = self.backbone(in_channels)
         self.published = self.backbone(in_channels, width=1).base_channels
         self.first_stage = len(self.published) - len(backbone.channels)  # 1 where the stem has channels of its own
@@ -44,8 +44,7 @@ class Network:
 
     def model(self, sizes: Sizes) -> Any:
         """The part of it that the model is built from."""
-        part = configuration.of_model(self.config)
-        return part if sizes == self.asked.sizes else configuration.with_values(part, self.values(sizes))
+        return self.part if sizes == self.asked.sizes else configuration.with_values(self.part, self.values(sizes))
 
     def values(self, sizes: Sizes) -> dict[str, Any]:
         base, hidden = self.split(sizes)
