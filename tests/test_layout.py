@@ -31,6 +31,12 @@ def settled(folder, *arguments):
     return cost.settled(config, build.data(config), 10)
 
 
+@pytest.fixture
+def few_rounds(monkeypatch):
+    """Where it does not matter which layout is chosen."""
+    monkeypatch.setattr("litconv.cost.layout.ROUNDS_MS", 1)
+
+
 def choices(folder):
     return sorted((folder / "layouts").glob("*.json"))
 
@@ -57,6 +63,7 @@ def test_auto_chooses_the_layout_that_was_faster(slow, chosen, monkeypatch):
     assert facts["memory_format/chosen"].startswith("measured: a training step in channels_last takes ")
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_layout_is_measured_once_an_arm_and_stands_in_summary_and_configuration(tmp_path):
     settled(tmp_path)
     (choice,) = choices(tmp_path)
@@ -72,6 +79,7 @@ def test_a_layout_is_measured_once_an_arm_and_stands_in_summary_and_configuratio
     assert len(choices(tmp_path)) == 3
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_run_by_auto_gives_the_figures_of_the_layout_it_chose(tmp_path):
     (tmp_path / "auto").mkdir()
     auto, _ = train(tmp_path / "auto", "memory_format=auto")
@@ -93,6 +101,7 @@ def test_the_layout_changes_rounding_alone(arm):
         torch.testing.assert_close(one[1], other[1], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_choice_that_cannot_be_read_is_named(tmp_path):
     settled(tmp_path)
     choices(tmp_path)[0].write_text("{}")

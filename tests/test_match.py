@@ -27,7 +27,10 @@ MEASURE = importlib.import_module("litconv.cost.measure")  # the package has a f
 
 def found(*overrides: str):
     """The configuration that is trained, and the facts."""
-    config = compose(list(overrides))
+    return found_of(compose(list(overrides)))
+
+
+def found_of(config):
     data = build.data(config)
     data.name_classes()
     result = matched(config, data, data.num_classes)
@@ -68,8 +71,9 @@ def params(model: nn.Module) -> int:
 
 
 def check_macs(*overrides: str) -> dict:
-    config, facts = found("match=macs", *overrides)
-    target = by_closed_forms(model_of(configuration.with_standard(compose(list(overrides)))))
+    asked = compose(["match=macs", *overrides])
+    config, facts = found_of(asked)
+    target = by_closed_forms(model_of(configuration.with_standard(asked)))
     assert facts["match/target"] == target
     assert facts["match/error"] == pytest.approx(by_closed_forms(model_of(config)) / target - 1)
     assert abs(facts["match/error"]) <= TOLERANCE or "nearest costs that can be built" in facts["match/note"]
