@@ -4,7 +4,6 @@ Plain is one device, one optimiser, no accumulation, no clipping, no gradient sc
 and step. Everything else goes through Lightning's own loop, whose numbers, counters and checkpoints are the same.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,10 +13,10 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from litconv.callbacks.together import WITHIN_A_STEP, defined_in
 from litconv.no_profiler import NoProfiler
 from litconv.tasks.base import Batch, Task
 
-WITHIN_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 OF_A_BATCH = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 OF_A_STEP = (
     *("on_train_batch_start", "backward", "optimizer_step", "optimizer_zero_grad", "configure_gradient_clipping"),
@@ -37,8 +36,8 @@ class LeanLoop(_TrainingEpochLoop):
         super().on_run_start(data_fetcher)
         trainer = self.trainer
         self.plain = is_plain(trainer) and not isinstance(data_fetcher, _DataLoaderIterDataFetcher)
-        self.starts = list(hooks(trainer.callbacks, "on_train_batch_start"))
-        self.ends = list(hooks(trainer.callbacks, "on_train_batch_end"))
+        self.starts = list(defined_in(trainer.callbacks, "on_train_batch_start"))
+        self.ends = list(defined_in(trainer.callbacks, "on_train_batch_end"))
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         if self.restarting or not self.plain:
@@ -76,30 +75,24 @@ class LeanLoop(_TrainingEpochLoop):
         """Forward, backward and the optimiser's step; returns the loss, detached."""
         optimizer, progress = self.trainer.optimizers[0], self.automatic_optimization.optim_progress.optimizer
         context = self.trainer.precision_plugin.train_step_context
+        loss: Tensor
 
         def closure() -> Tensor:
+            nonlocal loss
             task._current_fx_name = "training_step"
             with context():
-                self.loss = task.training_step(batch, index)
+                loss = task.training_step(batch, index)
             progress.zero_grad.increment_ready()
             progress.zero_grad.increment_started()
             optimizer.zero_grad()
             progress.zero_grad.increment_completed()
-            self.loss.backward()
-            return self.loss
+            loss.backward()
+            return loss
 
         progress.step.increment_ready()
         optimizer.step(closure)
         progress.step.increment_completed()
-        return self.__dict__.pop("loss").detach()
-
-
-def hooks(callbacks: list[pl.Callback], name: str) -> Iterator[Any]:
-    """Those that do something."""
-    for callback in callbacks:
-        hook = getattr(callback, name)
-        if callable(hook) and getattr(hook, "__func__", None) is not getattr(pl.Callback, name):
-            yield hook
+        return loss.detach()
 
 
 def is_plain(trainer: pl.Trainer) -> bool:
@@ -117,7 +110,7 @@ def is_plain(trainer: pl.Trainer) -> bool:
         and type(task).training_step is Task.training_step
         and all(is_left(task, pl.LightningModule, name) for name in OF_A_STEP)
         and all(is_left(trainer.datamodule, pl.LightningDataModule, name) for name in OF_A_BATCH)
-        and not any(hook for name in WITHIN_A_STEP for hook in hooks(trainer.callbacks, name))
+        and not any(hook for name in WITHIN_A_STEP for hook in defined_in(trainer.callbacks, name))
     )
 
 

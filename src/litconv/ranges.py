@@ -1,4 +1,5 @@
-"""The least value of keys whose classes are slow to import: asked before that, and by the classes themselves."""
+"""The least value of keys whose classes are slow to import: asked before that. Of `data` the classes ask it here too; the
+others have bounds of their own."""
 
 AT_LEAST: dict[str, float] = {
     **dict.fromkeys(("groups", "dilation", "kernel_size", "epochs"), 1),

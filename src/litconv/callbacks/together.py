@@ -7,10 +7,8 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 
 HOOKS = [name for name in dir(pl.Callback) if name.startswith("on_") or name in ("setup", "teardown")]
-EVERY_STEP = (
-    *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad"),
-    *("on_before_backward", "on_after_backward", "on_before_optimizer_step"),
-)
+WITHIN_A_STEP = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+EVERY_STEP = ("on_train_batch_start", "on_train_batch_end", *WITHIN_A_STEP)
 Kind = TypeVar("Kind", bound=pl.Callback)
 
 
@@ -18,8 +16,7 @@ class Together(pl.Callback):
     def __init__(self, parts: Sequence[pl.Callback]) -> None:
         self.parts = list(parts)
         for hook in HOOKS:
-            defined = [getattr(p, hook) for p in self.parts if getattr(type(p), hook) is not getattr(pl.Callback, hook)]
-            if defined:
+            if defined := list(defined_in(self.parts, hook)):
                 setattr(self, hook, InTurn(defined))
 
     def state_dict(self) -> dict[str, Any]:
@@ -40,12 +37,24 @@ class InTurn:
             function(*arguments, **named)
 
 
+def defines(callback: pl.Callback, hook: str) -> bool:
+    """Whether it does more there than its base class, which does nothing."""
+    found = getattr(callback, hook)
+    return callable(found) and getattr(found, "__func__", None) is not getattr(pl.Callback, hook)
+
+
+def defined_in(callbacks: Iterable[pl.Callback], hook: str) -> Iterator[Callable[..., Any]]:
+    for callback in callbacks:
+        if defines(callback, hook):
+            yield getattr(callback, hook)
+
+
 def without_empty_steps(callbacks: Iterable[pl.Callback]) -> list[pl.Callback]:
     """The same callbacks; what of EVERY_STEP a callback leaves to its base class is None."""
     found = list(callbacks)
     for callback in found:
         for hook in EVERY_STEP:
-            if getattr(callback, hook) == getattr(pl.Callback, hook).__get__(callback):
+            if not defines(callback, hook):
                 setattr(callback, hook, None)
     return found
 

@@ -62,9 +62,8 @@ def check(config: Mapping) -> None:
     if config.sweep is not None:
         check_sweep_name(str(config.sweep))
     faults = [*effect_faults(config), *value_faults(config)]
-    added = {
-        o.lstrip("+").partition("=")[0] for o in hydra_state(config)[0] if o.startswith("+")
-    }  # of these it is said
+    overrides, _, _ = hydra_state(config)
+    added = {o.lstrip("+").partition("=")[0] for o in overrides if o.startswith("+")}  # effect_faults speaks of these
     for key, node in raw(config).items():
         if isinstance(node, dict) and "_target_" in node:
             faults.extend(unknown_faults(key, config[key], added))

@@ -28,9 +28,10 @@ class Crew:
 
     def start(self, point: Point, plan: Plan, place: Place) -> None:
         turn = jobs.Turn(place.environment(), self.counts.get(plan.facts["arm_hash"], b""))
-        job = self.ready if self.ready and self.ready.point is point else self.fork(point, plan)
-        if job is self.ready:
-            self.ready = None
+        if self.ready and self.ready.point is point:
+            job, self.ready = self.ready, None
+        else:
+            job = self.fork(point, plan)
         while not job.start(turn):  # it was killed while it waited
             job = self.fork(point, plan)
         self.running.append(job)
