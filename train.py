@@ -15,9 +15,9 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from litconv import checks
-from litconv import config as configuration
-from litconv.cli import command_line, guarded, is_checked, quiet
+from litconv.config import checks
+from litconv.config import composed as configuration
+from litconv.config.command_line import command_line, guarded, is_checked, quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
@@ -36,12 +36,19 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
     import pytorch_lightning as pl
 
-    from litconv import compiling, cost, match, precision, summary, training
+    from litconv import device as precision
+    from litconv import match
+    from litconv.callbacks import compilation as compiling
+    from litconv.cost import Layer
+    from litconv.fit import training
     from litconv.loggers import finish_wandb, log_table
-    from litconv.naming import run_folder, run_name
-    from litconv.run_folder import RunFolder
-    from litconv.state import is_wanted, read_summary
-    from litconv.summary import objectives
+    from litconv.prepare import costs
+    from litconv.prepare import layout as layouts
+    from litconv.run import summary
+    from litconv.run.folder import RunFolder
+    from litconv.run.naming import run_folder, run_name
+    from litconv.run.state import is_wanted, read_summary
+    from litconv.run.summary import objectives
 
     data = build.data(config)
     if not is_checked():
@@ -70,7 +77,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         training.check_amounts(trainer, data)
         equal = match.matched(config, data, data.num_classes)
         equal.announce()
-        layout = cost.settled(equal.config, data, data.num_classes)
+        layout = layouts.settled(equal.config, data, data.num_classes)
         folder.summary |= layout.facts
         trained = layout.of(equal.config)
         if trained is not config:
@@ -78,9 +85,9 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         task = build.task(trained, data)
 
         # cost
-        counted = cost.counted_once(folder.summary["arm_hash"], config, task.model, data)
+        counted = costs.counted_once(folder.summary["arm_hash"], config, task.model, data)
         folder.summary |= counted.summary() | equal.summary(counted)
-        folder.summary |= cost.measured(config, task.model, data, data.num_classes, layout.name)
+        folder.summary |= costs.measured(config, task.model, data, data.num_classes, layout.name)
 
         # fit
         logger = build.part(config.logger)(
@@ -92,7 +99,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             config={**settings, "choices": choices, "arm_hash": folder.summary["arm_hash"]},
         )
         folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
-        log_table(logger, "cost/layers", cost.Layer.columns(), [layer.row() for layer in counted.layers])
+        log_table(logger, "cost/layers", Layer.columns(), [layer.row() for layer in counted.layers])
         trainer.logger = logger
         folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         training.fit(trainer, task, data, checkpoint)

@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from litconv import build, config
-from litconv.cli import quiet
+from litconv import build
+from litconv.config import composed as config
+from litconv.config.command_line import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measure import describe, device_named
+from litconv.cost.measurement import describe, device_named
 from litconv.cost.memory import peak_bytes
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width

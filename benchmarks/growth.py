@@ -24,16 +24,18 @@ import torch
 from PIL import Image
 from ways import train_step
 
-from litconv import build, config, grid
-from litconv.checkpoints import AtomicCheckpoints
-from litconv.cli import quiet
-from litconv.cost.count import count
+from litconv import build
+from litconv.config import composed as config
+from litconv.config import grid
+from litconv.config.command_line import quiet
+from litconv.cost.counter import count
 from litconv.cost.memory import peak_bytes
-from litconv.cost.survey import survey
 from litconv.data.image_folder import ImageFolder
 from litconv.data.loader import Arrays, InMemoryLoader
 from litconv.match import matched
 from litconv.optim import optimizer_for
+from litconv.prepare.costs import survey
+from litconv.run.checkpoints import AtomicCheckpoints
 from litconv.sweep.plan import plan
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

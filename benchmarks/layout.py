@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litconv import build, compiling, config
-from litconv.cli import quiet
+from litconv import build
+from litconv.callbacks import compilation as compiling
+from litconv.config import composed as config
+from litconv.config.command_line import quiet
 from litconv.cost import latency
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measure import describe, device_named
-from litconv.precision import in_precision
+from litconv.cost.measurement import describe, device_named
+from litconv.device import in_precision
 
 FORMATS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
 WAYS = {  # (layout, precision, compiled)

@@ -13,9 +13,10 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from litconv import build, config
+from litconv import build
+from litconv.config import composed as config
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measure import describe, device_named
+from litconv.cost.measurement import describe, device_named
 
 FORMATS = {"contiguous (NCHW)": torch.contiguous_format, "channels_last (NHWC)": torch.channels_last}
 CELLS = list(itertools.product((64, 256), (32, 56), (1, 32)))  # channels, height = width, batch

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from litconv import build, config
-from litconv.cli import quiet
-from litconv.cost.measure import describe
+from litconv import build
+from litconv.config import composed as config
+from litconv.config.command_line import quiet
+from litconv.cost.measurement import describe
 
 SEEDS = 8
 LR = 0.01

@@ -18,7 +18,9 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from litconv import build, config, training
+from litconv import build
+from litconv.config import composed as config
+from litconv.fit import training
 from litconv.loggers import finish_wandb
 from litconv.optim import optimizer_for
 

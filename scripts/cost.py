@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import hydra
 from omegaconf import DictConfig
 
-from litconv import checks, grid
-from litconv import config as configuration
-from litconv.cli import command_line, guarded, keep_going, quiet
+from litconv.config import checks, grid
+from litconv.config import composed as configuration
+from litconv.config.command_line import command_line, guarded, keep_going, quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="cost")
@@ -29,9 +29,9 @@ def main() -> None:
 
 def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     quiet()
-    from litconv.cost.survey import survey
-    from litconv.cost.table import Report
     from litconv.match import matched
+    from litconv.prepare.costs import survey
+    from litconv.prepare.table import Report
 
     found, report = [], None
     for overrides, config in points:

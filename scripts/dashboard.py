@@ -10,10 +10,10 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from litconv import checks
-from litconv import config as configuration
-from litconv.cli import command_line, guarded, quiet
 from litconv.compare.arguments import check
+from litconv.config import checks
+from litconv.config import composed as configuration
+from litconv.config.command_line import command_line, guarded, quiet
 from litconv.errors import ConfigError
 
 

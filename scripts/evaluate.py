@@ -9,11 +9,11 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from litconv import checks
-from litconv import config as configuration
-from litconv.atomic import local
-from litconv.cli import command_line, guarded, quiet
+from litconv.config import checks
+from litconv.config import composed as configuration
+from litconv.config.command_line import command_line, guarded, quiet
 from litconv.errors import ConfigError
+from litconv.files import local
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="evaluate")
@@ -36,8 +36,10 @@ def main(arguments: DictConfig) -> None:
 
     import pytorch_lightning as pl
 
-    from litconv import build, precision, training
-    from litconv.checkpoints import load_into, read
+    from litconv import build
+    from litconv import device as precision
+    from litconv.fit import training
+    from litconv.run.checkpoints import load_into, read
 
     quiet()
     weights = read(checkpoint)

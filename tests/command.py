@@ -8,7 +8,8 @@ from unittest import mock
 
 from hydra._internal.hydra import Hydra
 
-from litconv import checks, cli
+from litconv.config import checks
+from litconv.config import command_line as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 # A shapes run of a second: enough to go through everything.

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from litconv.build import model as build_model
-from litconv.config import compose
+from litconv.config.composed import compose
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
 kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, removed at its end

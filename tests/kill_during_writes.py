@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from litconv import atomic
-from litconv.checkpoints import AtomicCheckpoints
+from litconv import files as atomic
+from litconv.run.checkpoints import AtomicCheckpoints
 
 
 def write_for_ever(writer, path: Path, started: int) -> None:

@@ -12,9 +12,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from litconv.backbones import VGG, Backbone, MobileNet, ResNet, WideResNet
+from litconv.build.network import Model
 from litconv.conv import Depthwise, DepthwiseSeparable, SameConv2d, Standard
 from litconv.heads import Linear
-from litconv.model import Model
 
 CONF = Path(__file__).parents[1] / "conf" / "backbone"
 IMAGENET = {"stem": "imagenet"}

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision import datasets
 
 from data_helpers import make_cifar, make_fashion, make_image_folder, make_mask_folder, noise
-from litconv.config import CONF, compose
+from litconv.config.composed import CONF, compose
 from litconv.data import cache as cache_module
 from litconv.data import file_set, shapes
 from litconv.data.cache import Cache, folder_of, in_memory
@@ -25,7 +25,7 @@ from litconv.data.mask_folder import MaskFolder
 from litconv.data.shapes import Shapes
 from litconv.data.torchvision_sets import CIFAR10, FashionMNIST
 from litconv.errors import ConfigError, DataError
-from litconv.naming import config_hash
+from litconv.run.naming import config_hash
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_the_cache_changes_no_hash():
 
 
 def _hash(config):
-    from litconv.config import plain
+    from litconv.config.composed import plain
 
     return config_hash(plain(config))
 

@@ -14,9 +14,10 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from command import ROOT, TINY, command
-from litconv import atomic, callbacks
-from litconv.checkpoints import AtomicCheckpoints, foreign_value, read
+from litconv import callbacks
+from litconv import files as atomic
 from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.run.checkpoints import AtomicCheckpoints, foreign_value, read
 from test_tasks import Loader, classification, classifier, labelled, trainer
 
 MEMORY = Path("/dev/shm")

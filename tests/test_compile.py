@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from command import TINY, command
-from litconv.compiling import Compilation, failure, keep_programs
+from litconv.callbacks.compilation import Compilation, failure, keep_programs
 
 QUICK = (*TINY, "logger=csv")
 

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from command import ROOT, command
-from litconv import build, config
-from litconv.cost import Layer, survey
+from litconv import build
+from litconv.config import composed as config
+from litconv.cost import Layer
+from litconv.prepare import costs as survey
 
 
 def cost(*arguments: str) -> int:

@@ -26,7 +26,6 @@ from data_helpers import (
     noise,
     palette_mask,
 )
-from litconv.compiled import BuildError
 from litconv.data import fused
 from litconv.data import loader as loader_module
 from litconv.data.augment import Augment
@@ -37,6 +36,7 @@ from litconv.data.mask_folder import MaskFolder
 from litconv.data.oxford_pet import OxfordPet
 from litconv.data.torchvision_sets import CIFAR10, CIFAR100, FashionMNIST
 from litconv.data.voc import VOC
+from litconv.native import BuildError
 
 CONF = Path(__file__).parents[1] / "conf" / "data"
 RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # batches in 0..255

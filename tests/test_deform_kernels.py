@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from deform_cases import HAS_COMPILER, IMPLEMENTATIONS, ours, relative_error, tensors, theirs, with_gradients
-from litconv import compiled
+from litconv import native as compiled
 from litconv.build import model as build_model
-from litconv.config import compose
+from litconv.config.composed import compose
 from litconv.conv import Deformable, deform_op
 from litconv.conv.deform_kernels import cpp
 from litconv.errors import ConfigError
-from litconv.naming import config_hash
-from litconv.summary import implementations
+from litconv.run.naming import config_hash
+from litconv.run.summary import implementations
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")

@@ -8,7 +8,10 @@ import torch
 import yaml
 
 from command import TINY, command
-from litconv import build, checks, cli, config
+from litconv import build
+from litconv.config import checks
+from litconv.config import command_line as cli
+from litconv.config import composed as config
 from litconv.cost import count
 
 EXPERIMENTS = sorted(path.stem for path in (config.CONF / "experiment").glob("*.yaml"))
@@ -37,7 +40,7 @@ def test_every_point_of_a_recipe_is_accepted_and_builds(name):
 
 
 def hash_of(composed) -> str:
-    from litconv.naming import config_hash
+    from litconv.run.naming import config_hash
 
     return config_hash(config.plain(composed))
 

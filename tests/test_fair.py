@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from litconv import build
-from litconv.config import compose
+from litconv.build.weights import initialise
+from litconv.config.composed import compose
 from litconv.conv import ConvFactory, Deformable, Standard
 from litconv.cost import count
 from litconv.errors import ConfigError
-from litconv.init import initialise
 from litconv.optim import parameter_groups
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from litconv import build
-from litconv.config import compose
+from litconv.config.composed import compose
 
 CONF = Path(__file__).parents[1] / "conf"
 OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))

@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from litconv.backbones import VGG, Backbone, MobileNet, ResNet, WideResNet
+from litconv.build.network import Model
 from litconv.conv import Depthwise, Grouped, Standard
 from litconv.heads import FCN, DeepLab, Linear, UNet
 from litconv.heads.decoding import enlarge
-from litconv.model import Model
 from litconv.upsample import Bilinear, Nearest, PixelShuffle, Transposed
 
 CONF = Path(__file__).parents[1] / "conf" / "head"

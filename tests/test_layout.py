@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from command import TINY, command
-from litconv import build, cost
-from litconv.config import CONF, compose, load
+from litconv import build
+from litconv.config.composed import CONF, compose, load
 from litconv.conv import Deformable
-from litconv.cost.layout import measured
+from litconv.device import in_precision, set_matmul_precision
 from litconv.errors import ConfigError
-from litconv.precision import in_precision, set_matmul_precision
+from litconv.prepare import costs
+from litconv.prepare import layout as layouts
+from litconv.prepare.layout import measured
 
 CPU = torch.device("cpu")
 QUICK = (*TINY, "logger=csv")
@@ -28,13 +30,13 @@ def train(folder, *arguments):
 
 def settled(folder, *arguments):
     config = compose([*QUICK, "memory_format=auto", f"output_dir={folder}", *arguments])
-    return cost.settled(config, build.data(config), 10)
+    return layouts.settled(config, build.data(config), 10)
 
 
 @pytest.fixture
 def few_rounds(monkeypatch):
     """Where it does not matter which layout is chosen."""
-    monkeypatch.setattr("litconv.cost.layout.ROUNDS_MS", 1)
+    monkeypatch.setattr("litconv.prepare.layout.ROUNDS_MS", 1)
 
 
 def choices(folder):
@@ -115,9 +117,9 @@ def test_under_auto_the_standard_convolution_is_measured_in_its_own_layout(tmp_p
     )
     data = build.data(config)
     seen = {}
-    monkeypatch.setattr(cost.survey, "settled", lambda *_: cost.Layout("contiguous", {}))
-    monkeypatch.setattr(cost.survey, "measure", lambda *_, **settings: seen.update(settings))
-    cost.measured(config, build.model(config, 3, 10), data, 10, "channels_last")
+    monkeypatch.setattr(costs, "settled", lambda *_: layouts.Layout("contiguous", {}))
+    monkeypatch.setattr(costs, "measure", lambda *_, **settings: seen.update(settings))
+    costs.measured(config, build.model(config, 3, 10), data, 10, "channels_last")
     assert (seen["memory_format"], seen["reference_format"]) == (torch.channels_last, torch.contiguous_format)
 
 

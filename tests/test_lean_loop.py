@@ -4,7 +4,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from litconv import build, config, lean_loop, training
+from litconv import build, lean_loop
+from litconv.config import composed as config
+from litconv.fit import training
 
 RUN = (
     *("data.n_train=80", "data.n_val=32", "data.n_test=32", "data.batch_size=16", "width=0.25", "epochs=2"),

@@ -10,19 +10,19 @@ from torch import nn
 
 from command import ROOT, TINY, command
 from litconv import build
-from litconv import config as configuration
-from litconv.config import compose, load, plain
+from litconv.config import composed as configuration
+from litconv.config.composed import compose, load, plain
 from litconv.cost.latency import WARM_UP, Latency
 from litconv.cost.tally import tally
 from litconv.errors import ConfigError
 from litconv.match import matched
-from litconv.naming import config_hash
+from litconv.run.naming import config_hash
 
 OPERATORS = sorted(path.stem for path in (ROOT / "conf" / "conv").glob("*.yaml"))
 BACKBONES = sorted(path.stem for path in (ROOT / "conf" / "backbone").glob("*.yaml"))
 HEADS = sorted(path.stem for path in (ROOT / "conf" / "head").glob("*.yaml") if path.stem != "linear")
 TOLERANCE = 0.02
-MEASURE = importlib.import_module("litconv.cost.measure")  # the package has a function of that name
+MEASURE = importlib.import_module("litconv.cost.measurement")  # the package has a function of that name
 
 
 def found(*overrides: str):

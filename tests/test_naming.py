@@ -3,8 +3,8 @@ from functools import cache
 
 import pytest
 
-from litconv.config import choices, compose, plain
-from litconv.naming import arm_hash, config_hash, run_name
+from litconv.config.composed import choices, compose, plain
+from litconv.run.naming import arm_hash, config_hash, run_name
 
 
 @cache

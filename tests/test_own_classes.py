@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from litconv import checks
-from litconv.config import compose
-from litconv.declared import read
+from litconv.config import checks
+from litconv.config.composed import compose
+from litconv.config.declared import read
 from litconv.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from litconv import build, checks, config
+from litconv import build
+from litconv.config import checks
+from litconv.config import composed as config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -3,7 +3,7 @@
 import pytest
 
 from command import command
-from litconv import config
+from litconv.config import composed as config
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {

@@ -93,7 +93,7 @@ def test_two_epochs_and_two_more_are_four(tmp_path, monkeypatch, whole, workers)
 
 
 def test_a_run_stopped_after_its_last_epoch_is_only_tested(tmp_path, monkeypatch, whole):
-    from litconv import training
+    from litconv.fit import training
 
     task, data, straight = whole
 

@@ -13,14 +13,15 @@ import torch
 from torchvision import datasets
 
 from command import ROOT, TINY, command
-from litconv import secrets, targets
+from litconv import secrets
 from litconv.build import part, target
-from litconv.config import CONF, compose, load
+from litconv.config import targets
+from litconv.config.composed import CONF, compose, load
 from litconv.data.oxford_pet import OxfordPet
 from litconv.data.torchvision_sets import CIFAR10
 from litconv.data.voc import VOC
 from litconv.errors import ConfigError, DataError
-from litconv.run_folder import LogFile
+from litconv.run.folder import LogFile
 
 # -- what may be built -------------------------------------------------------------------------------------------------
 
@@ -30,7 +31,7 @@ from litconv.run_folder import LogFile
     [
         *("os.system", "subprocess.run", "builtins.eval", "numpy.load", "pickle.loads"),
         *("torch.load", "torch.hub.load", "torch.utils.cpp_extension.load", "torch.multiprocessing.spawn"),
-        *("torch.nn.os.system", "litconv.summary.subprocess.run", "litconv.optim.torch.load"),
+        *("torch.nn.os.system", "litconv.run.summary.subprocess.run", "litconv.optim.torch.load"),
         *("torch.nn.functional.relu", "pytorch_lightning.LightningModule.load_from_checkpoint"),
         *("lightning_fabric.utilities.cloud_io._load", "torchmetrics.functional.accuracy", "litconv", "litconvert.X"),
         *("torchvision.datasets.utils.download_url", "torchnn.Linear", "", "litconv.errors.ConfigError.__init__"),
@@ -111,7 +112,7 @@ def test_a_key_in_the_configuration_is_refused_without_repeating_it(tmp_path, mo
 
 
 def test_a_key_reaches_neither_log_nor_summary_nor_wandb(tmp_path, monkeypatch):
-    from litconv import training
+    from litconv.fit import training
 
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("WANDB_MODE", "offline")

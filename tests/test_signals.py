@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from command import ROOT, TINY, command
-from litconv import signals, training
+from litconv import signals
 from litconv.callbacks import Timing
 from litconv.data.shapes import Shapes
 from litconv.errors import DataError
+from litconv.fit import training
 from test_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
@@ -79,7 +80,7 @@ def test_a_signal_at_any_stage_interrupts_with_one_line(tmp_path, monkeypatch, c
 
 
 def test_a_second_signal_while_the_run_ends_leaves_a_whole_summary(tmp_path, monkeypatch, capsys):
-    from litconv import run_folder
+    from litconv.run import folder as run_folder
 
     monkeypatch.setattr(training, "test", sending(signal.SIGINT))
     monkeypatch.setattr(run_folder, "write_summary", sending(signal.SIGINT, run_folder.write_summary))

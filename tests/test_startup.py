@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from command import ROOT, TINY
-from litconv.checks.types import matches
-from litconv.config import CONF
-from litconv.declared import declared, imported, read
-from litconv.declared.annotations import UNREAD
+from litconv.config.composed import CONF
+from litconv.config.declared import declared, imported, read
+from litconv.config.declared.annotations import UNREAD
+from litconv.config.types import matches
 
 # Command lines, one after the other, each followed by its exit status and by what has been imported.
 COMMANDS = """
 import json, os, runpy, sys
-from litconv import cli
+from litconv.config import command_line as cli
 watched, lines = map(json.loads, sys.argv[1:])
 for line in lines:
     os.environ["HYDRA_FULL_ERROR"] = "0"

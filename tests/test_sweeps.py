@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from command import TINY, command
-from litconv import build, config, state
+from litconv import build
+from litconv.config import composed as config
 from litconv.cost import count
-from litconv.summary import write_summary
+from litconv.run import state
+from litconv.run.summary import write_summary
 from litconv.sweep.crew import Crew
 from wandb_reader import read_run
 

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from command import TINY, command
-from litconv import callbacks, training
+from litconv import callbacks
 from litconv.build import part
-from litconv.config import compose
+from litconv.build.network import Model
+from litconv.config.composed import compose
 from litconv.errors import ConfigError, DataError, TrainingError
-from litconv.model import Model
-from litconv.out_of_memory import is_out_of_memory
+from litconv.fit import training
+from litconv.fit.out_of_memory import is_out_of_memory
 from litconv.tasks.finite import FiniteLoss
 from test_tasks import Loader, classification, classifier, labelled, trainer
 

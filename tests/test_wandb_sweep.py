@@ -6,8 +6,8 @@ from omegaconf import OmegaConf
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 from command import ROOT
-from litconv import checks
-from litconv.config import compose
+from litconv.config import checks
+from litconv.config.composed import compose
 
 
 def test_every_point_of_the_wandb_sweep_is_accepted():

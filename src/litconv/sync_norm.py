@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 
-from litconv.processes import summed
+from litconv.distributed import summed
 
 
 class CpuSyncBatchNorm2d(nn.BatchNorm2d):

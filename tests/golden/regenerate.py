@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from litconv.build import assemble
-from litconv.config import compose
+from litconv.config.composed import compose
 from litconv.cost import Count, count
 
 LEDGER = Path(__file__).with_name("cost.json")

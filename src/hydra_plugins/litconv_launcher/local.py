@@ -17,7 +17,7 @@ class LocalLauncher(Launcher):
         self.options = (n_jobs, slots_per_gpu, time_limit_minutes, rerun)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from litconv import cli
+        from litconv.config import command_line as cli
         from litconv.sweep.session import Options, Session
 
         self.config, self.context = config, hydra_context
@@ -45,7 +45,7 @@ class Returned(JobReturn):
     """Hydra's own prints to stderr when it raises."""
 
     def __init__(self, overrides: Sequence[str], outcome: Any) -> None:
-        from litconv.summary import objectives
+        from litconv.run.summary import objectives
 
         super().__init__(overrides=overrides)
         self.outcome = outcome

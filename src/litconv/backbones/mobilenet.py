@@ -7,7 +7,7 @@ twin.
 from collections.abc import Mapping, Sequence
 
 from litconv.backbones.backbone import Backbone
-from litconv.backbones.conv_norm_relu import ConvNormReLU, plain_block
+from litconv.backbones.blocks import ConvNormReLU, plain_block
 from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 

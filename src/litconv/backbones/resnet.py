@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from litconv.backbones.backbone import Backbone
-from litconv.backbones.basic_block import BasicBlock
-from litconv.backbones.bottleneck_block import BottleneckBlock
-from litconv.backbones.conv_norm_relu import ConvNormReLU
+from litconv.backbones.blocks import BasicBlock, BottleneckBlock, ConvNormReLU
 from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 

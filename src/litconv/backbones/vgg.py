@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from litconv.backbones.backbone import Backbone
-from litconv.backbones.conv_norm_relu import ConvNormReLU, plain_block
-from litconv.backbones.max_pool import MaxPool
+from litconv.backbones.blocks import ConvNormReLU, MaxPool, plain_block
 from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from litconv.backbones.backbone import Backbone
-from litconv.backbones.preactivation_block import PreactivationBlock
+from litconv.backbones.blocks import PreactivationBlock
 from litconv.backbones.stages import build_stage, choose_channels, plan_strides, stage_factories
 from litconv.conv import ConvFactory, SameConv2d
 

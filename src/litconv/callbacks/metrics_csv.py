@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from litconv.atomic import write_whole
+from litconv.files import write_whole
 
 FIRST = ["epoch", "step", "lr", "seconds"]  # seconds: of the epoch, validation included
 

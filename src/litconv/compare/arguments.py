@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litconv.config.messages import did_you_mean
 from litconv.errors import ConfigError
-from litconv.messages import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def best(arm: Arm, seed: int) -> Path | None:
 
 def first_data(arm: Arm, seed: int) -> Any:
     from litconv import build
-    from litconv import config as configuration
+    from litconv.config import composed as configuration
 
     data = build.data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
     data.setup("test")
@@ -79,7 +79,7 @@ def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
     import torch
 
     from litconv import build
-    from litconv import config as configuration
+    from litconv.config import composed as configuration
 
     task = build.task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
     task.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from litconv.errors import ConfigError
-from litconv.naming import NOT_HASHED, without_what_is_off
+from litconv.run.naming import NOT_HASHED, without_what_is_off
 
 Settings = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled

@@ -1,21 +1,7 @@
-"""What a model costs. The only package that imports fvcore."""
+"""What an nn.Module costs, for a model of one's own too. Knows no configuration; the only package that imports fvcore."""
 
-from litconv.cost.count import Count, count
+from litconv.cost.counter import Count, count
 from litconv.cost.layers import Layer
-from litconv.cost.layout import Layout, settled
-from litconv.cost.measure import Measured, measure
-from litconv.cost.survey import counted, counted_once, device, measured
+from litconv.cost.measurement import Measured, measure
 
-__all__ = [
-    "Count",
-    "Layer",
-    "Layout",
-    "Measured",
-    "count",
-    "counted",
-    "counted_once",
-    "device",
-    "measure",
-    "measured",
-    "settled",
-]
+__all__ = ["Count", "Layer", "Measured", "count", "measure"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from litconv.atomic import UNFINISHED, local, write_whole
+from litconv.files import UNFINISHED, local, write_whole
 
 log = logging.getLogger(__name__)
 

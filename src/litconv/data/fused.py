@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litconv.compiled import BuildError, library_of
+from litconv.native import BuildError, library_of
 
 log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("augment.cpp")

@@ -9,12 +9,12 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from litconv.config.ranges import AT_LEAST
 from litconv.data.augment import Augment, private_generator
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.errors import ConfigError, DataError
-from litconv.ranges import AT_LEAST
 
 log = logging.getLogger(__name__)
 Size = int | tuple[int, int]

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litconv.config.ranges import AT_LEAST
 from litconv.data.augment import private_generator
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule, Size
 from litconv.errors import ConfigError
-from litconv.ranges import AT_LEAST
 
 BLOCK = 500  # images drawn from one generator: a smaller split is the beginning of a larger one
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from litconv.backbones.conv_norm_relu import ConvNormReLU
+from litconv.backbones.blocks import ConvNormReLU
 from litconv.backbones.stages import at
 from litconv.conv import ConvFactory, SameConv2d
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from litconv.backbones.conv_norm_relu import ConvNormReLU
+from litconv.backbones.blocks import ConvNormReLU
 from litconv.backbones.stages import at
 from litconv.conv import ConvFactory, SameConv2d
 from litconv.heads.aspp import ASPP

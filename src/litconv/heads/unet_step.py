@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from litconv.backbones.conv_norm_relu import ConvNormReLU
+from litconv.backbones.blocks import ConvNormReLU
 from litconv.conv import ConvFactory
 from litconv.heads.decoding import crop
 from litconv.upsample import UpsampleFactory

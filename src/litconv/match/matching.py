@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 from litconv import build
-from litconv import config as configuration
-from litconv.cost.count import Count
+from litconv.config import composed as configuration
+from litconv.config.messages import did_you_mean
+from litconv.cost.counter import Count
 from litconv.errors import ConfigError
 from litconv.match.budget import Budget, LatencyBudget
 from litconv.match.memory import remembered
@@ -17,7 +18,6 @@ from litconv.match.network import Network
 from litconv.match.report import Found, Report
 from litconv.match.search import Costs, Search
 from litconv.match.sizes import multiples
-from litconv.messages import did_you_mean
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from litconv import config as configuration
-from litconv.atomic import write_once
+from litconv.config import composed as configuration
 from litconv.errors import ConfigError
+from litconv.files import write_once
 from litconv.match.report import Found
-from litconv.naming import arm_hash
+from litconv.run.naming import arm_hash
 
 
 def remembered(config: Any, classes: int, find: Callable[[], Found]) -> Found:

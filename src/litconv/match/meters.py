@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from litconv import build
-from litconv import config as configuration
+from litconv.config import composed as configuration
 from litconv.cost.latency import Latency
-from litconv.cost.measure import latency
+from litconv.cost.measurement import latency
 from litconv.cost.replica import in_deployed_form
-from litconv.cost.survey import device
 from litconv.cost.tally import Tally, tally
 from litconv.match.budget import Budget, LatencyBudget
+from litconv.prepare.costs import device
 
 MOST_PARAMS = 10**10
 CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from litconv import build
-from litconv import config as configuration
+from litconv.config import composed as configuration
 from litconv.match.sizes import Candidate, Sizes, own_multiple
 
 

@@ -17,9 +17,9 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
-from litconv.cli import INTERRUPTED, quiet
+from litconv.config.command_line import INTERRUPTED, quiet
 from litconv.errors import BusyError
-from litconv.state import is_wanted
+from litconv.run.state import is_wanted
 from litconv.sweep import hydra_job
 from litconv.sweep.parenthood import adopt, become_a_job
 
@@ -58,7 +58,7 @@ def run(order: Order, turns: Connection, told: Connection) -> None:
     """Waits for its turn; exits with the run's own status; what it failed of is told to the launcher."""
     import torch  # here: the launcher, which imports this module, does without
 
-    from litconv.cost import survey
+    from litconv.prepare import costs as survey
 
     become_a_job()
     adopt(order.environment)
@@ -86,7 +86,7 @@ def run(order: Order, turns: Connection, told: Connection) -> None:
 
 
 def train(order: Order) -> tuple[int, str]:
-    from litconv.run_folder import RunFolder
+    from litconv.run.folder import RunFolder
 
     with RunFolder(order.folder, {}) as folder:  # rerun=all: the output of this run is to lie in its new folder
         if folder.previous_status == "completed" and is_wanted("completed", order.config.rerun):

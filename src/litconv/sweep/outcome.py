@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from litconv.errors import BusyError
-from litconv.state import lock, read_summary
-from litconv.summary import write_summary
+from litconv.run.state import lock, read_summary
+from litconv.run.summary import write_summary
 
 NOT_STARTED = "not started"
 ENDS = ("completed", "failed", "interrupted")

@@ -6,8 +6,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from litconv.state import read_summary
-from litconv.summary import objectives, write_summary
+from litconv.run.state import read_summary
+from litconv.run.summary import objectives, write_summary
 
 SHOWN = ("name", "conv", "backbone", "head", "width", "groups", "dilation", "kernel_size", "seed", "cost/params")
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litconv import checks, summary
-from litconv import config as configuration
-from litconv.cli import quiet
-from litconv.messages import one_line
-from litconv.naming import arm_hash, run_folder, run_name
-from litconv.state import is_wanted, status
+from litconv.config import checks
+from litconv.config import composed as configuration
+from litconv.config.command_line import quiet
+from litconv.config.messages import one_line
+from litconv.run import summary
+from litconv.run.naming import arm_hash, run_folder, run_name
+from litconv.run.state import is_wanted, status
 from litconv.sweep.parenthood import adopt
 
 
@@ -42,7 +43,10 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
 
 
 def plan(config: DictConfig, checked: set[str]) -> Plan:
-    from litconv import build, match  # here, since the launcher imports this file, and these import torch
+    from litconv import (
+        build,
+        match,  # here, since the launcher imports this file, and these import torch
+    )
 
     try:
         checks.check(config)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import litconv
-from litconv.cli import quiet
+from litconv.config.command_line import quiet
 from litconv.sweep.parenthood import die_with_parent
 
 LIBRARIES = ("torchvision", "pytorch_lightning", "wandb", "torchmetrics", "fvcore.nn", "hydra")
@@ -43,7 +43,7 @@ def import_everything() -> None:
             importlib.import_module(module)
     for name in modules("litconv", litconv.__path__):
         importlib.import_module(name)
-    summary = sys.modules["litconv.summary"]
+    summary = sys.modules["litconv.run.summary"]
     summary.versions()  # of the code that was just imported; remembered
     summary.git_state()
 

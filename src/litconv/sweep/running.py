@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from litconv import state
+from litconv.run import state
 from litconv.sweep import job as jobs
 from litconv.sweep.board import Running
 from litconv.sweep.outcome import Outcome, judge, mark, overrule, settle

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 from hydra._internal.callbacks import Callbacks
 
-from litconv import state
+from litconv.run import state
 from litconv.sweep import server
 from litconv.sweep.board import Board, table
 from litconv.sweep.crew import Crew

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from litconv.distributed import summed
 from litconv.errors import ConfigError, DataError
 from litconv.optim import OptimizerFactory, Schedule
-from litconv.processes import summed
 from litconv.tasks.base import Task
 
 

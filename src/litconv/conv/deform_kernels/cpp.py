@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litconv.compiled import BuildError, library_of
 from litconv.conv.deform_kernels.geometry import Geometry
+from litconv.native import BuildError, library_of
 
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source

@@ -16,8 +16,8 @@ from litconv.cost.energy import joules_per_call
 from litconv.cost.latency import Latency, clock_of, time_beside
 from litconv.cost.memory import peak_bytes
 from litconv.cost.replica import replica, untouched
+from litconv.device import in_precision
 from litconv.errors import ConfigError
-from litconv.precision import in_precision
 
 log = logging.getLogger(__name__)
 

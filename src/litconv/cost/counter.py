@@ -15,6 +15,7 @@ import torch
 from fvcore.nn.jit_analysis import JitModelAnalysis
 from torch import Tensor, nn
 
+from litconv.build.network import check_size
 from litconv.cost.effective_field import effective_receptive_field
 from litconv.cost.elementwise import ELEMENTWISE
 from litconv.cost.layers import Layer, layers
@@ -24,7 +25,6 @@ from litconv.cost.replica import replica, untouched
 from litconv.cost.tracing import ConvolutionsRecorded, ShapesAlone
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
-from litconv.model import check_size
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from litconv import atomic, checkpoints, secrets, signals, state
+from litconv import files as atomic
+from litconv import secrets, signals
 from litconv.errors import DataError, TrainingError
-from litconv.summary import write_summary
+from litconv.run import checkpoints, state
+from litconv.run.summary import write_summary
 
 log = logging.getLogger("litconv")
 RESERVED_BYTES = 2**18  # given back before the summary is written, so that a full disk still takes it

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from litconv.config import CONF
+from litconv.config.composed import CONF
 
 
 def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], DictConfig]]:

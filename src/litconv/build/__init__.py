@@ -9,10 +9,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from litconv import targets
-from litconv.config import STAGES, allowed_packages, choices, declared, hydra_state, key_of, takes
+from litconv.config import targets
+from litconv.config.composed import STAGES, allowed_packages, choices, declared, hydra_state, key_of, takes
 from litconv.errors import ConfigError, DataError
-from litconv.naming import precision
+from litconv.run.naming import precision
 
 
 def target(node: DictConfig) -> Callable:
@@ -79,7 +79,7 @@ def data(config: DictConfig) -> Any:
 
 
 def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Any:
-    from litconv.model import Model
+    from litconv.build.network import Model
 
     conv = part(config.conv)
     stages = {n: part(node) for n in STAGES if (node := config.get(f"conv_stage{n}")) is not None}
@@ -105,7 +105,7 @@ def memory_format(config: DictConfig) -> Any:
 
 def model(config: DictConfig, in_channels: int, num_classes: int) -> Any:
     """Backbone and head, initialised from the seed, in the memory format that the configuration asks for."""
-    from litconv.init import initialise
+    from litconv.build.weights import initialise
 
     built = assemble(config, in_channels, num_classes)
     initialise(built, config.seed)
@@ -154,8 +154,8 @@ def check_model(config: DictConfig) -> None:
 
 def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None:
     """Build everything but the data once, without memory, so that a fault of the configuration comes before any data."""
-    from litconv import cost
-    from litconv.model import check_size
+    from litconv.prepare import costs as cost
+    from litconv.build.network import check_size
     from litconv.optim import check as check_optim
 
     check_optim(part(config.optim), part(config.schedule))
@@ -184,8 +184,8 @@ def check_effects(config: DictConfig, built: Any) -> None:
 def check_trainer(config: DictConfig) -> None:
     from pytorch_lightning import Callback
 
-    from litconv import compiling
-    from litconv.precision import check as check_precision
+    from litconv.callbacks import compilation as compiling
+    from litconv.device import check as check_precision
 
     for name, node in (config.callbacks.get("extra") or {}).items():
         found = target(node)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from litconv.checks.keys import added_key_faults
-from litconv.cli import arguments
-from litconv.config import (
+from litconv.config.command_line import arguments
+from litconv.config.composed import (
     CONF,
     LAUNCH_KEYS,
     SHORT_NAMES,
@@ -21,6 +20,7 @@ from litconv.config import (
     short_names_used,
     takes,
 )  # fmt: skip
+from litconv.config.keys import added_key_faults
 
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
 

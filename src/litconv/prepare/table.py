@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from litconv.cost.layers import Layer
-from litconv.cost.survey import Point
 from litconv.errors import ConfigError
+from litconv.prepare.costs import Point
 
 COSTS = (
     *("params", "params_ratio", "macs", "macs_ratio", "flops", "activations", "elementwise_ops", "receptive_field"),

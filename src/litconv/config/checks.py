@@ -8,15 +8,16 @@ imported for it that takes long: classes are read, not loaded (`declared`).
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from litconv import secrets, targets
-from litconv.atomic import local
-from litconv.checks.effects import effect_faults
-from litconv.checks.keys import keys
-from litconv.checks.types import describe, matches, shown, type_faults, unknown_faults
-from litconv.config import allowed_packages, hydra_state, plain, raw, select
+from litconv import secrets
+from litconv.config import targets
+from litconv.config.composed import allowed_packages, hydra_state, plain, raw, select
+from litconv.config.effects import effect_faults
+from litconv.config.keys import keys
+from litconv.config.ranges import AT_LEAST
+from litconv.config.types import describe, matches, shown, type_faults, unknown_faults
 from litconv.errors import ConfigError
-from litconv.naming import check_sweep_name
-from litconv.ranges import AT_LEAST
+from litconv.files import local
+from litconv.run.naming import check_sweep_name
 
 __all__ = ["check", "keys"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from litconv.atomic import local, write_whole
 from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.files import local, write_whole
 
 PLAIN = {
     *(type(None), bool, int, float, complex, str, bytes, bytearray),

@@ -9,10 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from litconv import compiling, lean_loop
-from litconv.checkpoints import AtomicCheckpoints, load_into, read
+from litconv import lean_loop
+from litconv.callbacks import compilation as compiling
 from litconv.errors import ConfigError, DataError, TrainingError
-from litconv.out_of_memory import advice, is_out_of_memory
+from litconv.fit.out_of_memory import advice, is_out_of_memory
+from litconv.run.checkpoints import AtomicCheckpoints, load_into, read
 from litconv.tasks.base import Task
 
 log = logging.getLogger("litconv")

@@ -7,9 +7,9 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from litconv.cli import arguments
-from litconv.config import CONF, STAGES, compose, declared, raw, select
-from litconv.messages import did_you_mean, unknown_key
+from litconv.config.command_line import arguments
+from litconv.config.composed import CONF, STAGES, compose, declared, raw, select
+from litconv.config.messages import did_you_mean, unknown_key
 
 PASSED = {
     *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),  # by litconv, whatever the default

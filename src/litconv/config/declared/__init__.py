@@ -14,8 +14,8 @@ from functools import cache
 from inspect import Parameter
 from typing import Any
 
-from litconv.declared.annotations import UNREAD, evaluated, literal
-from litconv.declared.source import Module, UnreadError, find, within
+from litconv.config.declared.annotations import UNREAD, evaluated, literal
+from litconv.config.declared.source import Module, UnreadError, find, within
 
 __all__ = ["Declared", "declared", "imported", "read"]
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from litconv.config import CONF, load
+from litconv.config.composed import CONF, load
 
 FLAGS = """\
 -m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped

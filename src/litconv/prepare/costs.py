@@ -10,15 +10,16 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
-from litconv import build, summary
-from litconv import config as configuration
-from litconv.cost.count import Count, count
+from litconv import build
+from litconv.config import composed as configuration
+from litconv.cost.counter import Count, count
 from litconv.cost.layers import Layer
-from litconv.cost.layout import Layout, settled, with_format
-from litconv.cost.measure import device_named, measure
-from litconv.naming import run_name
+from litconv.cost.measurement import device_named, measure
+from litconv.device import set_matmul_precision
 from litconv.optim import optimizer_for
-from litconv.precision import set_matmul_precision
+from litconv.prepare.layout import Layout, settled, with_format
+from litconv.run import summary
+from litconv.run.naming import run_name
 
 standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 classes_of: dict[str, int] = {}

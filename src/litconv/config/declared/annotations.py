@@ -5,7 +5,7 @@ import importlib
 import typing
 from typing import Any
 
-from litconv.declared.source import Module, UnreadError, within
+from litconv.config.declared.source import Module, UnreadError, within
 
 UNREAD = object()  # a default that is not a literal
 STANDARD = ("typing", "typing_extensions", "collections.abc", "pathlib", "datetime", "os", "numbers")

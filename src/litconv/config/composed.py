@@ -14,8 +14,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from litconv import targets
-from litconv.declared import Declared
+from litconv.config import targets
+from litconv.config.declared import Declared
 from litconv.errors import ConfigError
 
 STAGES = range(1, 6)
@@ -25,7 +25,7 @@ RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
 )
 SHORT_NAMES = ("groups", "dilation", "kernel_size")
 LAUNCH_KEYS = ("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun")  # of the launch of a sweep, not of its runs
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def compose(overrides: list[str], config_name: str = "train") -> DictConfig:

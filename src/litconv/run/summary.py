@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litconv.atomic import write_whole
-from litconv.naming import arm_hash, config_hash, precision
+from litconv.files import write_whole
+from litconv.run.naming import arm_hash, config_hash, precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
@@ -52,7 +52,7 @@ def training(trainer: Any) -> dict[str, Any]:
     """How long the training took: epochs, seconds of training steps (validation left out), images a second; and what
     became of compiling."""
     from litconv.callbacks import Timing, of_kind
-    from litconv.compiling import Compilation
+    from litconv.callbacks.compilation import Compilation
 
     timing = of_kind(trainer.callbacks, Timing)
     compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from litconv import build
-from litconv import config as configuration
-from litconv.atomic import write_once
+from litconv.config import composed as configuration
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measure import describe
+from litconv.cost.measurement import describe
 from litconv.cost.replica import untouched
+from litconv.device import in_precision
 from litconv.errors import ConfigError
-from litconv.precision import in_precision
+from litconv.files import write_once
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from litconv.config.messages import one_line
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
-from litconv.messages import one_line
-from litconv.naming import check_sweep_name
+from litconv.run.naming import check_sweep_name
 from litconv.secrets import Masking
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
@@ -118,7 +118,7 @@ def keep_going(overrides: list[str]) -> Iterator[None]:
 def command_line(main: Callable[[], None], keys: Callable[[], list[str]], config_name: str = "train") -> int:
     """Run a Hydra main and return its exit status. `keys` lists what may stand on the command line."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        from litconv import help as usage
+        from litconv.config import help as usage
 
         usage.print_out(config_name, sys.argv[1:])
         return 0

@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from litconv.declared import Declared, declared
+from litconv.config.declared import Declared, declared
 from litconv.errors import ConfigError
 
 OWN = "litconv"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Container, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from litconv.config import declared, short_name_in, written_and_resolved
+from litconv.config.composed import declared, short_name_in, written_and_resolved
 
 
 def type_faults(path: str, node: Mapping) -> list[str]:
