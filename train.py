@@ -15,102 +15,61 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from litconv.config import checks
-from litconv.config import composed as configuration
+from litconv.config import checks, composed
 from litconv.config.command_line import command_line, guarded, is_checked, quiet
 
 
-@hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
+@hydra.main(version_base="1.3", config_path=str(composed.CONF), config_name="train")
 @guarded
 def main(config: DictConfig) -> tuple[float, float] | None:
     quiet()
-
-    # check: the configuration first, then everything that can be built without data; each imports more than the one before
     if not is_checked():
         checks.check(config)
 
-    from litconv import build
+    from litconv.prepare.checks import parts  # torch from here on
+    from litconv.run.asked import Asked
 
-    if not is_checked():
-        build.check_model(config)
+    asked = Asked.of(config)
+    data, trainer = parts(asked)
 
-    import pytorch_lightning as pl
-
-    from litconv import device as precision
-    from litconv import match
-    from litconv.callbacks import compilation as compiling
-    from litconv.cost import Layer
     from litconv.fit import training
-    from litconv.loggers import finish_wandb, log_table
-    from litconv.prepare import costs
-    from litconv.prepare import layout as layouts
-    from litconv.run import summary
+    from litconv.prepare.reading import read
+    from litconv.prepare.settling import settle
     from litconv.run.folder import RunFolder
-    from litconv.run.naming import run_folder, run_name
-    from litconv.run.state import is_wanted, read_summary
-    from litconv.run.summary import objectives
+    from litconv.run.state import read_summary
+    from litconv.run.summary import facts, objectives, table
 
-    data = build.data(config)
-    if not is_checked():
-        build.check_parts(match.matched(config, data).config, data)
-
-    settings = configuration.plain(config)
-    overrides, choices, _ = configuration.hydra_state(config)
-    name = run_name(settings, choices)
-
-    with RunFolder(run_folder(settings, name), summary.facts(settings, choices, name, overrides)) as folder:
-        if config.sweep and not is_wanted(folder.previous_status, config.rerun):
-            print(f"{name}: {folder.previous_status} before in this sweep; not trained again")
+    with RunFolder(asked.folder, facts(asked)) as folder:
+        if not folder.is_wanted(asked):
             return objectives(read_summary(folder.path))
-        checkpoint = folder.open(configuration.as_yaml(settings, choices))
-
-        # build: the data first, since its faults must come before a logger starts and before the first step
-        pl.seed_everything(config.seed, workers=True, verbose=False)
-        precision.set_matmul_precision(config.matmul_precision)
-        data.prepare_data()
-        data.setup("fit")
-        watched = configuration.declared(config.task).constants
-        callbacks = build.part(config.callbacks)(folder.path, watched["monitor"], watched["mode"])
-        if config.compile.enabled:
-            callbacks.append(compiling.Compilation(config.compile.mode))
-        trainer = build.trainer(config, logger=False, callbacks=callbacks)
-        training.check_amounts(trainer, data)
-        equal = match.matched(config, data, data.num_classes)
-        equal.announce()
-        layout = layouts.settled(equal.config, data, data.num_classes)
-        folder.summary |= layout.facts
-        trained = layout.of(equal.config)
-        if trained is not config:
-            folder.write_config(configuration.as_yaml(configuration.plain(trained), choices))
-        task = build.task(trained, data)
-
-        # cost
-        counted = costs.counted_once(folder.summary["arm_hash"], config, task.model, data)
-        folder.summary |= counted.summary() | equal.summary(counted)
-        folder.summary |= costs.measured(config, task.model, data, data.num_classes, layout.name)
-
-        # fit
-        logger = build.part(config.logger)(
-            folder.path,
-            name=name,
-            group=config.sweep or "runs",
-            job_type="train",
-            tags=[choices["task"], choices["data"], choices["backbone"], choices["conv"]],
-            config={**settings, "choices": choices, "arm_hash": folder.summary["arm_hash"]},
-        )
-        folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
-        log_table(logger, "cost/layers", Layer.columns(), [layer.row() for layer in counted.layers])
-        trainer.logger = logger
-        folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
-        training.fit(trainer, task, data, checkpoint)
-
-        # test: the checkpoint that validation chose
-        folder.summary |= training.test(trainer, task, data, folder.best)
-        folder.summary |= {"test/split": data.test_split, **summary.training(trainer)}
+        checkpoint = folder.open(asked.config_yaml(config))
+        read(asked, data, trainer)
+        task, layers = settle(asked, data, trainer.strategy.root_device, folder)
+        start_logger(asked, trainer, folder, layers)
+        training.fit(trainer, task, data, checkpoint, folder)
+        training.test(trainer, task, data, folder)
 
     if trainer.is_global_zero:
-        print(f"{folder.path}\n{summary.table(folder.summary)}")
+        print(f"{folder.path}\n{table(folder.summary)}")
     return objectives(folder.summary)
+
+
+def start_logger(asked, trainer, folder, layers):
+    from litconv import build
+    from litconv.cost import Layer
+    from litconv.loggers import finish_wandb, log_table
+
+    logger = build.part(asked.config.logger)(
+        folder.path,
+        name=asked.name,
+        group=asked.config.sweep or "runs",
+        job_type="train",
+        tags=asked.labels,
+        config={**asked.settings, "choices": asked.choices, "arm_hash": asked.arm_hash},
+    )
+    folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
+    log_table(logger, "cost/layers", Layer.columns(), [layer.row() for layer in layers])
+    trainer.logger = logger
 
 
 if __name__ == "__main__":

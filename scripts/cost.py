@@ -29,19 +29,18 @@ def main() -> None:
 
 def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     quiet()
-    from litconv.match import matched
-    from litconv.prepare.costs import survey
-    from litconv.prepare.table import Report
+    from litconv.prepare.points import survey
+    from litconv.prepare.table import CostTable
 
-    found, report = [], None
+    surveyed, table = [], None
     for overrides, config in points:
-        if report is None:  # before anything is counted
-            report = Report(config.out, config.sort, config.per_layer)
+        if table is None:  # before anything is counted
+            table = CostTable(config.out, config.sort, config.per_layer)
         with keep_going(overrides):
             checks.check(config)
-            found.append(survey(config, matched))
-    if found:
-        report.show(found)
+            surveyed.append(survey(config))
+    if surveyed:
+        table.show(surveyed)
 
 
 if __name__ == "__main__":

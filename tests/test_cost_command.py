@@ -9,7 +9,7 @@ from command import ROOT, command
 from litconv import build
 from litconv.config import composed as config
 from litconv.cost import Layer
-from litconv.prepare import costs as survey
+from litconv.prepare import costs
 
 
 def cost(*arguments: str) -> int:
@@ -120,12 +120,12 @@ def test_a_recipe_is_tabulated_without_its_seeds_and_the_command_line_wins(tmp_p
 
 
 def test_runs_of_one_arm_are_counted_once_unless_the_weights_are_asked_about(monkeypatch):
-    monkeypatch.setattr(survey, "known", {})
+    monkeypatch.setattr(costs, "known", {})
     configs = [config.compose(["width=0.25", f"seed={seed}"]) for seed in (0, 1)]
-    data = build.data(configs[0])
+    problem = build.data(configs[0]).problem
     models = [build.model(point, 3, 10) for point in configs]
-    first, second = (survey.counted_once("an arm", *pair, data) for pair in zip(configs, models, strict=True))
+    first, second = (costs.counted_once("an arm", *pair, problem) for pair in zip(configs, models, strict=True))
     assert second is first
-    assert survey.counted_once("another", configs[1], models[1], data) is not first
+    assert costs.counted_once("another", configs[1], models[1], problem) is not first
     asked = config.compose(["width=0.25", "seed=1", "cost.effective_field=true"])
-    assert survey.counted_once("an arm", asked, models[1], data).effective_receptive_field is not None
+    assert costs.counted_once("an arm", asked, models[1], problem).effective_receptive_field is not None

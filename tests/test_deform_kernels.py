@@ -16,8 +16,8 @@ from litconv.config.composed import compose
 from litconv.conv import Deformable, deform_op
 from litconv.conv.deform_kernels import cpp
 from litconv.errors import ConfigError
+from litconv.fit.training import implementations
 from litconv.run.naming import config_hash
-from litconv.run.summary import implementations
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler")

@@ -13,6 +13,8 @@ from litconv.config import checks
 from litconv.config import command_line as cli
 from litconv.config import composed as config
 from litconv.cost import count
+from litconv.prepare.checks import parts
+from litconv.run.asked import Asked
 
 EXPERIMENTS = sorted(path.stem for path in (config.CONF / "experiment").glob("*.yaml"))
 TEXTS = {name: (config.CONF / "experiment" / f"{name}.yaml").read_text() for name in EXPERIMENTS}
@@ -34,7 +36,7 @@ def test_every_point_of_a_recipe_is_accepted_and_builds(name):
     for overrides in points:
         composed = config.compose(overrides)
         checks.check(composed)
-        build.check_parts(composed, build.data(composed))
+        parts(Asked.of(composed))
         hashes.add(hash_of(composed))
     assert len(hashes) == len(points)
 

@@ -28,9 +28,9 @@ def train(folder, *arguments):
     return json.loads(written.read_text()), load(written.with_name("config.yaml"))
 
 
-def settled(folder, *arguments):
+def chosen_layout(folder, *arguments):
     config = compose([*QUICK, "memory_format=auto", f"output_dir={folder}", *arguments])
-    return layouts.settled(config, build.data(config), 10)
+    return layouts.choose_layout(config, build.data(config).problem, CPU)
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ class Sleeper(nn.Module):
 def test_auto_chooses_the_layout_that_was_faster(slow, chosen, monkeypatch):
     monkeypatch.setattr(build, "assemble", lambda *arguments: Sleeper(slow))
     config = compose(["memory_format=auto"])
-    facts = measured(config, build.data(config), 10, CPU)
+    facts = measured(config, build.data(config).problem, CPU)
     assert facts["memory_format"] == chosen
     assert facts["memory_format/chosen"].startswith("measured: a training step in channels_last takes ")
 
 
 @pytest.mark.usefixtures("few_rounds")
 def test_a_layout_is_measured_once_an_arm_and_stands_in_summary_and_configuration(tmp_path):
-    settled(tmp_path)
+    chosen_layout(tmp_path)
     (choice,) = choices(tmp_path)
     first = json.loads(choice.read_text())["memory_format"]
     other = {"channels_last": "contiguous", "contiguous": "channels_last"}[first]
@@ -76,8 +76,8 @@ def test_a_layout_is_measured_once_an_arm_and_stands_in_summary_and_configuratio
     assert choices(tmp_path) == [choice]
     assert (summary["memory_format"], summary["memory_format/chosen"]) == (other, "by hand")
     assert config.memory_format == other  # what rebuilds the run's model
-    settled(tmp_path, "conv=depthwise")
-    settled(tmp_path, "data.batch_size=8")
+    chosen_layout(tmp_path, "conv=depthwise")
+    chosen_layout(tmp_path, "data.batch_size=8")
     assert len(choices(tmp_path)) == 3
 
 
@@ -105,21 +105,20 @@ def test_the_layout_changes_rounding_alone(arm):
 
 @pytest.mark.usefixtures("few_rounds")
 def test_a_choice_that_cannot_be_read_is_named(tmp_path):
-    settled(tmp_path)
+    chosen_layout(tmp_path)
     choices(tmp_path)[0].write_text("{}")
     with pytest.raises(ConfigError, match="remove it, and the layout is measured anew"):
-        settled(tmp_path)
+        chosen_layout(tmp_path)
 
 
 def test_under_auto_the_standard_convolution_is_measured_in_its_own_layout(tmp_path, monkeypatch):
     config = compose(
         [*TINY, "memory_format=auto", "conv=grouped", "cost.latency.enabled=true", f"output_dir={tmp_path}"]
     )
-    data = build.data(config)
-    seen = {}
-    monkeypatch.setattr(costs, "settled", lambda *_: layouts.Layout("contiguous", {}))
+    problem, seen = build.data(config).problem, {}
+    monkeypatch.setattr(costs, "choose_layout", lambda *_: layouts.Layout("contiguous", {}))
     monkeypatch.setattr(costs, "measure", lambda *_, **settings: seen.update(settings))
-    costs.measured(config, build.model(config, 3, 10), data, 10, "channels_last")
+    costs.measured(config, build.model(config, 3, 10), problem, CPU, "channels_last")
     assert (seen["memory_format"], seen["reference_format"]) == (torch.channels_last, torch.contiguous_format)
 
 

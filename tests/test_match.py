@@ -15,7 +15,8 @@ from litconv.config.composed import compose, load, plain
 from litconv.cost.latency import WARM_UP, Latency
 from litconv.cost.tally import tally
 from litconv.errors import ConfigError
-from litconv.match import matched
+from litconv.match import Width, find_width
+from litconv.run.asked import Asked
 from litconv.run.naming import config_hash
 
 OPERATORS = sorted(path.stem for path in (ROOT / "conf" / "conv").glob("*.yaml"))
@@ -31,17 +32,17 @@ def found(*overrides: str):
 
 
 def found_of(config):
-    data = build.data(config)
-    data.name_classes()
-    result = matched(config, data, data.num_classes)
-    return result.config, result.facts
+    width = width_of(config)
+    return width.config, width.facts
+
+
+def width_of(config) -> Width:
+    return find_width(Asked.of(config), build.data(config).problem, torch.device("cpu"))
 
 
 def model_of(config) -> nn.Module:
-    data = build.data(config)
-    data.name_classes()
-    with torch.device("meta"):
-        return build.assemble(config, 3, data.num_classes).eval()
+    problem = build.data(config).problem
+    return build.on_meta(config, problem.in_channels, problem.num_classes).eval()
 
 
 def by_closed_forms(model: nn.Module, size: int = 32) -> int:
@@ -170,7 +171,7 @@ def test_the_width_that_is_asked_for_is_the_references():
 @pytest.mark.parametrize("operator", ["standard", "dilated"])
 def test_what_costs_the_same_as_it_is_stays_as_it_is(operator):
     config = compose([f"conv={operator}", "match=macs", "width=0.75"])
-    result = matched(config, build.data(config))
+    result = width_of(config)
     assert result.config is config
     assert (result.facts["match/error"], result.facts["match/width"]) == (0, 0.75)
     assert "match/note" not in result.facts
@@ -178,7 +179,7 @@ def test_what_costs_the_same_as_it_is_stays_as_it_is(operator):
 
 def test_without_match_nothing_is_searched_and_nothing_said():
     config = compose([])
-    result = matched(config, build.data(config))
+    result = width_of(config)
     assert (result.config is config, result.facts, result.line) == (True, {}, "")
 
 
@@ -237,7 +238,7 @@ def clocked(monkeypatch):
         return macs_of(call)
 
     monkeypatch.setattr(MEASURE, "clock_of", lambda device: clock)
-    monkeypatch.setattr("litconv.match.matching._found", {})
+    monkeypatch.setattr("litconv.match.matching._matches", {})
     return timed
 
 
@@ -352,7 +353,7 @@ def test_a_backbone_without_channels_to_set_has_nothing_to_vary(tmp_path, capsys
     target = "backbone._target_=test_match.Fixed"
     allowed = "allowed_packages=[test_match]"
     assert command("match=macs", target, allowed, "~backbone.depth", "~backbone.stem", f"output_dir={tmp_path}") == 1
-    assert "match=macs has nothing to vary: backbone=resnet takes no base_channels" in capsys.readouterr().err
+    assert "match=macs has nothing to vary: backbone=Fixed takes no base_channels" in capsys.readouterr().err
 
 
 class Fixed(nn.Module):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from litconv import build
 from litconv.config import checks
 from litconv.config import composed as config
+from litconv.prepare.checks import parts
+from litconv.run.asked import Asked
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +43,7 @@ def test_every_training_command_is_accepted_and_builds(command):
         composed = config.compose(overrides)
         checks.check(composed)
         if not any(o.startswith("data.root=") for o in overrides):  # a folder of the reader's
-            build.check_parts(composed, build.data(composed))
+            parts(Asked.of(composed))
 
 
 def test_every_choice_that_the_table_offers_exists():

@@ -17,6 +17,7 @@ from litconv.callbacks import Timing
 from litconv.data.shapes import Shapes
 from litconv.errors import DataError
 from litconv.fit import training
+from litconv.prepare import reading
 from test_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
@@ -63,7 +64,7 @@ def test_lightning_alone_ends_with_1_or_0_where_a_run_says_130_or_143(tmp_path, 
     ("where", "name", "number"),
     [
         (Shapes, "load", signal.SIGINT),
-        (training, "check_amounts", signal.SIGTERM),
+        (reading, "check_amounts", signal.SIGTERM),
         (Timing, "on_validation_start", signal.SIGHUP),
         (training, "test", signal.SIGTERM),
     ],

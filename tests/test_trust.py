@@ -14,8 +14,8 @@ from litconv.build import part
 from litconv.build.network import Model
 from litconv.config.composed import compose
 from litconv.errors import ConfigError, DataError, TrainingError
-from litconv.fit import training
 from litconv.fit.out_of_memory import is_out_of_memory
+from litconv.prepare.reading import check_amounts
 from litconv.tasks.finite import FiniteLoss
 from test_tasks import Loader, classification, classifier, labelled, trainer
 
@@ -109,7 +109,7 @@ def test_lightning_completes_a_training_of_no_steps_and_it_is_refused_here(tmp_p
     plain.fit(Plain(classifier()), Loader(), Loader(labelled(6)))
     assert (plain.state.status, plain.global_step) == ("finished", 0)
     with pytest.raises(DataError, match="the train split has no batch"):
-        training.check_amounts(plain, Sets(train=0))
+        check_amounts(plain, Sets(train=0))
 
 
 def test_lightning_completes_without_a_validation_and_it_is_refused_here(tmp_path):
@@ -117,10 +117,10 @@ def test_lightning_completes_without_a_validation_and_it_is_refused_here(tmp_pat
     plain.fit(Plain(classifier()), Loader(labelled(6)), Loader())
     assert plain.state.status == "finished"
     with pytest.raises(DataError, match="the val split has no batch"):
-        training.check_amounts(plain, Sets(val=0))
+        check_amounts(plain, Sets(val=0))
     with pytest.raises(ConfigError, match=r"limit_val_batches=0\.1 of 5 batches leaves none"):
-        training.check_amounts(trainer(tmp_path, limit_val_batches=0.1), Sets(val=5))
-    training.check_amounts(trainer(tmp_path, limit_val_batches=0.5), Sets(val=5))
+        check_amounts(trainer(tmp_path, limit_val_batches=0.1), Sets(val=5))
+    check_amounts(trainer(tmp_path, limit_val_batches=0.5), Sets(val=5))
 
 
 def test_a_training_that_its_time_limit_ends_before_the_first_step_is_a_failure(tmp_path, capsys):

@@ -1,7 +1,10 @@
-"""Precisions as Lightning names them (`trainer.precision`), and how exact float32's own products are (`matmul_precision`)."""
+"""Devices by name, and how exactly they compute: precisions as Lightning names them (`trainer.precision`), and float32's own
+products (`matmul_precision`)."""
 
+import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -10,7 +13,7 @@ from litconv.errors import ConfigError
 DTYPES = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 
 
-def check(asked: str, trains_in: str, device: torch.device) -> None:
+def check_precision(asked: str, trains_in: str, device: torch.device) -> None:
     """Refuse what Lightning would replace by another precision, with a warning."""
     if trains_in != asked:
         raise ConfigError(
@@ -36,3 +39,27 @@ def set_matmul_precision(name: str) -> None:
     """Of float32 matrix products and convolutions. `default`: PyTorch's own, exact products and TF32 in cuDNN."""
     torch.set_float32_matmul_precision("highest" if name == "default" else name)
     torch.backends.cudnn.allow_tf32 = name != "highest"
+
+
+def describe(device: torch.device) -> str:
+    """Its name, and on a CPU how many threads took part."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return str(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    threads = torch.get_num_threads()
+    return f"{names[0] if names else platform.processor() or 'CPU'}, {threads} thread{'s' * (threads > 1)}"
+
+
+def device_named(name: str, key: str) -> torch.device:
+    """`cpu`, `cuda`, `cuda:1`, `mps`: refused where this machine has no such device; `key` is where the name stands."""
+    here = ["cpu"]
+    if torch.accelerator.is_available():
+        kind = torch.accelerator.current_accelerator().type
+        here += [kind, *(f"{kind}:{index}" for index in range(torch.accelerator.device_count()))]
+    if name not in here:
+        raise ConfigError(f"{key}={name} is not there; this machine has {', '.join(here)}")
+    return torch.device(name)

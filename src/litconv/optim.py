@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedules
 from torch.optim.lr_scheduler import LRScheduler
 
+from litconv.conv.slot import lr_scale_of
 from litconv.errors import ConfigError
 
 OptimizerFactory = Callable[[list[dict]], Optimizer]
@@ -26,7 +27,7 @@ def parameter_groups(model: nn.Module) -> list[dict]:
     """
     groups: dict[tuple[bool, float], dict] = {}
     for module_name, module in model.named_modules():
-        scale = getattr(module, "lr_scale", 1.0)
+        scale = lr_scale_of(module)
         for name, parameter in module.named_parameters(module_name, recurse=False):
             if not parameter.requires_grad:
                 continue

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN
+from litconv.conv.slot import gain_of
 
 
 def seed_from(*parts: object) -> int:
@@ -40,5 +40,4 @@ def initialise(model: nn.Module, seed: int) -> None:
                 continue
             generator = torch.Generator().manual_seed(seed_from(seed, name))
             draw = torch.randn(parameter.shape, generator=generator)
-            gain = getattr(module, "gain", LINEAR_GAIN if isinstance(module, nn.Linear) else RELU_GAIN)
-            parameter.copy_(draw * (gain / (fan_in(module, parameter) ** 0.5 * draw.square().mean().sqrt())))
+            parameter.copy_(draw * (gain_of(module) / (fan_in(module, parameter) ** 0.5 * draw.square().mean().sqrt())))

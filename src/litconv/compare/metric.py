@@ -5,25 +5,19 @@ from math import isnan
 
 import pandas as pd
 
+from litconv.cost.keys import COST_KEYS
 from litconv.errors import ConfigError
 
 BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
 FRACTIONS = ("accuracy", "top5", "miou")  # and each class' IoU
-COSTS = {  # key of summary.json → (heading, unit)
-    "cost/macs": ("MACs", ""),
-    "cost/params": ("params", ""),
-    "cost/activations": ("activations", ""),
-    "cost/latency_ms": ("latency", "ms"),
-    "cost/latency_ratio": ("latency ÷ standard", "×"),
-    "cost/latency_single_ms": ("latency at batch 1", "ms"),
-    "cost/peak_memory_mb": ("peak memory", "MB"),
-    "cost/train_peak_memory_mb": ("training's peak memory", "MB"),
-    "train/seconds": ("training time", "s"),
-}
-BUDGETS = ("cost/macs", "cost/params", "cost/activations")  # what arms are judged by, and their latency
+COMPARED = sorted(
+    (cost for cost in COST_KEYS if cost.compared != "no"), key=lambda cost: cost.key != "cost/macs"
+)  # MACs first
+COSTS = {cost.key: (cost.heading, cost.unit) for cost in COMPARED}
+BUDGETS = tuple(cost.key for cost in COMPARED if cost.budget)  # what arms are judged by, and their latency
 # On a shared machine a latency alone is noise; its ratio to a standard model, measured in turns, is not.
 LATENCIES = ("cost/latency_ratio", "cost/latency_ms")
-TABLED = (*BUDGETS, "cost/latency_ms", "cost/peak_memory_mb", "train/seconds")
+TABLED = tuple(cost.key for cost in COMPARED if cost.compared == "table")
 
 
 @dataclass(frozen=True)

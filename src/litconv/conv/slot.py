@@ -3,11 +3,20 @@
 An operator is built by `conv(in_channels, out_channels, kernel_size=3, stride=1, dilation=1)`. It maps
 (N, in_channels, H, W) to (N, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) with "same" padding and no bias. `dilation` is what
 the backbone asks for; an operator's own rate multiplies it. Options of its own are keyword-only and bound by its yaml.
+
+Beside `forward`, an operator and every layer inside it may have these powers, and nothing else is ever looked for:
+
+    formula(height, width) -> Formula       its cost in closed form, for one image
+    gain: float                             of its initial weights
+    lr_scale: float                         its learning rate, relative to that of all others
+    deployed() -> nn.Module                 the form in which it is used after training, if that is another
+    implementation_on(device) -> str        which of several implementations computes it there
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 # A weight whose output meets a ReLU is drawn with this gain (He et al., https://arxiv.org/abs/1502.01852); one whose
@@ -37,6 +46,30 @@ class DeclaredCost(NamedTuple):
 
     macs: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
     elementwise_ops: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
+
+
+@runtime_checkable
+class HasFormula(Protocol):
+    def formula(self, height: int, width: int) -> Formula: ...
+
+
+@runtime_checkable
+class HasDeployedForm(Protocol):
+    def deployed(self) -> nn.Module: ...
+
+
+@runtime_checkable
+class HasImplementations(Protocol):
+    def implementation_on(self, device: torch.device) -> str: ...
+
+
+def gain_of(module: nn.Module) -> float:
+    """Its own, else that of a layer which a ReLU follows; a linear layer ends a network."""
+    return getattr(module, "gain", LINEAR_GAIN if isinstance(module, nn.Linear) else RELU_GAIN)
+
+
+def lr_scale_of(module: nn.Module) -> float:
+    return getattr(module, "lr_scale", 1.0)
 
 
 # "namespace::name" of a torch.library operation → its cost. An operator's file adds its own line.

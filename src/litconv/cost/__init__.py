@@ -1,7 +1,18 @@
-"""What an nn.Module costs, for a model of one's own too. Knows no configuration; the only package that imports fvcore."""
+"""What an nn.Module costs, for a model of one's own too. Knows no configuration; the only package that imports fvcore.
 
-from litconv.cost.counter import Count, count
-from litconv.cost.layers import Layer
-from litconv.cost.measurement import Measured, measure
+>>> litconv.cost.count(model, in_channels=3, image_size=(224, 224)).macs
 
-__all__ = ["Count", "Layer", "Measured", "count", "measure"]
+What is named here is imported when it is first asked for: the table of keys serves comparisons, which do without torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+HOMES = {"Count": "counter", "count": "counter", "Layer": "layers", "Measured": "measurement", "measure": "measurement"}
+__all__ = sorted(HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

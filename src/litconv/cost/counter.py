@@ -15,7 +15,6 @@ import torch
 from fvcore.nn.jit_analysis import JitModelAnalysis
 from torch import Tensor, nn
 
-from litconv.build.network import check_size
 from litconv.cost.effective_field import effective_receptive_field
 from litconv.cost.elementwise import ELEMENTWISE
 from litconv.cost.layers import Layer, layers
@@ -75,7 +74,6 @@ def count(
     effective_field: bool = False,
 ) -> Count:
     """Count a copy: weights, statistics, mode, hooks, gradients and every RNG of the model stay as they were."""
-    check_size(model, image_size)
     with untouched():
         copied, x, witness = run(model, (1, in_channels, *image_size))
         analysis = JitModelAnalysis(copied, x).set_op_handle(**fvcore_handles())

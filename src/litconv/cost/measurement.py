@@ -1,11 +1,9 @@
 """What a model costs on this device: latency, throughput, memory, energy. Measured on copies, in the deployed form."""
 
 import logging
-import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +14,7 @@ from litconv.cost.energy import joules_per_call
 from litconv.cost.latency import Latency, clock_of, time_beside
 from litconv.cost.memory import peak_bytes
 from litconv.cost.replica import replica, untouched
-from litconv.device import in_precision
-from litconv.errors import ConfigError
+from litconv.device import describe, in_precision
 
 log = logging.getLogger(__name__)
 
@@ -160,27 +157,3 @@ def forward(model: nn.Module, x: Tensor, cast: Callable[[], AbstractContextManag
             return model(x)
 
     return call
-
-
-def describe(device: torch.device) -> str:
-    """Its name, and on a CPU how many threads took part."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return str(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    threads = torch.get_num_threads()
-    return f"{names[0] if names else platform.processor() or 'CPU'}, {threads} thread{'s' * (threads > 1)}"
-
-
-def device_named(name: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:1`, `mps`: refused where this machine has no such device."""
-    here = ["cpu"]
-    if torch.accelerator.is_available():
-        kind = torch.accelerator.current_accelerator().type
-        here += [kind, *(f"{kind}:{index}" for index in range(torch.accelerator.device_count()))]
-    if name not in here:
-        raise ConfigError(f"cost.latency.device={name} is not there; this machine has {', '.join(here)}")
-    return torch.device(name)

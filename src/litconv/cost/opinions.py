@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from litconv.conv.slot import HasFormula
 from litconv.cost.products import MACS
 from litconv.cost.witness import Shape, Witness
 
@@ -21,7 +22,7 @@ def slots(model: nn.Module) -> list[str]:
     """The outermost modules with a `formula`."""
     found: list[str] = []
     for name, module in model.named_modules():
-        if hasattr(module, "formula") and not any(inside(name, slot) for slot in found):
+        if isinstance(module, HasFormula) and not any(inside(name, slot) for slot in found):
             found.append(name)
     return found
 
@@ -32,7 +33,7 @@ def inside(name: str, ancestor: str) -> bool:
 
 def closed_form(module: nn.Module, calls: list[tuple[Shape, Shape]]) -> int | None:
     """MACs of all calls of one module; None for a module that has no closed form."""
-    if hasattr(module, "formula"):
+    if isinstance(module, HasFormula):
         return sum(shape[0] * module.formula(*shape[-2:]).macs for shape, _ in calls)
     if isinstance(module, _ConvTransposeNd):
         return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for shape, _ in calls)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from litconv.conv.slot import HasDeployedForm
+
 CPU = torch.device("cpu")
 
 
@@ -36,7 +38,7 @@ def replica(model: nn.Module, device: str | torch.device, deployed: bool = True)
 
 
 def in_deployed_form(model: nn.Module) -> nn.Module:
-    if hasattr(model, "deployed"):
+    if isinstance(model, HasDeployedForm):
         return model.deployed().eval()
     for name, child in model.named_children():
         if (form := in_deployed_form(child)) is not child:

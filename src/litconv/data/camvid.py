@@ -24,6 +24,9 @@ class CamVid(MaskFolder):
     image_size: Size | None = (360, 480)
     scale: tuple[float, float] = (0.5, 2.0)
 
+    def count_classes(self) -> int:
+        return len(self.table()[0])
+
     def folders(self) -> dict[str, tuple[Path, Path]]:
         root = Path(self.root).expanduser()
         if (root / "trainannot").is_dir():

@@ -36,6 +36,11 @@ class ImageFolder(DataModule):
         """Of the first training image, by its header."""
         return read_size(self._first())
 
+    def count_classes(self) -> int | None:
+        """As many as train has folders; None where it is not there."""
+        train = Path(self.root).expanduser() / "train"
+        return len(self._classes(train)) if train.is_dir() else None
+
     def load(self) -> dict[str, FileSet]:
         splits = self._split_folders()
         self.class_names = tuple(self._classes(splits["train"]))

@@ -85,11 +85,19 @@ class MaskFolder(DataModule):
         """Of the first training image, by its header."""
         return read_size(self._first())
 
-    def load(self) -> dict[str, FileSet]:
-        folders = self.folders()
+    def count_classes(self) -> int | None:
+        """By classes.txt; None where the set is not there."""
+        return len(self.table()[0]) if Path(self.root).expanduser().is_dir() else None
+
+    def table(self) -> tuple[tuple[str, ...], np.ndarray, int]:
+        """See `mask_table`."""
         classes = self.classes()
         ignored = {number for number, name in classes.items() if name.endswith(IGNORED)} | self._ignored
-        self.class_names, table, self.ignore_index = mask_table(classes, ignored)
+        return mask_table(classes, ignored)
+
+    def load(self) -> dict[str, FileSet]:
+        folders = self.folders()
+        self.class_names, table, self.ignore_index = self.table()
         if not 1 <= len(self.class_names) <= 255:
             raise DataError(f"data.root={self.root} has {len(self.class_names)} classes to learn; it needs 1 to 255")
         like = "" if self._resize else self._first()

@@ -14,6 +14,7 @@ from litconv.data.augment import Augment, private_generator
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
+from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class DataModule(pl.LightningDataModule):
     """Splits and batches of one data set. A subclass redeclares the fields whose defaults it changes, defines `load`.
 
     Batches are (x, y): x float32 (N, in_channels, H, W), normalised; y int64 (N,) or, for segmentation, (N, H, W).
-    From construction on: `image_size` (H, W) in pixels, as validation sees it, `in_channels`.
+    From construction on: `image_size` (H, W) in pixels, as validation sees it, `in_channels`, `problem`.
     From `setup` on: `class_names`, `num_classes`, `ignore_index` (-100: none), `test_split`, `sizes`.
     """
 
@@ -104,14 +105,26 @@ class DataModule(pl.LightningDataModule):
         """The splits there are: "train", maybe "val", maybe "test". Sets `class_names`, maybe `ignore_index`."""
         raise NotImplementedError
 
+    def count_classes(self) -> int | None:
+        """How many classes there are, where that is known without reading an image; else None."""
+        return None
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
 
-    def name_classes(self) -> None:
-        """Set `class_names` and no more; a set that learns them by reading reads."""
-        self.prepare_data()
-        self.setup()
+    @property
+    def problem(self) -> Problem:
+        """What a network must know of this set; its classes may be unknown until `setup`."""
+        classes = self.num_classes or self.count_classes()
+        return Problem(
+            in_channels=self.in_channels,
+            image_size=self.image_size,
+            training_size=self.crop_size or self.image_size,
+            batch_size=self.batch_size,
+            num_classes=classes or UNKNOWN_CLASSES,
+            classes_known=classes is not None,
+        )
 
     def setup(self, stage: str | None = None) -> None:
         """Reads the set, once. A fault of the data is a DataError from here (of a streamed set, from the loader)."""

@@ -17,6 +17,7 @@ from litconv.data.torchvision_sets import fetch, missing
 from litconv.errors import ConfigError, DataError
 
 TRIMAP = {1: "pet", 2: "background", 3: "border"}
+BREEDS = 37
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -37,6 +38,9 @@ class OxfordPet(DataModule):
         if self.task not in self.tasks:
             raise ConfigError(f"data.task={self.task} must be one of {', '.join(sorted(self.tasks))}")
         super().__post_init__()
+
+    def count_classes(self) -> int:
+        return len(TRIMAP) if self.task == "segmentation" else BREEDS
 
     @property
     def folder(self) -> Path:

@@ -125,12 +125,15 @@ class Shapes(DataModule):
             raise ConfigError(f"data.noise={self.noise} must be at least 0")
         super().__post_init__()
 
-    def name_classes(self) -> None:
+    def count_classes(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> tuple[str, ...]:
         names = tuple(shape.__name__ for shape in SHAPES)
-        self.class_names = ("background", *names) if self.task == "segmentation" else names
+        return ("background", *names) if self.task == "segmentation" else names
 
     def load(self) -> dict[str, Arrays]:
-        self.name_classes()
+        self.class_names = self._names()
         counts = {"train": self.n_train, "val": self.n_val, "test": self.n_test}
         return {name: self._split(name, count) for name, count in counts.items()}
 

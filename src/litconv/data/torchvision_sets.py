@@ -52,6 +52,10 @@ class TorchvisionSet(DataModule):
     reads_files = False
     source: ClassVar[type[datasets.VisionDataset]]
     folder: ClassVar[str]
+    classes: ClassVar[int]
+
+    def count_classes(self) -> int:
+        return self.classes
 
     def prepare_data(self) -> None:
         if self.download:
@@ -119,6 +123,7 @@ class CIFAR10(TorchvisionSet):
 
     source = datasets.CIFAR10
     folder = "cifar-10-batches-py"
+    classes = 10
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -130,6 +135,7 @@ class CIFAR100(CIFAR10):
 
     source = datasets.CIFAR100
     folder = "cifar-100-python"
+    classes = 100
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -144,3 +150,4 @@ class FashionMNIST(TorchvisionSet):
     in_channels = 1
     source = datasets.FashionMNIST
     folder = "FashionMNIST"
+    classes = 10

@@ -34,6 +34,9 @@ class VOC(DataModule):
 
     tasks = frozenset({"segmentation"})
 
+    def count_classes(self) -> int:
+        return len(CLASSES)
+
     @property
     def folder(self) -> Path:
         return Path(self.root).expanduser() / "VOCdevkit" / "VOC2012"

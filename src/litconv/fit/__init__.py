@@ -1,1 +1,1 @@
-"""."""
+"""Training and testing with Lightning, and what it would let pass."""

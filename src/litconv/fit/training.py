@@ -1,4 +1,4 @@
-"""Fit and test with Lightning, and what it would let pass: nothing to train on, a torn checkpoint, no word on memory."""
+"""Fit and test with Lightning, and what it would let pass: a torn checkpoint, no word on memory, a training of no steps."""
 
 import logging
 from collections.abc import Iterator
@@ -7,29 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from litconv import lean_loop
-from litconv.callbacks import compilation as compiling
+from litconv.callbacks import Timing, compilation, of_kind
+from litconv.callbacks.compilation import Compilation
+from litconv.conv.slot import HasImplementations
+from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
 from litconv.run.checkpoints import AtomicCheckpoints, load_into, read
+from litconv.run.folder import RunFolder
 from litconv.tasks.base import Task
 
 log = logging.getLogger("litconv")
-
-
-def check_amounts(trainer: pl.Trainer, data: Any) -> None:
-    """Refuse what leaves nothing to train on, to choose a checkpoint by, or to test; Lightning would go through it."""
-    loaders = {"train": data.train_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
-    for split, loader in loaders.items():
-        batches, limit = len(loader()), getattr(trainer, f"limit_{split}_batches")
-        if not batches:
-            raise DataError(f"the {split} split has no batch; check the data set and data.batch_size")
-        if not (limit if isinstance(limit, int) else int(limit * batches)):
-            raise ConfigError(
-                f"trainer.limit_{split}_batches={limit} of {batches} batches leaves none; use a whole number, at least 1"
-            )
 
 
 @contextmanager
@@ -40,7 +33,7 @@ def in_one_line() -> Iterator[None]:
     except MisconfigurationException as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:
-        if said := compiling.failure(error):
+        if said := compilation.failure(error):
             raise TrainingError(said) from error
         if "DataLoader worker" not in str(error):
             raise
@@ -50,8 +43,9 @@ def in_one_line() -> Iterator[None]:
         ) from error
 
 
-def fit(trainer: pl.Trainer, task: Task, data: Any, checkpoint: Path | None) -> None:
+def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | None, folder: RunFolder) -> None:
     """Train from the start or from a checkpoint."""
+    folder.record(implementations(task.model, trainer.strategy.root_device))
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
     lean_loop.install(trainer)
     memory_ran_out = False
@@ -69,13 +63,31 @@ def fit(trainer: pl.Trainer, task: Task, data: Any, checkpoint: Path | None) -> 
         raise TrainingError("the training ended without one optimiser step; see trainer.max_steps and trainer.max_time")
 
 
-def test(trainer: pl.Trainer, task: Task, data: Any, best: Path) -> dict[str, float]:
-    """Figures of the checkpoint that validation chose, on both splits; they are for the summary, not for the history."""
-    if not best.exists():
-        raise TrainingError(f"{best} was never written: no epoch came to its end")
-    trainer.logger = None
-    load_into(task, read(best), best)
+def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -> None:
+    """Record the figures of the checkpoint that validation chose, on both splits, and how long the training took."""
+    if not folder.best.exists():
+        raise TrainingError(f"{folder.best} was never written: no epoch came to its end")
+    trainer.logger = None  # they are for the summary, not for the history
+    load_into(task, read(folder.best), folder.best)
     with in_one_line():
         (validated,) = trainer.validate(task, data, verbose=False)
         (tested,) = trainer.test(task, data, verbose=False)
-    return {**validated, **tested}
+    folder.record({**validated, **tested, "test/split": data.test_split, **amounts(trainer)})
+
+
+def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:
+    """What computes the operators that have several implementations."""
+    names = {module.implementation_on(device) for module in model.modules() if isinstance(module, HasImplementations)}
+    return {"conv/implementation": ", ".join(sorted(names))} if names else {}
+
+
+def amounts(trainer: pl.Trainer) -> dict[str, Any]:
+    """Epochs, seconds of training steps (validation left out), images a second; and what became of compiling."""
+    timing = of_kind(trainer.callbacks, Timing)
+    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
+    return {
+        **(compiled[0] if compiled else {}),
+        "train/epochs": trainer.current_epoch,
+        "train/seconds": timing.train_seconds,
+        "train/images_per_second": timing.images_per_second,
+    }

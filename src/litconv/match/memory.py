@@ -7,21 +7,20 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from litconv.config import composed as configuration
+from litconv.data.problem import Problem
 from litconv.errors import ConfigError
 from litconv.files import write_once
-from litconv.match.report import Found
-from litconv.run.naming import arm_hash
+from litconv.match.verdict import Match
+from litconv.run.asked import Asked
 
 
-def remembered(config: Any, classes: int, find: Callable[[], Found]) -> Found:
-    path = Path(config.output_dir, "matched", f"{arm_hash(configuration.plain(config))}-{classes}.json")
+def remembered(asked: Asked, problem: Problem, search: Callable[[], Match]) -> Match:
+    path = Path(asked.settings["output_dir"], "matched", f"{asked.arm_hash}-{problem.num_classes}.json")
     if not path.exists():
-        write_once(path, json.dumps(asdict(find()), indent=2).encode())
+        write_once(path, json.dumps(asdict(search()), indent=2).encode())
     try:
         known = json.loads(path.read_text())
-        return Found(tuple(known["sizes"]), known["facts"], known["line"])
+        return Match(tuple(known["sizes"]), known["facts"], known["line"])
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); remove it, and the width is measured anew") from error

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from litconv import build
-from litconv.config import composed as configuration
+from litconv.config import composed
 from litconv.cost.latency import Latency
 from litconv.cost.measurement import latency
 from litconv.cost.replica import in_deployed_form
 from litconv.cost.tally import Tally, tally
+from litconv.data.problem import Problem
+from litconv.device import device_named
 from litconv.match.budget import Budget, LatencyBudget
-from litconv.prepare.costs import device
 
 MOST_PARAMS = 10**10
 CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is
@@ -29,23 +30,23 @@ class Meter(Protocol):
 
 
 class Counter:
-    def __init__(self, budget: Budget, config: Any, data: Any, classes: int) -> None:
-        self.by, self.data, self.classes = budget.by, data, classes
-        self.target = budget.to if budget.is_number else self(configuration.with_operator(config, budget.to))
+    def __init__(self, budget: Budget, config: Any, problem: Problem) -> None:
+        self.by, self.problem = budget.by, problem
+        self.target = budget.to if budget.is_number else self(composed.with_operator(config, budget.to))
 
     def __call__(self, config: Any) -> int:
-        found = self.tally(config)
-        if found.params > MOST_PARAMS:
+        costs = self.tally(config)
+        if costs.params > MOST_PARAMS:
             raise ValueError(f"match={self.by}: its target needs a network of more than {MOST_PARAMS:,} params")
-        return getattr(found, self.by)
+        return getattr(costs, self.by)
 
     def tally(self, config: Any) -> Tally:
         """On the CPU where a forward cannot run without values."""
         for place in ("meta", "cpu"):
             with torch.device(place):
-                model = in_deployed_form(build.assemble(config, self.data.in_channels, self.classes).eval())
+                network = build.assemble(config, self.problem.in_channels, self.problem.num_classes)
             try:
-                return tally(model, self.data.in_channels, self.data.image_size)
+                return tally(in_deployed_form(network.eval()), self.problem.in_channels, self.problem.image_size)
             except (NotImplementedError, RuntimeError) as error:
                 failure = error
         raise failure
@@ -56,18 +57,18 @@ class Counter:
 class Stopwatch:
     """Milliseconds of a batch: the reference's, times the ratio of the two in turns."""
 
-    def __init__(self, budget: LatencyBudget, config: Any, data: Any, classes: int) -> None:
-        self.seconds, self.data, self.classes = budget.seconds, data, classes
+    def __init__(self, budget: LatencyBudget, config: Any, problem: Problem, device: torch.device) -> None:
+        self.seconds, self.problem = budget.seconds, problem
         self.settings = {
-            "shape": (budget.batch, data.in_channels, *data.image_size),
-            "device": device(configuration.with_values(config, {"cost.latency.device": budget.device})),
+            "shape": (budget.batch, problem.in_channels, *problem.image_size),
+            "device": device if budget.device == "auto" else device_named(budget.device, "match.device"),
             "precision": config.trainer.precision,
             "memory_format": build.memory_format(config),
         }
         self.twin, self.reference = None, None
         self.target = budget.to
         if not budget.is_number:
-            self.twin = configuration.with_operator(configuration.of_model(config), budget.to)
+            self.twin = composed.with_operator(composed.of_model(config), budget.to)
             self.reference = self.model(self.twin)
             self.target = self.time(self.reference, None, CONFIRMING * self.seconds).median_ms
 
@@ -80,12 +81,12 @@ class Stopwatch:
     def of(self, config: Any, seconds: float) -> float:
         if self.reference is None:
             return self.time(self.model(config), None, seconds).median_ms
-        if configuration.plain(config) == configuration.plain(self.twin):
+        if composed.plain(config) == composed.plain(self.twin):
             return self.target
         return self.target * self.time(self.model(config), self.reference, seconds).ratio
 
     def model(self, config: Any) -> nn.Module:
-        return build.assemble(config, self.data.in_channels, self.classes)
+        return build.assemble(config, self.problem.in_channels, self.problem.num_classes)
 
     def time(self, model: nn.Module, reference: nn.Module | None, seconds: float) -> Latency:
         try:
@@ -96,6 +97,7 @@ class Stopwatch:
             ) from error
 
 
-def meter_of(budget: Budget, config: Any, data: Any, classes: int) -> Meter:
-    kind = Stopwatch if isinstance(budget, LatencyBudget) else Counter
-    return kind(budget, config, data, classes)
+def meter_of(budget: Budget, config: Any, problem: Problem, device: torch.device) -> Meter:
+    if isinstance(budget, LatencyBudget):
+        return Stopwatch(budget, config, problem, device)
+    return Counter(budget, config, problem)

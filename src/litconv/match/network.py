@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from litconv import build
-from litconv.config import composed as configuration
+from litconv.config import composed
 from litconv.match.sizes import Candidate, Sizes, own_multiple
 
 
@@ -15,7 +15,7 @@ class Network:
     their proportion to the backbone's at the width that was asked for."""
 
     def __init__(self, config: Any, in_channels: int) -> None:
-        self.config, self.part = config, configuration.of_model(config)
+        self.config, self.part = config, composed.of_model(config)
         backbone = self.backbone(in_channels)
         self.published = self.backbone(in_channels, width=1).base_channels
         self.first_stage = len(self.published) - len(backbone.channels)  # 1 where the stem has channels of its own
@@ -25,7 +25,7 @@ class Network:
 
     def backbone(self, in_channels: int, **changed: Any) -> Any:
         """Of standard convolutions: the operator itself need not fit it."""
-        twin = configuration.with_standard(self.config)
+        twin = composed.with_standard(self.config)
         with torch.device("meta"):
             conv = build.part(twin.conv)
             return build.part(twin.backbone, conv=conv, in_channels=in_channels, **changed)
@@ -40,11 +40,11 @@ class Network:
 
     def sized(self, sizes: Sizes) -> Any:
         """The configuration that builds it; as asked where nothing changes."""
-        return self.config if sizes == self.asked.sizes else configuration.with_values(self.config, self.values(sizes))
+        return self.config if sizes == self.asked.sizes else composed.with_values(self.config, self.values(sizes))
 
     def model(self, sizes: Sizes) -> Any:
         """The part of it that the model is built from."""
-        return self.part if sizes == self.asked.sizes else configuration.with_values(self.part, self.values(sizes))
+        return self.part if sizes == self.asked.sizes else composed.with_values(self.part, self.values(sizes))
 
     def values(self, sizes: Sizes) -> dict[str, Any]:
         base, hidden = self.split(sizes)

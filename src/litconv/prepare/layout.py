@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from litconv import build
-from litconv.config import composed as configuration
+from litconv.config import composed
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measurement import describe
 from litconv.cost.replica import untouched
-from litconv.device import in_precision
+from litconv.data.problem import Problem
+from litconv.device import describe, in_precision
 from litconv.errors import ConfigError
 from litconv.files import write_once
 
@@ -44,23 +44,22 @@ class Layout:
 
 
 def with_format(config: Any, name: str) -> Any:
-    return configuration.with_values(config, {"memory_format": name})
+    return composed.with_values(config, {"memory_format": name})
 
 
-def settled(config: Any, data: Any, classes: int) -> Layout:
-    """The layout that is asked for; of `auto` the measured one."""
+def choose_layout(config: Any, problem: Problem, device: torch.device) -> Layout:
+    """The layout that is asked for; of `auto` the one that is faster on this device."""
     if config.memory_format != "auto":
         return Layout(config.memory_format, {"memory_format": config.memory_format})
-    device = build.trainer(config, logger=False, callbacks=[]).strategy.root_device
-    path = Path(config.output_dir, "layouts", f"{key_of(config, data, classes, device)}.json")
+    path = Path(config.output_dir, "layouts", f"{key_of(config, problem, device)}.json")
     if not path.exists():
         try:
-            found = measured(config, data, classes, device)
+            measurement = measured(config, problem, device)
         except torch.OutOfMemoryError:  # the training will say which batch fits
             return Layout(
                 "channels_last", {"memory_format": "channels_last", "memory_format/chosen": "no memory to measure"}
             )
-        write_once(path, json.dumps(found, indent=2).encode())
+        write_once(path, json.dumps(measurement, indent=2).encode())
     try:
         facts = json.loads(path.read_text())
         return Layout(facts["memory_format"], facts)
@@ -68,28 +67,25 @@ def settled(config: Any, data: Any, classes: int) -> Layout:
         raise ConfigError(f"{path} cannot be read ({error}); remove it, and the layout is measured anew") from error
 
 
-def key_of(config: Any, data: Any, classes: int, device: torch.device) -> str:
+def key_of(config: Any, problem: Problem, device: torch.device) -> str:
     """Of all that decides which is faster; not of seed, schedule or learning rate."""
-    settings = configuration.plain(config)
+    settings = composed.plain(config)
     network = {key: node for key, node in settings.items() if key in MODEL_KEYS or key.startswith("conv")}
-    step = [classes, training_size(data), data.batch_size, config.trainer.precision, config.matmul_precision]
+    images = [problem.num_classes, problem.training_size, problem.batch_size]
+    step = [*images, config.trainer.precision, config.matmul_precision]
     place = [describe(device), torch.__version__]
     text = json.dumps([network, step, place], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def training_size(data: Any) -> tuple[int, int]:
-    return data.crop_size or data.image_size
-
-
-def measured(config: Any, data: Any, classes: int, device: torch.device) -> dict[str, str]:
+def measured(config: Any, problem: Problem, device: torch.device) -> dict[str, str]:
     """Forward and backward in both layouts, in turns; keys of summary.json."""
     dtype, cast = in_precision(config.trainer.precision, device)
-    clock, shape = clock_of(device), (data.batch_size, data.in_channels, *training_size(data))
+    clock, shape = clock_of(device), (problem.batch_size, problem.in_channels, *problem.training_size)
 
     def step(name: str, images: int) -> Callable[[], None]:
         memory_format = build.memory_format(with_format(config, name))
-        model: nn.Module = build.assemble(config, data.in_channels, classes)
+        model: nn.Module = build.assemble(config, problem.in_channels, problem.num_classes)
         model = model.to(device=device, dtype=dtype, memory_format=memory_format).train()
         x = torch.randn((images, *shape[1:]), device=device, dtype=dtype)
 

@@ -8,16 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
-from litconv.prepare.costs import Point
+from litconv.prepare.points import Point
 
-COSTS = (
-    *("params", "params_ratio", "macs", "macs_ratio", "flops", "activations", "elementwise_ops", "receptive_field"),
-    "effective_receptive_field",
-    *("latency_ms", "latency_ratio", "latency_single_ms", "latency_single_ratio", "images_per_second"),
-    *("peak_memory_mb", "train_peak_memory_mb", "energy_mj_per_image"),
-)
+COLUMNS = [cost.key.removeprefix("cost/") for cost in COST_KEYS if cost.listed]
 MATCH = ("match/width", "match/channels", "match/error")
 NOT_SHOWN = ("out", "sort", "per_layer", "sweep", "conv", "backbone", "output_dir", "logger", "hydra.mode")
 FORMATS = (".json", ".csv", ".md")
@@ -25,13 +21,13 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Report:
+class CostTable:
     out: str | None
     sort: str | None
     per_layer: bool
 
     def __post_init__(self) -> None:
-        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COSTS, *map(column, MATCH)]
+        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COLUMNS, *map(column, MATCH)]
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             raise ConfigError(f"sort={self.sort} is no column; choose from {', '.join(columns)}, or -{columns[-1]}")
         if self.out is not None and Path(self.out).suffix not in FORMATS:
@@ -70,7 +66,7 @@ class Report:
 
 def arm(points: Sequence[Point], point: Point) -> Row:
     """What tells the point from the others, then its costs."""
-    costs = {name: point.row[f"cost/{name}"] for name in COSTS if f"cost/{name}" in point.row}
+    costs = {name: point.row[f"cost/{name}"] for name in COLUMNS if f"cost/{name}" in point.row}
     matched = {column(key): point.row[key] for key in MATCH if key in point.row}
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
     return {**label(points, point), **matched, **costs, **notes}

@@ -4,16 +4,16 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from litconv import files as atomic
-from litconv import secrets, signals
+from litconv import files, secrets, signals
 from litconv.errors import DataError, TrainingError
 from litconv.run import checkpoints, state
+from litconv.run.asked import Asked
 from litconv.run.summary import write_summary
 
 log = logging.getLogger("litconv")
@@ -55,6 +55,17 @@ class RunFolder:
     def best(self) -> Path:
         return self.path / "checkpoints" / "best.ckpt"
 
+    def is_wanted(self, asked: Asked) -> bool:
+        """Whether this is to be trained: a run alone always, a point of a sweep by what became of it before."""
+        if asked.settings["sweep"] is None or state.is_wanted(self.previous_status, asked.config.rerun):
+            return True
+        print(f"{asked.name}: {self.previous_status} before in this sweep; not trained again")
+        return False
+
+    def record(self, facts: Mapping[str, Any]) -> None:
+        """Keys of summary.json, as soon as they are known."""
+        self.summary |= facts
+
     def keep_aside(self) -> None:
         """Move a completed run out of the way."""
         number = 1
@@ -82,19 +93,19 @@ class RunFolder:
         (self.path / "summary.json").unlink(
             missing_ok=True
         )  # of the run that is taken up: a kill would leave it standing
-        atomic.remove_unfinished(self.path)
-        atomic.remove_unfinished(self.path / "checkpoints")
+        files.remove_unfinished(self.path)
+        files.remove_unfinished(self.path / "checkpoints")
         self.write_config(config_yaml)
         self.handler = LogFile(self.path / "train.log")
         logging.getLogger().addHandler(self.handler)
-        self.reserve = self.path / f".reserve{atomic.UNFINISHED}"
-        atomic.reserve(self.reserve, RESERVED_BYTES)
+        self.reserve = self.path / f".reserve{files.UNFINISHED}"
+        files.reserve(self.reserve, RESERVED_BYTES)
         self.started = time.time()
         return resume
 
     def write_config(self, config_yaml: str) -> None:
         if rank_zero_only.rank == 0:
-            atomic.write_whole(self.path / "config.yaml", config_yaml.encode())
+            files.write_whole(self.path / "config.yaml", config_yaml.encode())
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         with signals.of_run.held():  # what the status stands for is decided here

@@ -4,70 +4,50 @@ import json
 import math
 import platform
 import subprocess
-from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from litconv.config.composed import SHORT_NAMES, declared
 from litconv.files import write_whole
-from litconv.run.naming import arm_hash, config_hash, precision
+from litconv.run.asked import Asked
+from litconv.run.naming import precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
 
 
-def facts(config: dict[str, Any], choices: dict[str, str], name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def facts(asked: Asked) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
+    settings, choices = asked.settings, asked.choices
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
-    short = {k: config[k] for k in ("groups", "dilation", "kernel_size") if k in config}
     return {
-        "name": name,
-        "sweep": config["sweep"],
-        "config_hash": config_hash(config),
-        "arm_hash": arm_hash(config),
+        "name": asked.name,
+        "sweep": settings["sweep"],
+        "config_hash": asked.config_hash,
+        "arm_hash": asked.arm_hash,
         "git_commit": commit,
         "git_dirty": dirty,
         "versions": versions(),
-        "seed": config["seed"],
+        "seed": settings["seed"],
         **{k: choices[k] for k in ("task", "data", "conv", "backbone", "head")},
         **stages,
-        **({"upsample": choices["upsample"]} if choices["task"] == "segmentation" else {}),
-        "width": config["width"],
-        **short,
-        "precision": precision(config),
-        "memory_format": config["memory_format"],
-        "matmul_precision": config["matmul_precision"],
-        "overrides": list(overrides),
+        **({"upsample": choices["upsample"]} if "upsample" in settings else {}),
+        "width": settings["width"],
+        **{k: settings[k] for k in SHORT_NAMES if k in settings},
+        "precision": precision(settings),
+        "memory_format": settings["memory_format"],
+        "matmul_precision": settings["matmul_precision"],
+        "monitor": declared(asked.config.task).constants["monitor"],
+        "overrides": list(asked.overrides),
     }
 
 
 @cache
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-
-
-def training(trainer: Any) -> dict[str, Any]:
-    """How long the training took: epochs, seconds of training steps (validation left out), images a second; and what
-    became of compiling."""
-    from litconv.callbacks import Timing, of_kind
-    from litconv.callbacks.compilation import Compilation
-
-    timing = of_kind(trainer.callbacks, Timing)
-    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
-    return {
-        **(compiled[0] if compiled else {}),
-        "train/epochs": trainer.current_epoch,
-        "train/seconds": timing.train_seconds,
-        "train/images_per_second": timing.images_per_second,
-    }
-
-
-def implementations(model: Any, device: Any) -> dict[str, str]:
-    """What computes the operators that have several implementations: those with a method `implementation_on`."""
-    found = {module.implementation_on(device) for module in model.modules() if hasattr(module, "implementation_on")}
-    return {"conv/implementation": ", ".join(sorted(found))} if found else {}
 
 
 @cache
@@ -96,7 +76,8 @@ def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
     MACs."""
     if summary.get("status") != "completed":
         return None
-    return summary["val/miou" if summary["task"] == "segmentation" else "val/accuracy"], summary["cost/macs"]
+    before_monitors = "val/miou" if "val/miou" in summary else "val/accuracy"  # of a summary that lacks the key
+    return summary[summary.get("monitor", before_monitors)], summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:

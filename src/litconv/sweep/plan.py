@@ -11,11 +11,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litconv.config import checks
-from litconv.config import composed as configuration
 from litconv.config.command_line import quiet
 from litconv.config.messages import one_line
 from litconv.run import summary
-from litconv.run.naming import arm_hash, run_folder, run_name
+from litconv.run.asked import Asked
 from litconv.run.state import is_wanted, status
 from litconv.sweep.parenthood import adopt
 
@@ -43,28 +42,21 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
 
 
 def plan(config: DictConfig, checked: set[str]) -> Plan:
-    from litconv import (
-        build,
-        match,  # here, since the launcher imports this file, and these import torch
-    )
+    from litconv.prepare.checks import parts  # here, since the launcher imports this file, and this imports torch
 
     try:
         checks.check(config)
-        settings, choices = configuration.plain(config), configuration.choices(config)
-        name = run_name(settings, choices)
-        folder = run_folder(settings, name)
-        arm = arm_hash(settings)
-        if arm not in checked and is_wanted(status(folder), config.rerun):
-            data = build.data(config)
-            build.check_parts(match.matched(config, data).config, data)
-            checked.add(arm)
+        asked = Asked.of(config)
+        if asked.arm_hash not in checked and is_wanted(status(asked.folder), config.rerun):
+            parts(asked)
+            checked.add(asked.arm_hash)
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return Plan(error=one_line(error, checks.keys))
-    trainer = settings["trainer"]
+    trainer = asked.settings["trainer"]
     return Plan(
-        name=name,
-        folder=folder,
-        facts=summary.facts(settings, choices, name),
+        name=asked.name,
+        folder=asked.folder,
+        facts=summary.facts(asked),
         epochs=trainer.get("max_epochs") or 1,
         accelerator=trainer.get("accelerator", "auto"),
         devices=trainer.get("devices", 1),

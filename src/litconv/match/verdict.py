@@ -12,14 +12,14 @@ WIDE = 4
 
 
 @dataclass(frozen=True)
-class Found:
+class Match:
     sizes: Sizes
     facts: dict[str, Any]  # the keys of summary.json
     line: str  # the facts in words
 
 
 @dataclass(frozen=True)
-class Report:
+class Verdict:
     search: Search
     network: Network
     chosen: Candidate
@@ -29,7 +29,7 @@ class Report:
     def error(self) -> float:
         return self.search.budget.error(self.cost, self.search.target)
 
-    def found(self) -> Found:
+    def match(self) -> Match:
         budget, (width, multiple, sizes, _) = self.search.budget, self.chosen
         base, head = self.network.split(sizes)
         notes = list(self.notes())
@@ -48,7 +48,7 @@ class Report:
             f"match={budget.by}: width {width} ({self.shown(sizes)}) costs {budget.shown(self.cost)}, "
             f"{self.error:+.1%} from {self.reference()}"
         )
-        return Found(sizes, facts, line)
+        return Match(sizes, facts, line)
 
     def notes(self) -> Iterator[str]:
         (width, multiple, sizes, trimmed), network, budget = self.chosen, self.network, self.search.budget

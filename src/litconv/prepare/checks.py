@@ -1,0 +1,107 @@
+"""What can be refused before any data is read, by building everything else once; the configuration alone was judged before."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from litconv import build
+from litconv.build.network import Model
+from litconv.config.command_line import is_checked
+from litconv.config.composed import declared, select
+from litconv.data.problem import UNKNOWN_CLASSES
+from litconv.errors import ConfigError
+from litconv.run.asked import Asked
+
+if TYPE_CHECKING:  # importing Lightning takes seconds, which a network that cannot be built need not wait for
+    from pytorch_lightning import Trainer
+
+    from litconv.data.module import DataModule
+
+
+class Parts(NamedTuple):
+    data: "DataModule"  # nothing is read yet
+    trainer: "Trainer"  # with its callbacks, without a logger
+
+
+def parts(asked: Asked) -> Parts:
+    """What a run is made of besides its network; unless another process did, everything is checked on the way."""
+    config, checked = asked.config, is_checked()
+    network = None if checked or select(config, "match") else early_network(config)
+    data = build.data(config)
+    trainer = build.trainer(config, build.callbacks(config, asked.folder))
+    if not checked:
+        check(asked, Parts(data, trainer), network)
+    return Parts(data, trainer)
+
+
+def early_network(config: DictConfig) -> Model:
+    """On the meta device, before anything that takes longer is imported: what operators, backbone and head refuse."""
+    return build.on_meta(config, declared(config.data).constants["in_channels"], UNKNOWN_CLASSES)
+
+
+def check(asked: Asked, made: Parts, network: Model | None) -> None:
+    """`network` is None under `match=`, which finds its channels."""
+    from litconv.match import find_width
+    from litconv.optim import check as check_optim
+    from litconv.prepare.costs import latency_device
+
+    config, problem, device = asked.config, made.data.problem, made.trainer.strategy.root_device
+    check_optim(build.part(config.optim), build.part(config.schedule))
+    check_trainer(config, made.trainer)
+    latency_device(config, device)
+    if network is None:
+        if not problem.classes_known:  # they are in the data, which is not there: reading it says so
+            return
+        width = find_width(asked, problem, device)
+        network = build.on_meta(width.config, problem.in_channels, problem.num_classes)
+    check_size(network, problem.image_size)
+    names = [str(number) for number in range(problem.num_classes)]
+    build.task_around(network, config, problem.num_classes, {"ignore_index": -100, "class_names": names})
+    check_effects(asked, network)
+
+
+def check_size(network: Model, image_size: tuple[int, int]) -> None:
+    stride = max(network.backbone.strides)
+    if min(image_size) < stride:
+        height, width = image_size
+        largest = 1 << (min(image_size).bit_length() - 1)
+        raise ConfigError(
+            f"data.image_size={height}x{width} is smaller than the backbone's stride of {stride}, which leaves less "
+            f"than one value of it; use at least {stride}, or backbone.output_stride={largest}"
+        )
+
+
+def check_effects(asked: Asked, network: Model) -> None:
+    """Refuse a group that the command line gives and of which the network holds nothing."""
+    groups = {
+        "conv": "every stage has an operator of its own",
+        "upsample": f"head={asked.choices['head']} has nothing to enlarge here",
+    }
+    for group, why in groups.items():
+        is_given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in asked.overrides)
+        operator = build.target(asked.config[group])
+        if is_given and not asked.in_sweep and not any(type(module) is operator for module in network.modules()):
+            raise ConfigError(f"{group}={asked.choices[group]} has no effect: {why}; remove it")
+
+
+def check_trainer(config: DictConfig, trainer: Any) -> None:
+    from litconv.callbacks import compilation
+    from litconv.device import check_precision
+    from litconv.run.naming import precision
+
+    device = trainer.strategy.root_device
+    check_precision(precision({"trainer": config.trainer}), trainer.precision, device)
+    if config.compile.enabled:
+        compilation.require(device, config.compile.mode)
+    if trainer.max_epochs is not None and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
+        raise ConfigError(
+            f"trainer.max_epochs={trainer.max_epochs} ends before the first validation "
+            f"(trainer.check_val_every_n_epoch={trainer.check_val_every_n_epoch}); set epochs to that or more"
+        )
+    for limit in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
+        if getattr(trainer, limit) == 0 or trainer.fast_dev_run:
+            name = "fast_dev_run" if trainer.fast_dev_run else limit
+            raise ConfigError(
+                f"trainer.{name}={getattr(trainer, name)} leaves nothing to train, to choose a checkpoint by, or to test; "
+                "for a quick look use trainer=debug"
+            )

@@ -1,0 +1,31 @@
+"""What is settled before training: the width, the layout, the model, and what it costs. Each is recorded as it is known."""
+
+import torch
+
+from litconv import build
+from litconv.cost import Layer
+from litconv.data.module import DataModule
+from litconv.match import find_width
+from litconv.prepare.costs import counted_once, measured
+from litconv.prepare.layout import choose_layout
+from litconv.run.asked import Asked
+from litconv.run.folder import RunFolder
+from litconv.tasks.base import Task
+
+
+def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFolder) -> tuple[Task, list[Layer]]:
+    """The task that is trained, and the costs of its layers. `data` has been read."""
+    problem = data.problem
+    width = find_width(asked, problem, device)
+    width.announce()
+    layout = choose_layout(width.config, problem, device)
+    folder.record(layout.facts)
+    trained = layout.of(width.config)
+    if trained is not asked.config:
+        folder.write_config(asked.config_yaml(trained))
+
+    task = build.task(trained, data)
+    count = counted_once(asked.arm_hash, asked.config, task.model, problem)
+    folder.record(count.summary() | width.summary(count))
+    folder.record(measured(asked.config, task.model, problem, device, layout.name))
+    return task, count.layers
