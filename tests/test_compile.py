@@ -81,9 +81,8 @@ def test_what_is_left_uncompiled_is_counted_and_said(tmp_path, caplog):
 
 
 def test_without_a_compiler_one_line_says_so_before_any_data_is_made(tmp_path, capsys, monkeypatch):
-    import torch._inductor.config
 
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setenv("CXX", "no-such-compiler")
     assert command(*QUICK, "compile.enabled=true", f"output_dir={tmp_path}") == 1
     assert capsys.readouterr().err == (
         "error: compile.enabled=true cannot run here: there is no C++ compiler (no-such-compiler; CXX names another); "

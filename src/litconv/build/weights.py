@@ -11,9 +11,8 @@ import hashlib
 
 import torch
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
-from litconv.conv.slot import gain_of
+from litconv.conv.slot import CONVOLUTIONS, TRANSPOSED, gain_of
 
 
 def seed_from(*parts: object) -> int:
@@ -33,7 +32,7 @@ def fan_in(module: nn.Module, weight: torch.Tensor) -> float:
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every weight of two or more dimensions anew, in place; biases become zero, norms keep their constants."""
     for module_name, module in model.named_modules():
-        if isinstance(module, nn.Linear | _ConvNd) and module.bias is not None:
+        if isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)) and module.bias is not None:
             module.bias.zero_()
         for name, parameter in module.named_parameters(module_name, recurse=False):
             if parameter.ndim < 2 or not parameter.any():

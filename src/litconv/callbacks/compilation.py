@@ -8,8 +8,10 @@ late: it takes seconds.
 
 import logging
 import os
+import shutil
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +31,14 @@ def require(device: torch.device, mode: str) -> None:
             f"compile.mode=reduce-overhead has no effect on {device.type}: it is CUDA graphs; use compile.mode=default"
         )
     if device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        missing = "" if has_triton() else "triton is not installed, or not for this GPU"
+        missing = "" if find_spec("triton") else "triton is not installed"
     else:
-        from torch._inductor import config
-        from torch._inductor.cpp_builder import get_cpp_compiler
-        from torch._inductor.exc import InvalidCxxCompiler
+        from torch.utils.cpp_extension import get_cxx_compiler
 
-        try:
-            get_cpp_compiler()
-            missing = ""
-        except InvalidCxxCompiler:
-            missing = f"there is no C++ compiler ({_named(config.cpp.cxx)}; CXX names another)"
+        compiler = get_cxx_compiler()
+        missing = "" if shutil.which(compiler) else f"there is no C++ compiler ({compiler}; CXX names another)"
     if missing:
         raise ConfigError(f"compile.enabled=true cannot run here: {missing}; install it, or remove compile.enabled")
-
-
-def _named(compilers: Any) -> str:
-    return ", ".join(name for name in compilers if name) if isinstance(compilers, list | tuple) else str(compilers)
 
 
 def keep_programs() -> None:
@@ -90,13 +81,13 @@ class Compilation(pl.Callback):
             return
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it would tell of CUDA
         keep_programs()
-        import torch._inductor.config
+        os.environ.setdefault(
+            "TORCHINDUCTOR_COMPILE_THREADS", str(torch.get_num_threads())
+        )  # a sweep's jobs share the cores
         from torch._dynamo.callback import callback_handler
         from torch._dynamo.utils import counters
 
-        if "TORCHINDUCTOR_COMPILE_THREADS" not in os.environ:  # a sweep's jobs share the cores
-            torch._inductor.config.compile_threads = torch.get_num_threads()
-        torch._dynamo.reset()  # of another run in this process
+        torch.compiler.reset()  # of another run in this process
         counters.clear()
         callback_handler.register_start_callback(self.compiling)
         callback_handler.register_end_callback(self.compiled)

@@ -25,6 +25,10 @@ RELU_GAIN = 2**0.5
 LINEAR_GAIN = 1.0
 
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
 class ConvFactory(Protocol):
     """An operator with its options bound; backbones and heads call it and know nothing else of it."""
 

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from litconv.conv.slot import HasFormula
+from litconv.conv.slot import CONVOLUTIONS, TRANSPOSED, HasFormula
 from litconv.cost.products import MACS
 from litconv.cost.witness import Shape, Witness
 
@@ -35,9 +34,9 @@ def closed_form(module: nn.Module, calls: list[tuple[Shape, Shape]]) -> int | No
     """MACs of all calls of one module; None for a module that has no closed form."""
     if isinstance(module, HasFormula):
         return sum(shape[0] * module.formula(*shape[-2:]).macs for shape, _ in calls)
-    if isinstance(module, _ConvTransposeNd):
+    if isinstance(module, TRANSPOSED):
         return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for shape, _ in calls)
-    if isinstance(module, _ConvNd):
+    if isinstance(module, CONVOLUTIONS):
         return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for _, shape in calls)
     if isinstance(module, nn.Linear):
         return sum(module.weight.numel() * math.prod(shape[:-1]) for _, shape in calls)

@@ -183,7 +183,7 @@ class FieldsFollowed(TorchDispatchMode):
         )
         if first or others:
             pointwise = torch.Tag.pointwise in func.tags
-            rule = same_place if pointwise else RULES.get(func._schema.name, lambda *arguments: UNKNOWN)
+            rule = same_place if pointwise else RULES.get(func.name().partition(".")[0], lambda *arguments: UNKNOWN)
             # a kernel or offsets that come of the image join what has gone through the window
             field = joined([rule(joined(first or others), out, *args), *others])
             for tensor in tree_leaves(out):

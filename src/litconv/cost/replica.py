@@ -27,7 +27,7 @@ def replica(model: nn.Module, device: str | torch.device, deployed: bool = True)
     """
     memo: dict[int, object] = {}
     for module in model.modules():
-        for value in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+        for value in (*module.parameters(recurse=False), *module.buffers(recurse=False), *vars(module).values()):
             if isinstance(value, Tensor):
                 memo.setdefault(id(value), moved(value, device))
         for child in module.children():

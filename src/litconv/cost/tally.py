@@ -38,7 +38,7 @@ class _Products(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if formula := formulas().get(func._overloadpacket):
+        if formula := formulas().get(func.overloadpacket):
             self.macs += formula(*args, **kwargs, out_val=out) // 2
             self.activations += out.numel()
         return out

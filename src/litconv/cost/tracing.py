@@ -70,5 +70,5 @@ class ShapesAlone(TorchDispatchMode):
     is dozens of operations in Python, a third of the time that a count takes. A trace has recorded them before."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        shape = SHAPES.get(func._overloadpacket) if args and getattr(args[0], "is_meta", False) else None
+        shape = SHAPES.get(func.overloadpacket) if args and getattr(args[0], "is_meta", False) else None
         return shape(*args) if shape else func(*args, **(kwargs or {}))
