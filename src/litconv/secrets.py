@@ -19,8 +19,8 @@ MASK = "[secret]"
 
 def values() -> list[str]:
     """Of this process's environment, the longest first."""
-    found = {value for name, value in os.environ.items() if NAME.search(name) and len(value) >= SHORTEST}
-    return sorted(found, key=len, reverse=True)
+    secrets = {value for name, value in os.environ.items() if NAME.search(name) and len(value) >= SHORTEST}
+    return sorted(secrets, key=len, reverse=True)
 
 
 def masked(text: str) -> str:

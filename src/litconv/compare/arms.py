@@ -66,9 +66,9 @@ def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]
     for row, arm in zip(runs.to_dict("records"), written, strict=True):
         if not isinstance(arm, str) or arm not in asked:
             config = read_config(row["folder"])
-            found = settings(config, row)
-            arm = arm if isinstance(arm, str) else hash_of(found)
-            asked[arm] = found
+            options = settings(config, row)
+            arm = arm if isinstance(arm, str) else hash_of(options)
+            asked[arm] = options
         hashes.append(arm)
     runs["arm_hash"] = hashes
     return runs, asked

@@ -32,15 +32,15 @@ def load(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
 
 
 def run_folders(path: str | Path | Sequence[str | Path]) -> list[Path]:
-    found: dict[Path, None] = {}
+    folders: dict[Path, None] = {}
     for one in [path] if isinstance(path, str | Path) else path:
         text = os.fspath(one)
         places = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 (an absolute pattern too)
         if not places:
             raise ConfigError(f"{text}: there is no such folder")
         for place in places:
-            found.update(dict.fromkeys(_below(Path(place))))
-    return list(found)
+            folders.update(dict.fromkeys(_below(Path(place))))
+    return list(folders)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -86,7 +86,7 @@ def flat(written: dict[str, Any]) -> dict[str, Any]:
 
 def curves(folder: str | Path, keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
     """metrics.csv as metric → [(epoch, value)]; what is no number is left out, a file that is no table is empty."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    values: dict[str, list[tuple[int, float]]] = {}
     try:
         with (Path(folder) / "metrics.csv").open(newline="", errors="replace") as file:
             reader = csv.DictReader(file)
@@ -95,16 +95,16 @@ def curves(folder: str | Path, keys: Sequence[str]) -> dict[str, list[tuple[int,
                 epoch = number(row.get("epoch"))
                 for key in keys:
                     if epoch is not None and (value := number(row.get(key))) is not None:
-                        found.setdefault(key, []).append((int(epoch), value))
+                        values.setdefault(key, []).append((int(epoch), value))
     except (OSError, csv.Error):
         return {}
-    return found
+    return values
 
 
 def number(value: Any) -> float | None:
     """A finite number, written as one or as its text; None for all else."""
     try:
-        found = float(value) if not isinstance(value, bool) else None
+        parsed = float(value) if not isinstance(value, bool) else None
     except (TypeError, ValueError, OverflowError):
         return None
-    return found if found is not None and abs(found) < float("inf") else None
+    return parsed if parsed is not None and abs(parsed) < float("inf") else None

@@ -21,7 +21,7 @@ Grid = dict[str, list[str]]  # override's key → its values, in the order of th
 
 def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
     """What trains these arms with these seeds; in a named sweep a run that is complete already is not repeated."""
-    found = []
+    commands = []
     places: dict[Path, list[Arm]] = {}
     for arm in arms:
         for folder in dict.fromkeys(Path(f).parent for f in arm.runs["folder"]):
@@ -35,8 +35,8 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
         sweep = next(
             (str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None
         )
-        found.extend(_command(grid, seeds, sweep, folder) for grid in grids)
-    return list(dict.fromkeys(found))
+        commands.extend(_command(grid, seeds, sweep, folder) for grid in grids)
+    return list(dict.fromkeys(commands))
 
 
 @dataclass(frozen=True)

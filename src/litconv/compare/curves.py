@@ -23,7 +23,7 @@ class Curve:
 
 def arm_curves(arms: Sequence[Arm]) -> dict[str, dict[str, Curve]]:
     """Metric → arm's name → its curve."""
-    found: dict[str, dict[str, Curve]] = {}
+    by_metric: dict[str, dict[str, Curve]] = {}
     for arm in arms:
         values: dict[str, dict[int, list[float]]] = {}
         for folder in arm.runs["folder"]:
@@ -32,10 +32,10 @@ def arm_curves(arms: Sequence[Arm]) -> dict[str, dict[str, Curve]]:
                     values.setdefault(key, {}).setdefault(epoch, []).append(value)
         for key, by_epoch in values.items():
             epochs = sorted(by_epoch)
-            found.setdefault(key, {})[arm.name] = Curve(
+            by_metric.setdefault(key, {})[arm.name] = Curve(
                 epochs,
                 [float(np.mean(by_epoch[e])) for e in epochs],
                 [min(by_epoch[e]) for e in epochs],
                 [max(by_epoch[e]) for e in epochs],
             )
-    return {key: found[key] for key in SHOWN if key in found}
+    return {key: by_metric[key] for key in SHOWN if key in by_metric}

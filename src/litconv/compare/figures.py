@@ -109,9 +109,9 @@ def write_labels(axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front:
     points = [tuple(axes.transData.transform((arm.costs[key], arm.mean))) for arm in arms]
     sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
     room = tuple(axes.get_window_extent().extents)
-    found = places(points, sizes, room, [tuple(point) for point in axes.transData.transform(front)])
+    spots = places(points, sizes, room, [tuple(point) for point in axes.transData.transform(front)])
     to_axes = axes.transAxes.inverted().transform  # the SVG has other pixels
-    for text, box, point in zip(texts, found, points, strict=True):
+    for text, box, point in zip(texts, spots, points, strict=True):
         if box is None:
             text.remove()
             continue

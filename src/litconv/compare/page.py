@@ -51,16 +51,16 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
 
 def facts(result: Result) -> list[tuple[str, str]]:
     """What all runs have in common, and how many there are."""
-    found = []
+    rows = []
     for key in ("task", "data", "backbone", "head", "train/epochs", "precision", "test/split"):
         values = sorted({str(v) for v in result.runs[key].dropna()}) if key in result.runs else []
         if len(values) == 1:
-            found.append((key.rpartition("/")[2] if key != "test/split" else "tested on", values[0]))
+            rows.append((key.rpartition("/")[2] if key != "test/split" else "tested on", values[0]))
     for key in ("backbone.depth", "data.image_size", "data.n_train"):
         values = {str(arm.asked.get(key)) for arm in result.arms}
         if len(values) == 1 and values != {"None"}:
-            found.append((key.replace(".", " "), " × ".join(values.pop().strip("[]").split(", "))))
-    return [*found, ("arms", str(len(result.arms))), ("runs", str(len(result.runs)))]
+            rows.append((key.replace(".", " "), " × ".join(values.pop().strip("[]").split(", "))))
+    return [*rows, ("arms", str(len(result.arms))), ("runs", str(len(result.runs)))]
 
 
 def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
@@ -69,12 +69,12 @@ def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
     by = {"seeds": arm.n, "p (Holm)": known.get("p_holm"), "95 % interval": known.get("gap_low"), "width": arm.width}
     by |= {result.metric.label: arm.mean} | {cost_heading(key): arm.costs.get(key) for key in result.cost_keys}
     costs = {cost_heading(key) for key in result.table_keys}
-    found = []
+    details = []
     for heading, text in zip(headings(result), cells(result, arm), strict=True):
         value = known.get("gap") if heading.startswith("gap to") else by.get(heading, text)
         value = "" if value is None or (isinstance(value, float) and not isfinite(value)) else value
         text, ratio = split_ratio(text) if heading in costs else (text, "")
-        found.append(
+        details.append(
             {
                 "text": text,
                 "ratio": ratio,
@@ -82,7 +82,7 @@ def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
                 "kind": text.replace(" ", "-") if heading == "verdict" else "",
             }
         )
-    return found
+    return details
 
 
 def split_ratio(cell: str) -> tuple[str, str]:

@@ -20,16 +20,16 @@ def places(
     clear of `line` too, a polyline of horizontal and vertical pieces."""
     taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in points]
     taken += [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for (a, b), (c, d) in pairwise(line)]
-    found: list[Box | None] = []
+    boxes: list[Box | None] = []
     for (x, y), size in zip(points, sizes, strict=True):
         free = (
             box for box in _around(x, y, size, radius) if _inside(box, axes) and not any(_meet(box, t) for t in taken)
         )
         box = next(free, None)
-        found.append(box)
+        boxes.append(box)
         if box is not None:
             taken.append(box)
-    return found
+    return boxes
 
 
 def _around(x: float, y: float, size: tuple[float, float], radius: float) -> list[Box]:

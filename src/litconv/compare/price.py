@@ -39,15 +39,15 @@ def uneven(result: Result) -> list[str]:
 
 
 def fronts(result: Result) -> list[str]:
-    found = []
+    clauses = []
     for key in uneven(result):
         if key in ("cost/params", "cost/activations"):  # the figures show these
             continue
         on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
         if len(result.arms) > 2 and len(on) <= LISTED:
-            found.append(f"{COSTS[key][0]}: {', '.join(on)}")
+            clauses.append(f"{COSTS[key][0]}: {', '.join(on)}")
     start = f"Pareto-optimal by the means ({result.metric.label} against cost)"
-    return [f"{start}: {'; '.join(found)}."] if found else []
+    return [f"{start}: {'; '.join(clauses)}."] if clauses else []
 
 
 def disagreements(result: Result) -> list[str]:

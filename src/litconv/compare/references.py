@@ -19,11 +19,11 @@ def references(arms: Sequence[Arm], asked: str | None) -> dict[str, Arm]:
     """
     key, value = _resolve(arms, asked)
     named = [arm for arm in arms if (arm.name if key is None else _choice(arm, key)) == value]
-    found = {}
+    against = {}
     for arm in arms:
         if arm not in named and (near := _nearest(arm, named, key)) is not None:
-            found[arm.name] = near
-    return found
+            against[arm.name] = near
+    return against
 
 
 def _resolve(arms: Sequence[Arm], asked: str | None) -> tuple[str | None, str]:

@@ -136,8 +136,8 @@ def analyse(
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
     held = [arm for arm in arms if arm.name in against]
-    found = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
-    comparisons = {arm.name: one for arm, one in zip(held, found, strict=True)}
+    results = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
+    comparisons = {arm.name: one for arm, one in zip(held, results, strict=True)}
     notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
     notes += remarks(kept, arms, against, repeated)
     return Result(name, chosen, kept, arms, against, comparisons, problems, notes)
@@ -149,19 +149,19 @@ def _signed(arm: Arm, metric: Metric) -> dict[int, float]:
 
 def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], repeated: int) -> list[str]:
     """What a reader must know who compares these runs."""
-    found = []
+    notes = []
     if repeated:
-        found.append(f"{repeated} runs repeat another's configuration and seed; of each the one written last is used")
+        notes.append(f"{repeated} runs repeat another's configuration and seed; of each the one written last is used")
     seeds = {seed for arm in arms for seed in arm.scores}
     for arm in arms:
         if lacking := sorted(seeds - set(arm.scores)):
             listed = ", ".join(map(str, lacking))
-            found.append(f"{arm.name} has no run of seed {listed}; differences are over the seeds in common")
+            notes.append(f"{arm.name} has no run of seed {listed}; differences are over the seeds in common")
         if "match/note" in arm.runs and isinstance(noted := arm.runs["match/note"].iloc[0], str):
-            found.append(f"{arm.name}: {noted}")
+            notes.append(f"{arm.name}: {noted}")
     left_over = [a.name for a in arms if a.name not in against and a not in against.values()]
     if left_over and len(arms) > 1:
-        found.append(
+        notes.append(
             f"nothing to hold {', '.join(left_over)} against: no reference is like it in all but what is compared"
         )
     for key, what in {
@@ -177,7 +177,7 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
         if len(values) > 1:
             shown = 12 if key == "git_commit" else 60
             listed = ", ".join(f"{v[:shown]} ({n} runs)" for v, n in values.items())
-            found.append(f"the runs are of {len(values)} {what}: {listed}")
+            notes.append(f"the runs are of {len(values)} {what}: {listed}")
     if "git_dirty" in runs and (dirty := int((runs["git_dirty"] == True).sum())):  # noqa: E712 (an object column)
-        found.append(f"{dirty} of {len(runs)} runs were made with uncommitted changes of the code")
-    return found
+        notes.append(f"{dirty} of {len(runs)} runs were made with uncommitted changes of the code")
+    return notes

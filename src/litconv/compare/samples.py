@@ -93,12 +93,12 @@ def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[s
 
 
 def masks(classes: np.ndarray, palette: np.ndarray, ignored: int | None) -> list[str]:
-    found = []
+    painted = []
     for one in classes:
         pixels = palette[one.clip(0, len(palette) - 1)]  # (H, W, 3)
         pixels[one == ignored] = 255
-        found.append(png(pixels))
-    return found
+        painted.append(png(pixels))
+    return painted
 
 
 def colours(classes: int) -> np.ndarray:

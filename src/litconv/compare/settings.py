@@ -54,9 +54,9 @@ def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Se
         names = SUMMARISED | {k: f"choices.conv@{k}" for k in summary if str(k).startswith("conv_stage")}
         names |= {key: f"conv.{key}" for key in OPTIONS}
         return {name: _plain(summary[key]) for key, name in names.items() if _there(summary.get(key))}
-    found = ("memory_format",) if _there(summary.get("memory_format/chosen")) else ()  # by auto: not what was asked for
+    chosen_by_auto = ("memory_format",) if _there(summary.get("memory_format/chosen")) else ()
     asked = without_what_is_off(config)
-    kept = {k: v for k, v in asked.items() if k not in (*NOT_HASHED, *found, "seed", "callbacks")}
+    kept = {k: v for k, v in asked.items() if k not in (*NOT_HASHED, *chosen_by_auto, "seed", "callbacks")}
     dotted = _dotted(kept)
     unwanted = {"choices.logger", "choices.callbacks", "choices.trainer", "choices.experiment"}
     if config["choices"].get("match"):  # what the match found, not what was asked for
@@ -73,10 +73,10 @@ def hash_of(asked: Settings) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def check_alike(found: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
+def check_alike(arms: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
     """What runs that should be alike differ in, one clause each: `epochs=3 (9 runs) and epochs=30 (6 runs)`."""
     values: dict[str, dict[Any, int]] = {}
-    for asked, runs in found:
+    for asked, runs in arms:
         conditions = {key: value for key, value in asked.items() if _is_condition(key)}
         for key, value in conditions.items():
             counts = values.setdefault(CALLED.get(key, key), {})
@@ -121,10 +121,10 @@ def _there(value: Any) -> bool:
 
 
 def _dotted(node: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    dotted = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
-            found |= {f"{key}.{inner}": v for inner, v in _dotted(value).items()}
+            dotted |= {f"{key}.{inner}": v for inner, v in _dotted(value).items()}
         else:
-            found[str(key)] = value
-    return found
+            dotted[str(key)] = value
+    return dotted

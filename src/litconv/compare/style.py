@@ -14,12 +14,12 @@ REFERENCE = "#808080"
 def colours(arms: Sequence[Arm], baselines: Sequence[Arm]) -> dict[str, str]:
     """Name → colour; a reference is grey."""
     others = [arm.name for arm in arms if arm not in baselines]
-    found = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}
-    return found | {arm.name: REFERENCE for arm in baselines}
+    styles = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}
+    return styles | {arm.name: REFERENCE for arm in baselines}
 
 
 def marker(arms: Sequence[Arm], baselines: Sequence[Arm]) -> dict[str, int]:
     """Name → place in MARKERS and SYMBOLS: another one each time the colours have been gone through."""
     others = [arm.name for arm in arms if arm not in baselines]
-    found = {name: i // len(COLOURS) % len(MARKERS) for i, name in enumerate(others)}
-    return found | {arm.name: i % len(MARKERS) for i, arm in enumerate(baselines)}
+    styles = {name: i // len(COLOURS) % len(MARKERS) for i, name in enumerate(others)}
+    return styles | {arm.name: i % len(MARKERS) for i, arm in enumerate(baselines)}

@@ -67,7 +67,7 @@ def cells(result: Result, arm: Arm) -> list[str]:
     """One arm as it is read."""
     metric, c = result.metric, result.comparisons.get(arm.name)
     width = [] if not result.widths_vary else ["–" if arm.width is None else f"{arm.width:.4g}"]
-    found = [
+    row = [
         arm.name,
         *width,
         str(arm.n),
@@ -75,15 +75,15 @@ def cells(result: Result, arm: Arm) -> list[str]:
     ]
     if result.comparisons:
         if c is None or c.n == 0:
-            found += ["", "", "", word(result, arm)]
+            row += ["", "", "", word(result, arm)]
         else:
             between = "–" if isnan(c.low) else f"{metric.gap(c.low)} to {metric.gap(c.high)}"
-            found += [metric.gap(c.mean), between, f"{c.p_holm:.2g}", word(result, arm)]
+            row += [metric.gap(c.mean), between, f"{c.p_holm:.2g}", word(result, arm)]
     for key in result.table_keys:
         ratio = result.ratio(arm, key)
         shown = short(arm.costs[key]) if key in arm.costs else "–"
-        found.append(shown if isnan(ratio) else f"{shown} ({ratio:.2f}×)")
-    return found
+        row.append(shown if isnan(ratio) else f"{shown} ({ratio:.2f}×)")
+    return row
 
 
 def markdown(result: Result) -> str:

@@ -51,10 +51,10 @@ def latest(runs: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, int]:
 
 
 def _figure(value: object, metric: Metric | None) -> float:
-    found = number(value)
-    if found is None or (metric is None and found <= 0) or (metric and metric.fraction and not 0 <= found <= 1):
+    figure = number(value)
+    if figure is None or (metric is None and figure <= 0) or (metric and metric.fraction and not 0 <= figure <= 1):
         return nan
-    return found
+    return figure
 
 
 def _why(key: str, written: object) -> str:

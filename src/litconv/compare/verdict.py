@@ -23,8 +23,8 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     seeds, missing = result.missing
-    found = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
-    sentences = [*found, *sensitivity(result)]
+    claims = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
+    sentences = [*claims, *sensitivity(result)]
     if missing:
         sentences.append(f"{_seeds(seeds)} still to be run:")
     return Verdict(headline(result), sentences, missing)
@@ -125,10 +125,10 @@ def sensitivity(result: Result) -> list[str]:
         return []
     sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
     needed = seeds_for_power(0.01, sd, m)
-    found = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m):.0f} %"
+    chance = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m):.0f} %"
     more = f"{needed} seeds would find it in 80 %" if needed else "more than 200 seeds are needed to find it in 80 %"
     noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
-    return [f"A true gap of 1 point would be found by {found}, {noise}; {more} of cases."]
+    return [f"A true gap of 1 point would be found by {chance}, {noise}; {more} of cases."]
 
 
 def score(result: Result, arm: Arm) -> str:

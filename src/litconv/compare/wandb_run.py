@@ -50,13 +50,13 @@ def log_comparison(result: Result, out: Path, wanted: bool | str) -> None:
 def scalars(result: Result) -> dict[str, Any]:
     """Flat: what the comparison came to, and each arm's figures under its name."""
     said = verdict(result)
-    found: dict[str, Any] = {"verdict": said.headline, "metric": result.metric.key, "best": result.arms[0].name}
-    found |= {"comparisons": len(result.comparisons), "seeds_needed": result.seeds_needed}
+    summary: dict[str, Any] = {"verdict": said.headline, "metric": result.metric.key, "best": result.arms[0].name}
+    summary |= {"comparisons": len(result.comparisons), "seeds_needed": result.seeds_needed}
     for arm in result.arms:
         row = numbers(result, arm)
         kept = ("mean", "std", "gap", "gap_low", "gap_high", "p_holm", "verdict", *result.cost_keys)
-        found |= {f"{arm.name}/{key}": row[key] for key in kept if finite(row.get(key)) is not None}
-    return found
+        summary |= {f"{arm.name}/{key}": row[key] for key in kept if finite(row.get(key)) is not None}
+    return summary
 
 
 def finite(value: Any) -> Any:

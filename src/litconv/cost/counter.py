@@ -2,7 +2,7 @@
 
 One MAC is one multiply-accumulate: fvcore calls it a flop, we say FLOPs = 2 × MACs. Only products of a weight (or of
 two activations) count; norms, activations, pooling, interpolation and bilinear sampling never do: they are element-wise
-operations, counted apart. An operation that nobody can count is refused by name, never silently zero.
+operations, counted apart. An operation without a rule is refused by name, never silently zero.
 https://github.com/facebookresearch/fvcore/blob/main/docs/flop_count.md
 """
 
@@ -125,7 +125,7 @@ def places(uncounted: dict[str, Counter]) -> list[str]:
 
 def report_uncounted(uncounted: Counter, where: list[str], allowed: bool) -> None:
     names = ", ".join(f"{name} ×{times}" for name, times in sorted(uncounted.items()))
-    message = f"nobody can count {names} (in {', '.join(place or 'the model itself' for place in where[:8])})"
+    message = f"no MAC rule for {names} (in {', '.join(place or 'the model itself' for place in where[:8])})"
     if not allowed:
         raise ConfigError(
             f"{message}: the cost would be wrong; declare it in DECLARED_COSTS (litconv.conv.slot), "

@@ -32,12 +32,12 @@ class Layer:
 def layers(model: nn.Module, counts: Mapping[str, Counter], witness: Witness) -> list[Layer]:
     """In the order of the forward; params and MACs add up to the model's."""
     macs = {name: int(counter[MACS]) for name, counter in counts.items()}
-    itself, found, total = own(macs, model), slots(model), macs[""]
+    itself, outermost, total = own(macs, model), slots(model), macs[""]
     seen: set[int] = set()
     rows = {}
     for name, module in model.named_modules():
-        slot = name in found
-        if not slot and any(inside(name, other) for other in found):
+        slot = name in outermost
+        if not slot and any(inside(name, other) for other in outermost):
             continue
         parameters = [p for p in module.parameters(recurse=slot) if id(p) not in seen]
         seen.update(map(id, parameters))

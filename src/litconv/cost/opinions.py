@@ -19,11 +19,11 @@ SHOWN = 8
 
 def slots(model: nn.Module) -> list[str]:
     """The outermost modules with a `formula`."""
-    found: list[str] = []
+    outermost: list[str] = []
     for name, module in model.named_modules():
-        if isinstance(module, HasFormula) and not any(inside(name, slot) for slot in found):
-            found.append(name)
-    return found
+        if isinstance(module, HasFormula) and not any(inside(name, slot) for slot in outermost):
+            outermost.append(name)
+    return outermost
 
 
 def inside(name: str, ancestor: str) -> bool:
@@ -45,11 +45,11 @@ def closed_form(module: nn.Module, calls: list[tuple[Shape, Shape]]) -> int | No
 
 def own(macs: Mapping[str, int], model: nn.Module) -> dict[str, int]:
     """What each module computes itself, its children left out."""
-    found = {}
+    macs_of = {}
     for name, module in model.named_modules():
         children = (f"{name}.{child}" if name else child for child, _ in module.named_children())
-        found[name] = macs.get(name, 0) - sum(macs.get(child, 0) for child in children)
-    return found
+        macs_of[name] = macs.get(name, 0) - sum(macs.get(child, 0) for child in children)
+    return macs_of
 
 
 def second_opinion(model: nn.Module, counts: Mapping[str, Counter], witness: Witness) -> tuple[bool, str]:
@@ -78,11 +78,11 @@ def two_counters(model: nn.Module, fvcore: Mapping[str, int], torch: Mapping[str
 
 
 def closed_forms(model: nn.Module, fvcore: Mapping[str, int], witness: Witness) -> Iterator[str]:
-    found = slots(model)
+    outermost = slots(model)
     itself = own(fvcore, model)
     for name, module in model.named_modules():
-        slot = name in found
-        if not slot and any(inside(name, other) for other in found):
+        slot = name in outermost
+        if not slot and any(inside(name, other) for other in outermost):
             continue
         expected = closed_form(module, witness.calls.get(name, []))
         counted = fvcore.get(name, 0) if slot else itself[name]

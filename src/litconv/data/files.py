@@ -22,12 +22,12 @@ def list_images(folder: Path) -> list[str]:
     """Every file under `folder`, at any depth, whose extension PIL can read, sorted; hidden files left out."""
     Image.preinit()  # the common formats first, or every JPEG is offered to a dozen rare ones before
     readable = {extension for extension, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = []
+    paths = []
     for where, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         suffixes = ((name, os.path.splitext(name)[1].lower()) for name in files)  # noqa: PTH122 - of 60,000
-        found += [f"{where}/{name}" for name, suffix in suffixes if suffix in readable and name[0] != "."]
-    return sorted(found)
+        paths += [f"{where}/{name}" for name, suffix in suffixes if suffix in readable and name[0] != "."]
+    return sorted(paths)
 
 
 def open_image(path: str) -> Image.Image:

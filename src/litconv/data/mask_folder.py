@@ -122,7 +122,7 @@ class MaskFolder(DataModule):
 
 def pair_by_stem(images: Path, masks: Path) -> list[tuple[str, str]]:
     """(image, mask) files of equal path below their folders, extensions aside; sorted."""
-    found = []
+    both = []
     for folder in (images, masks):
         if not folder.is_dir():
             raise DataError(f"{folder} is missing; images belong in {images} and their masks in {masks}")
@@ -132,14 +132,14 @@ def pair_by_stem(images: Path, masks: Path) -> list[tuple[str, str]]:
             if stem in stems:
                 raise DataError(f"{stems[stem]} and {path} have the same stem; keep one of them")
             stems[stem] = path
-        found.append(stems)
-    if not found[0] and not found[1]:
+        both.append(stems)
+    if not both[0] and not both[1]:
         raise DataError(f"{images} holds no images; add some or remove the split")
-    for mine, others, folder, what in ((*found, masks, "mask"), (*found[::-1], images, "image")):
+    for mine, others, folder, what in ((*both, masks, "mask"), (*both[::-1], images, "image")):
         alone = sorted(mine.keys() - others.keys())
         if alone:
             more = f" (nor for {len(alone) - 1} more)" if len(alone) > 1 else ""
             raise DataError(
                 f"{mine[alone[0]]} has no {what} {folder / alone[0]}.*{more}; add the {what} or remove the file"
             )
-    return [(found[0][stem], found[1][stem]) for stem in sorted(found[0])]
+    return [(both[0][stem], both[1][stem]) for stem in sorted(both[0])]

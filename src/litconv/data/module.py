@@ -156,10 +156,10 @@ class DataModule(pl.LightningDataModule):
     def _decoded(self, name: str, split: Arrays | FileSet) -> Arrays | FileSet:
         if isinstance(split, Arrays):
             return split
-        found = self.cached(name, split.key(), split.decode)
-        if found is None and not self._fits:
+        decoded = self.cached(name, split.key(), split.decode)
+        if decoded is None and not self._fits:
             return split
-        return Arrays.of(split.decode() if found is None else found)
+        return Arrays.of(split.decode() if decoded is None else decoded)
 
     def train_dataloader(self) -> InMemoryLoader | StreamLoader:
         return self._loader("train")

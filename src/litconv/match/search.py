@@ -52,8 +52,8 @@ class Search:
 
     def run(self) -> Candidate:
         """The asked network where it fits as it is, else the first that does, else the nearest of all."""
-        found = self.buildable([self.asked])
-        if self.fits(found):
+        candidates = self.buildable([self.asked])
+        if self.fits(candidates):
             return self.asked
         centre = self.centre()
         for multiple in self.multiples:
@@ -64,11 +64,11 @@ class Search:
             trimmed = self.buildable(self.trims(alone, SMALL))
             if self.fits(trimmed):
                 return self.best(trimmed)
-            found += alone + trimmed
-        found += self.buildable(self.trims(alone, 1.0))
-        if not found:
+            candidates += alone + trimmed
+        candidates += self.buildable(self.trims(alone, 1.0))
+        if not candidates:
             raise self.costs.refusal
-        return self.best(found)
+        return self.best(candidates)
 
     def centre(self) -> float:
         """The width at which the layers, in their published proportions, would cost the target."""

@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint on the CPU, or one line why it cannot be read."""
     local(path, "checkpoint")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         foreign = re.search(r"GLOBAL (\S+)", reason)
@@ -34,21 +34,21 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, LookupError, EOFError, ValueError, TypeError, AttributeError) as error:
         reason = getattr(error, "strerror", None) or "it is corrupt"
         raise DataError(f"{path} cannot be read as a checkpoint ({reason})") from error
-    if not isinstance(found, dict) or "state_dict" not in found:
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise DataError(f"{path} cannot be read as a checkpoint (it holds no state_dict)")
-    return found
+    return checkpoint
 
 
 def load_into(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
     """The weights into a freshly built task, or one line on how they differ."""
-    found, wanted = checkpoint["state_dict"], task.state_dict()
-    for key in sorted(found.keys() | wanted.keys()):
-        shapes = [tuple(state[key].shape) if key in state else "none" for state in (found, wanted)]
+    saved, wanted = checkpoint["state_dict"], task.state_dict()
+    for key in sorted(saved.keys() | wanted.keys()):
+        shapes = [tuple(state[key].shape) if key in state else "none" for state in (saved, wanted)]
         if shapes[0] != shapes[1]:
             raise ConfigError(
                 f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model"
             )
-    task.load_state_dict(found)
+    task.load_state_dict(saved)
 
 
 def foreign_value(value: Any, where: str = "") -> str | None:
@@ -62,7 +62,7 @@ def foreign_value(value: Any, where: str = "") -> str | None:
         return None
     else:
         return f"{where} is of {type(value).__module__}.{type(value).__qualname__}"
-    return next((found for name, child in pairs if (found := foreign_value(child, name))), None)
+    return next((foreign for name, child in pairs if (foreign := foreign_value(child, name))), None)
 
 
 class AtomicCheckpoints(CheckpointIO):

@@ -41,8 +41,8 @@ def read_summary(run: Path) -> dict[str, Any]:
 
 def status(run: Path) -> str | None:
     """What an earlier run here came to; None where there was none."""
-    found = read_summary(run).get("status")
-    return found or ("interrupted" if (run / "checkpoints" / "last.ckpt").exists() else None)
+    written = read_summary(run).get("status")
+    return written or ("interrupted" if (run / "checkpoints" / "last.ckpt").exists() else None)
 
 
 def is_wanted(status: str | None, rerun: str) -> bool:

@@ -225,8 +225,8 @@ class _Problem:
         self.blocks = torch.tensor(rows, dtype=torch.int32, device=device)
 
         def starts(column: int, number: int) -> Tensor:
-            found = [sum(row[column] < i for row in rows) for i in range(number + 1)]
-            return torch.tensor(found, dtype=torch.int32, device=device)
+            counts = [sum(row[column] < i for row in rows) for i in range(number + 1)]
+            return torch.tensor(counts, dtype=torch.int32, device=device)
 
         self.group_starts, self.offset_group_starts = starts(2, self.groups), starts(3, self.offset_groups)
 
