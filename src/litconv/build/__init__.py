@@ -131,10 +131,6 @@ def task_around(built: Any, config: DictConfig, num_classes: int, facts: dict[st
 
 
 def trainer(config: DictConfig, **parts: Any) -> Any:
-    from litconv.no_profiler import NoProfiler
-
-    if config.trainer.get("profiler") is None:
-        parts["profiler"] = NoProfiler()
     try:
         return part(config.trainer, **parts)
     except ConfigError as error:

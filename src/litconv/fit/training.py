@@ -9,7 +9,6 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from litconv import lean_loop
 from litconv.callbacks import compilation as compiling
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
@@ -53,7 +52,6 @@ def in_one_line() -> Iterator[None]:
 def fit(trainer: pl.Trainer, task: Task, data: Any, checkpoint: Path | None) -> None:
     """Train from the start or from a checkpoint."""
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
-    lean_loop.install(trainer)
     memory_ran_out = False
     try:
         with in_one_line():

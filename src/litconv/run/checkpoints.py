@@ -36,6 +36,9 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read as a checkpoint ({reason})") from error
     if not isinstance(found, dict) or "state_dict" not in found:
         raise DataError(f"{path} cannot be read as a checkpoint (it holds no state_dict)")
+    states = found.get("callbacks", {})
+    if "Timing" in states.get("Together", {}):  # in checkpoints of before, in which one callback held several
+        states |= states.pop("Together")
     return found
 
 

@@ -51,10 +51,10 @@ def versions() -> dict[str, str]:
 def training(trainer: Any) -> dict[str, Any]:
     """How long the training took: epochs, seconds of training steps (validation left out), images a second; and what
     became of compiling."""
-    from litconv.callbacks import Timing, of_kind
+    from litconv.callbacks import Timing
     from litconv.callbacks.compilation import Compilation
 
-    timing = of_kind(trainer.callbacks, Timing)
+    (timing,) = (callback for callback in trainer.callbacks if isinstance(callback, Timing))
     compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
     return {
         **(compiled[0] if compiled else {}),
