@@ -25,8 +25,8 @@ BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
 def run(
     task: tuple[str, str], context: HydraContext, config: DictConfig, plan: Plan, environment: dict[str, str]
 ) -> None:
-    """`task` is the module and the name of the task function: not the function, which refers to all of litconv; `config` is
-    composed, with Hydra's own part. All of it can be pickled."""
+    """`task`: the module and the name of the task function, which itself refers to all of litconv. `config`: composed, with
+    Hydra's own part."""
     import torch  # here: the launcher, which imports this module, does without
 
     try:
