@@ -13,6 +13,7 @@ import sys
 import threading
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,6 @@ from litconv.config import composed as config
 from litconv.cost import count
 from litconv.run import state
 from litconv.run.summary import write_summary
-from litconv.sweep.running import Job
 from litconv.sweep.session import Session
 from wandb_reader import read_run
 
@@ -130,14 +130,27 @@ def test_the_fork_server_has_one_thread_and_its_jobs_have_gone():
 def test_a_signal_in_the_moment_in_which_a_job_is_forked_is_not_lost(tmp_path, monkeypatch, number):
     start = Session.start
 
-    def start_and_stop(session: Session, *arguments: object) -> Job:
-        job = start(session, *arguments)
-        job.stop(number)
-        return job
+    def start_and_stop(session: Session, *arguments: object) -> None:
+        start(session, *arguments)
+        session.running[-1].stop(number)
 
     monkeypatch.setattr(Session, "start", start_and_stop)
     assert sweep(tmp_path, "seed=0,1", "n_jobs=1") == 1
     assert [summary["status"] for summary in runs(tmp_path).values()] == ["interrupted"] * 2
+
+
+def test_a_ctrl_c_in_the_moment_in_which_the_only_job_is_forked_ends_it_too(tmp_path, monkeypatch):
+    start, started = ForkServerProcess.start, []
+
+    def start_amid_a_signal(process: ForkServerProcess) -> None:
+        start(process)
+        started.append(process)
+        if len(started) == 2:  # the first checks the points
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start_amid_a_signal)
+    assert sweep(tmp_path, "seed=0,1", "n_jobs=1") == 130
+    assert [summary["status"] for summary in runs(tmp_path).values()] == ["interrupted"]
 
 
 def test_every_seed_of_an_arm_has_the_cost_of_its_model(tmp_path):

@@ -128,16 +128,17 @@ class Session:
                 self.end(self.found(point, plan))
             elif place := self.slots.take(point.number, plan.accelerator, plan.devices):
                 self.waiting.pop(0)
-                self.running.append(self.start(point, plan, place))
+                self.start(point, plan, place)
             else:
                 return
 
-    def start(self, point: Point, plan: Plan, place: Place) -> Job:
+    def start(self, point: Point, plan: Plan, place: Place) -> None:
         environment = {**os.environ, CHECKED: "yes", **place.environment()}
-        asked = (self.task, self.context, point.config, plan, environment)
-        before, process = mark(plan.folder), self.processes.Process(target=job.run, args=asked)
+        arguments = (self.task, self.context, point.config, plan, environment)
+        process = self.processes.Process(target=job.run, args=arguments)
+        # Before the fork: a signal in this moment is passed on to it.
+        self.running.append(Job(point, plan, process, mark(plan.folder), time.monotonic()))
         process.start()
-        return Job(point, plan, process, before, time.monotonic())
 
     def take_back(self, ended: Job) -> None:
         self.running.remove(ended)
