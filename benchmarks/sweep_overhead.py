@@ -3,7 +3,7 @@
 Eight runs of about a second of training each, one after the other, with wandb offline and without measured latencies: by the
 local launcher, by Hydra's basic launcher (all in one process), and by eight separate commands. Memory is the peak of a
 job's process, except for the basic launcher: there it is what its one process holds when a job has ended. The machine
-should be idle.
+should be idle; of all columns CPU time, that of every process, suffers least where it is not.
 """
 
 import json
@@ -14,6 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from processes import seconds_below
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = 8
@@ -30,9 +32,18 @@ SEEDS = f"seed={','.join(map(str, range(JOBS)))}"
 
 
 def main() -> None:
-    importing = seconds([sys.executable, "-c", "import litconv.sweep.preload"], lambda pid: None)
+    importing, _ = seconds([sys.executable, "-c", "import litconv.sweep.preload"], lambda pid: None)
     print(f"one import of all that a run needs: {importing:.1f} s\n")
-    rows = [("", "seconds in all", "training", "over it, a job", "less one import", "memory, first job", "last job")]
+    heads = (
+        "seconds in all",
+        "training",
+        "over it, a job",
+        "less one import",
+        "CPU, a job",
+        "memory, first job",
+        "last job",
+    )
+    rows = [("", *heads)]
     for name, commands in {
         "hydra/launcher=local n_jobs=1": [("-m", SEEDS, "n_jobs=1")],
         "hydra/launcher=basic": [("-m", SEEDS, "hydra/launcher=basic")],
@@ -47,12 +58,13 @@ def main() -> None:
 def measured(name: str, commands: list[tuple[str, ...]], importing: float) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         memory = Memory(Path(folder), one_process="basic" in name)
-        total = 0.0
+        total = cpu = 0.0
         for arguments in commands:
-            total += seconds(
+            wall, used = seconds(
                 [sys.executable, str(ROOT / "train.py"), *arguments, *RUN, "sweep=overhead", f"output_dir={folder}"],
                 memory.look,
             )
+            total, cpu = total + wall, cpu + used
         summaries = [json.loads(path.read_text()) for path in Path(folder).rglob("summary.json")]
     assert [summary["status"] for summary in summaries] == ["completed"] * JOBS
     training = sum(summary["train/seconds"] for summary in summaries)
@@ -60,19 +72,21 @@ def measured(name: str, commands: list[tuple[str, ...]], importing: float) -> tu
     over = total - training
     return (
         name, f"{total:.1f}", f"{training:.1f}", f"{over / JOBS:.2f} s", f"{(over - importing) / JOBS:.2f} s",
-        f"{first} MB", f"{last} MB",
+        f"{cpu / JOBS:.2f} s", f"{first} MB", f"{last} MB",
     )  # fmt: skip
 
 
-def seconds(command: list[str], look: Callable[[int], None]) -> float:
+def seconds(command: list[str], look: Callable[[int], None]) -> tuple[float, float]:
+    """By the clock, and of CPU time."""
     environment = {**os.environ, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
-    started = time.perf_counter()
+    started, used = time.perf_counter(), 0.0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     while process.poll() is None:
         look(process.pid)
+        used = max(used, seconds_below(os.getpid()))
         time.sleep(0.05)
     assert process.returncode == 0, command
-    return time.perf_counter() - started
+    return time.perf_counter() - started, used
 
 
 class Memory:

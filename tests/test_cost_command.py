@@ -6,10 +6,7 @@ import json
 import pytest
 
 from command import ROOT, command
-from litconv import build
-from litconv.config import composed as config
 from litconv.cost import Layer
-from litconv.prepare import costs
 
 
 def cost(*arguments: str) -> int:
@@ -117,15 +114,3 @@ def test_a_recipe_is_tabulated_without_its_seeds_and_the_command_line_wins(tmp_p
     assert cost("-m", "experiment=dilation", f"out={out}") == 0
     rows = json.loads(out.read_text())
     assert len({row["dilation"] for row in rows}) == len(rows) > 1
-
-
-def test_runs_of_one_arm_are_counted_once_unless_the_weights_are_asked_about(monkeypatch):
-    monkeypatch.setattr(costs, "known", {})
-    configs = [config.compose(["width=0.25", f"seed={seed}"]) for seed in (0, 1)]
-    problem = build.data(configs[0]).problem
-    models = [build.model(point, 3, 10) for point in configs]
-    first, second = (costs.counted_once("an arm", *pair, problem) for pair in zip(configs, models, strict=True))
-    assert second is first
-    assert costs.counted_once("another", configs[1], models[1], problem) is not first
-    asked = config.compose(["width=0.25", "seed=1", "cost.effective_field=true"])
-    assert costs.counted_once("an arm", asked, models[1], problem).effective_receptive_field is not None

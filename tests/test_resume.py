@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
+import warnings
 
 import pytest
 import torch
 
-from command import command
+from command import ROOT, command
 from data_helpers import make_image_folder, make_mask_folder
 
 RECIPES = {
@@ -139,3 +141,27 @@ def test_the_reading_processes_draw_the_same_numbers_in_a_resumed_epoch():
 
     assert torch.equal(epoch(2, before=(0, 1)), epoch(2))
     assert not torch.equal(epoch(1), epoch(2))
+
+
+def test_a_run_that_an_earlier_version_left_interrupted_goes_on(tmp_path, monkeypatch):
+    """Its checkpoint holds the callbacks' states under one key, "Together"."""
+    (saved,) = (ROOT / "tests" / "saved_runs").glob("*seed7*")
+    old = torch.load(saved / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]["Together"]["Timing"]
+    folder = shutil.copytree(saved, tmp_path / "runs" / saved.name)
+    summary = json.loads((saved / "summary.json").read_text())
+    before = (saved / "metrics.csv").read_text().splitlines()
+    overrides = [o for o in summary["overrides"] if not o.startswith("output_dir=")]
+    monkeypatch.setattr(warnings, "filterwarnings", lambda *rules, **named: None)  # ours silence Lightning's
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert command(*overrides, f"output_dir={tmp_path}") == 0
+    assert not [str(warning.message) for warning in warned if "callbacks" in str(warning.message)]
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert rows[:2] == before
+    assert len(rows) == 5  # and the heading
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    assert last["Timing"]["images"] == 4 * old["images"]
+    done = json.loads((folder / "summary.json").read_text())
+    own = sum(float(row.split(",")[3]) for row in rows[2:])  # validation included
+    assert old["train_seconds"] < done["train/seconds"] < old["train_seconds"] + own
+    assert done["train/seconds"] == last["Timing"]["train_seconds"]

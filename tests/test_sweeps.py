@@ -7,11 +7,13 @@ import json
 import multiprocessing.forkserver
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from litconv.config import composed as config
 from litconv.cost import count
 from litconv.run import state
 from litconv.run.summary import write_summary
-from litconv.sweep.crew import Crew
+from litconv.sweep.session import Session
 from wandb_reader import read_run
 
 
@@ -124,23 +126,34 @@ def test_the_fork_server_has_one_thread_and_its_jobs_have_gone():
     assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
 
 
-def test_a_job_that_is_killed_before_its_turn_is_forked_again(tmp_path, monkeypatch):
-    make_ready, killed = Crew.make_ready, []
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_moment_in_which_a_job_is_forked_is_not_lost(tmp_path, monkeypatch, number):
+    start = Session.start
 
-    def make_ready_and_kill(crew: Crew, waiting: list) -> None:
-        make_ready(crew, waiting)
-        if crew.ready and crew.ready.process.pid not in killed:
-            crew.ready.process.kill()
-            crew.ready.process.join()
-            killed.append(crew.ready.process.pid)
+    def start_and_stop(session: Session, *arguments: object) -> None:
+        start(session, *arguments)
+        session.running[-1].stop(number)
 
-    monkeypatch.setattr(Crew, "make_ready", make_ready_and_kill)
-    assert sweep(tmp_path, "seed=0,1,2", "n_jobs=1") == 0
-    assert len(killed) == 2
-    assert {seed: summary["status"] for seed, summary in runs(tmp_path).items()} == dict.fromkeys(range(3), "completed")
+    monkeypatch.setattr(Session, "start", start_and_stop)
+    assert sweep(tmp_path, "seed=0,1", "n_jobs=1") == 1
+    assert [summary["status"] for summary in runs(tmp_path).values()] == ["interrupted"] * 2
 
 
-def test_every_seed_of_an_arm_has_the_cost_that_the_first_has_counted(tmp_path):
+def test_a_ctrl_c_in_the_moment_in_which_the_only_job_is_forked_ends_it_too(tmp_path, monkeypatch):
+    start, started = ForkServerProcess.start, []
+
+    def start_amid_a_signal(process: ForkServerProcess) -> None:
+        start(process)
+        started.append(process)
+        if len(started) == 2:  # the first checks the points
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start_amid_a_signal)
+    assert sweep(tmp_path, "seed=0,1", "n_jobs=1") == 130
+    assert [summary["status"] for summary in runs(tmp_path).values()] == ["interrupted"]
+
+
+def test_every_seed_of_an_arm_has_the_cost_of_its_model(tmp_path):
     assert sweep(tmp_path, "seed=0,1", "conv=standard,grouped", "n_jobs=1") == 0
     found = [json.loads(path.read_text()) for path in tmp_path.glob("sweeps/s/*/summary.json")]
     for conv in ("standard", "grouped"):

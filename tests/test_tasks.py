@@ -351,6 +351,10 @@ def rows(folder) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def timing_of(found: list[pl.Callback]) -> callbacks.Timing:
+    return next(callback for callback in found if isinstance(callback, callbacks.Timing))
+
+
 def weights(task) -> torch.Tensor:
     return torch.cat([value.flatten().float() for value in task.state_dict().values()])
 
@@ -377,7 +381,7 @@ def test_a_run_writes_metrics_csv_and_both_checkpoints(tmp_path, capsys):
     accuracies = [float(row["val/accuracy"]) for row in table]
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["epoch"] == int(np.argmax(accuracies))
-    timing = callbacks.of_kind(found, callbacks.Timing)
+    timing = timing_of(found)
     assert timing.images == 4 * 18
     assert 0 < timing.train_seconds < sum(float(row["seconds"]) for row in table)
     assert timing.images_per_second == pytest.approx(72 / timing.train_seconds)
@@ -415,7 +419,7 @@ def test_a_run_broken_off_and_resumed_equals_one_that_ran_through(tmp_path):
     assert names == ["best.ckpt", "last.ckpt"]
     both = [torch.load(tmp_path / f / "checkpoints" / "best.ckpt", weights_only=True) for f in ("whole", "broken")]
     assert both[0]["epoch"] == both[1]["epoch"]
-    assert callbacks.of_kind(found, callbacks.Timing).images == 72
+    assert timing_of(found).images == 72
 
 
 def test_rows_of_epochs_that_are_repeated_are_dropped(tmp_path):
@@ -496,48 +500,6 @@ def test_the_callbacks_yaml_builds_the_default_callbacks_and_the_users_own(tmp_p
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(overrides=["+callbacks=default", stop]).callbacks
     made = instantiate(config)(tmp_path, "val/accuracy", "max")
-    kinds = [type(callback).__name__ for callback in callbacks.every(made)]
+    kinds = [type(callback).__name__ for callback in made]
     own = ["Interruptions", "Monitors", "Timing", "MetricsCsv", "ProgressBar"]
     assert kinds == [*own, "EarlyStopping", "ModelCheckpoint", "ModelCheckpoint"]
-
-
-def test_callbacks_together_are_called_in_their_order_and_keep_their_states():
-    class Counting(pl.Callback):
-        def __init__(self, name, seen):
-            self.name, self.seen, self.count = name, seen, 0
-
-        @property
-        def state_key(self):
-            return self.name
-
-        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            self.count += 1
-            self.seen.append((self.name, batch_idx))
-
-        def state_dict(self):
-            return {"count": self.count}
-
-        def load_state_dict(self, state):
-            self.count = state["count"]
-
-    seen = []
-    together = callbacks.Together([Counting("a", seen), pl.Callback(), Counting("b", seen)])
-    for batch_idx in range(2):
-        together.on_train_batch_end(None, None, None, None, batch_idx)
-    together.on_fit_start(None, None)
-    assert seen == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
-    again = callbacks.Together([Counting("a", []), Counting("b", [])])
-    again.load_state_dict(together.state_dict())
-    assert [part.count for part in again.parts] == [2, 2]
-
-
-def test_an_empty_hook_of_every_step_is_passed_over_and_a_defined_one_is_not():
-    class Own(pl.Callback):
-        def on_after_backward(self, trainer, module):
-            pass
-
-    own, empty = callbacks.without_empty_steps([Own(), pl.Callback()])
-    assert callable(own.on_after_backward)
-    assert own.on_train_batch_end is None
-    assert empty.on_after_backward is None
-    assert callable(empty.on_save_checkpoint)

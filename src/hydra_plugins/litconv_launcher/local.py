@@ -22,7 +22,7 @@ class LocalLauncher(Launcher):
 
         self.config, self.context = config, hydra_context
         task = (task_function.__module__, task_function.__qualname__)
-        self.session = Session(str(config.sweep), task, hydra_context.callbacks, Options(*self.options))
+        self.session = Session(str(config.sweep), task, hydra_context, Options(*self.options))
         cli.at_end.append(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -11,7 +11,6 @@ from litconv.callbacks.guards import Interruptions, Monitors
 from litconv.callbacks.metrics_csv import MetricsCsv
 from litconv.callbacks.progress import ProgressBar
 from litconv.callbacks.timing import Timing
-from litconv.callbacks.together import Together, every, of_kind, without_empty_steps
 
 __all__ = [
     "Interruptions",
@@ -19,19 +18,15 @@ __all__ = [
     "Monitors",
     "ProgressBar",
     "Timing",
-    "Together",
     "checkpoints",
     "default",
-    "every",
-    "of_kind",
-    "without_empty_steps",
 ]
 
 
 def default(folder: Path, monitor: str, mode: str, *, extra: Mapping[str, Callback] = {}) -> list[Callback]:
     """The callbacks of a run in `folder`; `extra` are the user's own, by any name."""
-    own = Together([Interruptions(), Monitors(), Timing(), MetricsCsv(folder)])
-    return without_empty_steps([own, ProgressBar(monitor), *extra.values(), *checkpoints(folder, monitor, mode)])
+    own = [Interruptions(), Monitors(), Timing(), MetricsCsv(folder), ProgressBar(monitor)]
+    return [*own, *extra.values(), *checkpoints(folder, monitor, mode)]
 
 
 def checkpoints(folder: Path, monitor: str, mode: str) -> list[ModelCheckpoint]:
@@ -41,10 +36,7 @@ def checkpoints(folder: Path, monitor: str, mode: str) -> list[ModelCheckpoint]:
     """
     where = os.fspath(folder / "checkpoints")
     common = {"dirpath": where, "save_on_train_epoch_end": True, "enable_version_counter": False}
-    found = [
+    return [
         ModelCheckpoint(**common, filename="best", monitor=monitor, mode=mode, save_top_k=1),
         ModelCheckpoint(**common, filename="last", monitor=None, save_top_k=1),
     ]
-    for checkpoint in found:
-        checkpoint.on_train_batch_end = None  # nothing is saved within an epoch; Lightning passes over it
-    return found

@@ -11,8 +11,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from litconv import lean_loop
-from litconv.callbacks import Timing, compilation, of_kind
+from litconv.callbacks import Timing, compilation
 from litconv.callbacks.compilation import Compilation
 from litconv.conv.slot import HasImplementations
 from litconv.data.module import DataModule
@@ -47,7 +46,6 @@ def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | No
     """Train from the start or from a checkpoint."""
     folder.record(implementations(task.model, trainer.strategy.root_device))
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
-    lean_loop.install(trainer)
     memory_ran_out = False
     try:
         with in_one_line():
@@ -83,7 +81,7 @@ def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:
     """Epochs, seconds of training steps (validation left out), images a second; and what became of compiling."""
-    timing = of_kind(trainer.callbacks, Timing)
+    (timing,) = (callback for callback in trainer.callbacks if isinstance(callback, Timing))
     compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
     return {
         **(compiled[0] if compiled else {}),

@@ -16,22 +16,10 @@ from litconv.device import device_named
 from litconv.optim import optimizer_for
 from litconv.prepare.layout import choose_layout, with_format
 
-known: dict[str, Count] = {}  # by arm: its seeds share one
-
 
 def counted(config: DictConfig, model: nn.Module, problem: Problem) -> Count:
     options = {key: config.cost[key] for key in ("allow_uncounted", "effective_field")}
     return count(model, problem.in_channels, problem.image_size, **options)
-
-
-def counted_once(arm: str, config: DictConfig, model: nn.Module, problem: Problem) -> Count:
-    """The same, of a run: equal for all seeds of an arm, unless the weights' values were asked about."""
-    if config.cost.effective_field:
-        return counted(config, model, problem)
-    key = f"{arm}, allow_uncounted={config.cost.allow_uncounted}"
-    if key not in known:
-        known[key] = counted(config, model, problem)
-    return known[key]
 
 
 def measured(

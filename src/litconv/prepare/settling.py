@@ -6,7 +6,7 @@ from litconv import build
 from litconv.cost import Layer
 from litconv.data.module import DataModule
 from litconv.match import find_width
-from litconv.prepare.costs import counted_once, measured
+from litconv.prepare.costs import counted, measured
 from litconv.prepare.layout import choose_layout
 from litconv.run.asked import Asked
 from litconv.run.folder import RunFolder
@@ -25,7 +25,7 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
         folder.write_config(asked.config_yaml(trained))
 
     task = build.task(trained, data)
-    count = counted_once(asked.arm_hash, asked.config, task.model, problem)
+    count = counted(asked.config, task.model, problem)
     folder.record(count.summary() | width.summary(count))
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
     return task, count.layers

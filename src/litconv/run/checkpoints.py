@@ -36,6 +36,9 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read as a checkpoint ({reason})") from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise DataError(f"{path} cannot be read as a checkpoint (it holds no state_dict)")
+    states = checkpoint.get("callbacks", {})
+    if "Timing" in states.get("Together", {}):  # of an earlier version, in which one callback held several
+        states |= states.pop("Together")
     return checkpoint
 
 

@@ -1,109 +1,75 @@
-"""One job, in a process of its own: a child of the fork server."""
+"""One job, in a process of its own: a child of the fork server. Its summary.json and its exit status say how it ended."""
 
 import faulthandler
 import importlib
 import os
-import pickle
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from hydra._internal.callbacks import Callbacks
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobRuntime, run_job, setup_globals
+from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from litconv.config.command_line import INTERRUPTED, quiet
-from litconv.errors import BusyError
+from litconv.errors import BusyError, JobError
 from litconv.run.state import is_wanted
-from litconv.sweep import hydra_job
+from litconv.sweep.outcome import mark, settle
 from litconv.sweep.parenthood import adopt, become_a_job
+from litconv.sweep.plan import Plan
 
 BUSY = 75  # EX_TEMPFAIL: another launch of this sweep trains this point
 
 
-@dataclass
-class Order:
-    """What a job is told when it is forked, a job ahead of its turn; everything in it can be pickled."""
-
-    config: DictConfig  # composed, with Hydra's own part
-    callbacks: Callbacks  # Hydra's
-    module: str  # where the task function is found: not by value, since it refers to all of litconv
-    function: str
-    folder: Path
-    environment: dict[str, str]
-
-
-@dataclass
-class Turn:
-    """What it is told when its turn has come."""
-
-    environment: dict[str, str]  # of its place, besides the order's
-    counts: bytes  # pickled: what an earlier job of this sweep has counted for its arm; or nothing
-
-
-@dataclass
-class Report:
-    """What a job tells as it ends; a killed one tells nothing."""
-
-    error: str
-    counts: bytes  # pickled, so that the launcher needs none of their classes
-
-
-def run(order: Order, turns: Connection, told: Connection) -> None:
-    """Waits for its turn; exits with the run's own status; what it failed of is told to the launcher."""
+def run(
+    task: tuple[str, str], context: HydraContext, config: DictConfig, plan: Plan, environment: dict[str, str]
+) -> None:
+    """`task`: the module and the name of the task function, which itself refers to all of litconv. `config`: composed, with
+    Hydra's own part."""
     import torch  # here: the launcher, which imports this module, does without
 
-    from litconv.prepare import costs as survey
-
-    become_a_job()
-    adopt(order.environment)
-    write_to(Path(os.devnull))
-    start_wandb(order.config.logger)
     try:
-        turn = turns.recv()
-    except EOFError:  # it never comes
-        return
-    os.environ.update(turn.environment)
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    if turn.counts:
-        survey.known.update(pickle.loads(turn.counts))
-    try:
-        code, error = train(order)
+        become_a_job()
+        adopt(environment)
+        if "OMP_NUM_THREADS" in environment:
+            torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+        write_to(Path(os.devnull))
+        start_wandb(config.logger)
+        sys.exit(train(task, context, config, plan))
     except BusyError:
-        code, error = BUSY, ""
+        sys.exit(BUSY)
     except KeyboardInterrupt:
-        code, error = INTERRUPTED, ""
-    except SystemExit as end:
-        code, error = end.code if isinstance(end.code, int) else int(end.code is not None), ""
-    told.send(Report(error, pickle.dumps(survey.known)))
-    sys.exit(code)
+        sys.exit(INTERRUPTED)
 
 
-def train(order: Order) -> tuple[int, str]:
+def train(task: tuple[str, str], context: HydraContext, config: DictConfig, plan: Plan) -> int:
+    """The exit status."""
     from litconv.run.folder import RunFolder
 
-    with RunFolder(order.folder, {}) as folder:  # rerun=all: the output of this run is to lie in its new folder
-        if folder.previous_status == "completed" and is_wanted("completed", order.config.rerun):
+    with RunFolder(plan.folder, {}) as folder:  # rerun=all: the output of this run is to lie in its new folder
+        if folder.previous_status == "completed" and is_wanted("completed", config.rerun):
             folder.keep_aside()
-    write_to(order.folder / "console.log")
+    before = mark(plan.folder)
+    write_to(plan.folder / "console.log")
     quiet()
-    done = hydra_job.run(task_function(order.module, order.function), order.config, order.callbacks)
-    if done.status is JobStatus.COMPLETED:
-        return 0, ""
-    failure = done._return_value  # `return_value` would raise it
-    if isinstance(failure.__cause__, BusyError):
-        raise failure.__cause__
-    return 1, str(failure)
+    module, name = task
+    function = getattr(importlib.import_module(module), name).__wrapped__  # under `hydra.main`
+    setup_globals()
+    JobRuntime.instance().set("name", config.hydra.job.name)
+    done = run_job(function, config, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    try:
+        _ = done.return_value  # raises what the function raised
+    except JobError as error:
+        if isinstance(error.__cause__, BusyError):
+            raise error.__cause__ from None
+        settle(plan.folder, plan.facts, before, "failed", str(error))
+        return 1
+    return 0
 
 
 def start_wandb(logger: DictConfig) -> None:
-    """wandb's own process takes 0.2 s to start, in which this one waits or makes its data. If it cannot, the logger says so."""
+    """wandb's own process takes 0.2 s to start, in which this one makes its data. If it cannot, the logger says so."""
     if logger["_target_"] != "litconv.loggers.make_wandb" or logger.mode == "disabled":
         return
     if os.environ.get("WANDB_MODE") == "disabled":
@@ -116,11 +82,6 @@ def start_wandb(logger: DictConfig) -> None:
             wandb.setup()
 
     threading.Thread(target=setup, daemon=True).start()
-
-
-def task_function(module: str, name: str) -> Callable[[DictConfig], Any]:
-    """The function under `hydra.main`."""
-    return getattr(importlib.import_module(module), name).__wrapped__
 
 
 def write_to(console: Path) -> None:

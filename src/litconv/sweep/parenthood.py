@@ -10,6 +10,7 @@ import time
 from multiprocessing.connection import wait
 
 GRACE_SECONDS = 30  # between a job's SIGTERM, after which it writes its summary, and its SIGKILL
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
@@ -19,13 +20,20 @@ def die_with_parent(signal_number: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number)
 
 
+def hold_signals() -> None:
+    """For the fork server, which takes none: the launcher tells its jobs itself. Blocked rather than ignored, so that a
+    signal to a job that was forked in this moment waits until the job takes it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
 def become_a_job() -> None:
     """A process group of its own, so that a terminal's Ctrl-C reaches the launcher alone, which passes it on once."""
     os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent(signal.SIGTERM)  # of the fork server, which dies with the launcher
     threading.Thread(target=_outlive_by_grace, args=(multiprocessing.parent_process(),), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def adopt(environment: dict[str, str]) -> None:

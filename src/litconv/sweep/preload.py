@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import litconv
 from litconv.config.command_line import quiet
-from litconv.sweep.parenthood import die_with_parent
+from litconv.sweep.parenthood import die_with_parent, hold_signals
 
 LIBRARIES = ("torchvision", "pytorch_lightning", "wandb", "torchmetrics", "fvcore.nn", "hydra")
 # What wandb imports late, where it is there, in wandb.init and for a table: two seconds of a job.
@@ -57,8 +57,7 @@ def modules(package: str, path: Iterable[str]) -> Iterator[str]:
 
 
 if sys.argv[:1] == ["-c"]:  # as multiprocessing starts its fork server
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal or a scheduler: the launcher tells its jobs itself
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hold_signals()
     die_with_parent(signal.SIGKILL)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # it starts its threads when NumPy is imported
     import_everything()

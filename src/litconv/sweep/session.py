@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 
-from hydra._internal.callbacks import Callbacks
+from hydra.types import HydraContext
 
+from litconv.config.command_line import CHECKED
 from litconv.run import state
-from litconv.sweep import server
+from litconv.sweep import job, server
 from litconv.sweep.board import Board, table
-from litconv.sweep.crew import Crew
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.plan import Plan, send_plans
 from litconv.sweep.running import Job, Point
-from litconv.sweep.slots import Slots, cores, visible_gpus
+from litconv.sweep.slots import Place, Slots, cores, visible_gpus
 
 LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another launch trains
 
@@ -36,16 +36,16 @@ class Options:
 class Session:
     """All launches of one command: a sweeper such as Optuna launches batch after batch."""
 
-    def __init__(self, sweep: str, task: tuple[str, str], callbacks: Callbacks, options: Options) -> None:
-        self.options = options
+    def __init__(self, sweep: str, task: tuple[str, str], context: HydraContext, options: Options) -> None:
+        self.task, self.context, self.options = task, context, options
         self.board = Board(sweep)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []
         self.waiting: list[tuple[Point, Plan]] = []
         self.elsewhere: list[tuple[Point, Plan]] = []  # another launch trains them
+        self.running: list[Job] = []
         self.processes = server.start()
-        self.crew = Crew(self.processes, task, callbacks, options.time_limit_minutes)
 
     def launch(self, points: list[Point]) -> list[Outcome]:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
@@ -55,10 +55,7 @@ class Session:
                 keys.append(plan.name or point.overrides)
                 if self.is_new(keys[-1], point, plan):
                     self.waiting.append((point, plan))
-            try:
-                self.train(noted)
-            finally:
-                self.crew.make_ready([])
+            self.train(noted)
         return [self.outcomes[key] for key in keys]
 
     def plans(self, points: list[Point]) -> list[Plan]:
@@ -105,20 +102,20 @@ class Session:
         self.slots = Slots(self.options.n_jobs, self.options.slots_per_gpu, visible_gpus(), cores(), len(self.waiting))
         self.ended, self.total = 0, len(self.waiting)
         looked = time.monotonic()
-        while self.waiting or self.crew.running or self.elsewhere:
+        while self.waiting or self.running or self.elsewhere:
             self.start_what_fits()
-            self.crew.make_ready(self.waiting)
-            connection.wait([noted, *(wake for job in self.crew.running for wake in job.wakes())], LOOK_SECONDS)
+            connection.wait([noted, *(running.process.sentinel for running in self.running)], LOOK_SECONDS)
             if noted.poll():
                 noted.recv()
                 self.pass_on(self.signals[-1])
-            for job in self.crew.ended():
-                self.take_back(job)
-            self.crew.keep_time()
+            for ended in [running for running in self.running if not running.process.is_alive()]:
+                self.take_back(ended)
+            for running in self.running:
+                running.keep_time(self.options.time_limit_minutes)
             if self.elsewhere and time.monotonic() - looked > LOOK_SECONDS:
                 self.waiting, self.elsewhere, looked = self.waiting + self.elsewhere, [], time.monotonic()
             waiting = len(self.waiting) + len(self.elsewhere)
-            self.board.draw([job.shown() for job in self.crew.running], waiting, list(self.outcomes.values()))
+            self.board.draw([running.shown() for running in self.running], waiting, list(self.outcomes.values()))
         self.board.clear()
 
     def start_what_fits(self) -> None:
@@ -131,15 +128,24 @@ class Session:
                 self.end(self.found(point, plan))
             elif place := self.slots.take(point.number, plan.accelerator, plan.devices):
                 self.waiting.pop(0)
-                self.crew.start(point, plan, place)
+                self.start(point, plan, place)
             else:
                 return
 
-    def take_back(self, job: Job) -> None:
-        self.slots.give_back(job.point.number)
-        outcome = job.outcome(self.options.time_limit_minutes)
+    def start(self, point: Point, plan: Plan, place: Place) -> None:
+        environment = {**os.environ, CHECKED: "yes", **place.environment()}
+        arguments = (self.task, self.context, point.config, plan, environment)
+        process = self.processes.Process(target=job.run, args=arguments)
+        # Before the fork: a signal in this moment is passed on to it.
+        self.running.append(Job(point, plan, process, mark(plan.folder), time.monotonic()))
+        process.start()
+
+    def take_back(self, ended: Job) -> None:
+        self.running.remove(ended)
+        self.slots.give_back(ended.point.number)
+        outcome = ended.outcome(self.options.time_limit_minutes)
         if outcome is None:
-            self.elsewhere.append((job.point, job.plan))
+            self.elsewhere.append((ended.point, ended.plan))
         else:
             self.end(outcome)
 
@@ -158,9 +164,13 @@ class Session:
     def pass_on(self, signal_number: int) -> None:
         self.waiting, self.elsewhere = [], []
         if len(self.signals) == 1:
-            name, running = signal.Signals(signal_number).name, len(self.crew.running)
-            self.board.say(f"{name}: {running} running jobs are ending; once more kills them")
-        self.crew.pass_on(self.signals)
+            name, count = signal.Signals(signal_number).name, len(self.running)
+            self.board.say(f"{name}: {count} running jobs are ending; once more kills them")
+        for running in self.running:
+            if len(self.signals) == 1:
+                running.stop(signal_number)
+            else:
+                running.kill()
 
     @contextmanager
     def signals_noted(self) -> Iterator[Connection]:
@@ -170,7 +180,7 @@ class Session:
 
         def note(signal_number: int, _: object) -> None:
             self.signals.append(signal_number)
-            if not self.crew.running:
+            if not self.running:
                 self.leave()
             writable.send(None)
 

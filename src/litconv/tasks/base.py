@@ -21,11 +21,6 @@ class Task(pl.LightningModule):
     monitor: ClassVar[str]  # what the best checkpoint is chosen by
     mode: ClassVar[str] = "max"
 
-    # Empty hooks of every step, which Lightning passes over where they are not callable.
-    on_train_batch_start = on_before_zero_grad = on_before_backward = on_after_backward = on_before_optimizer_step = (
-        None
-    )
-
     def __init__(self, model: nn.Module, optim: OptimizerFactory, schedule: Schedule, *, seed: int) -> None:
         super().__init__()
         self.model = model
