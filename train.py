@@ -1,23 +1,19 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
-if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
-    import signal
-    import sys
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if {"-m", "--multirun"} & set(sys.argv):
-        from litconv.sweep import server
-
-        server.start_early(sys.argv[1:])
-
 import sys
+
+from litconv.sweep.server import before_the_imports
+
+if __name__ == "__main__":
+    before_the_imports(sys.argv[1:])
 
 import hydra
 from omegaconf import DictConfig
 
 from litconv.config import checks
 from litconv.config import composed as configuration
-from litconv.config.command_line import command_line, guarded, is_checked, quiet
+from litconv.config.command_line import command_line, guarded, quiet
+from litconv.config.environment import is_checked
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="train")
@@ -33,6 +29,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
     if not is_checked():
         build.check_model(config)
+        checks.check_libraries(config)
 
     import pytorch_lightning as pl
 
@@ -114,4 +111,4 @@ def main(config: DictConfig) -> tuple[float, float] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, checks.keys))
+    sys.exit(command_line(main))

@@ -9,7 +9,6 @@ import hydra
 from omegaconf import DictConfig
 
 from litconv.compare.arguments import check, check_extras
-from litconv.config import checks
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded, quiet
 
@@ -38,4 +37,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("compare"), "compare"))
+    sys.exit(command_line(main, "compare"))

@@ -34,15 +34,17 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     from litconv.prepare.table import Report
 
     found, report = [], None
-    for overrides, config in points:
-        if report is None:  # before anything is counted
-            report = Report(config.out, config.sort, config.per_layer)
-        with keep_going(overrides):
-            checks.check(config)
-            found.append(survey(config, matched))
-    if found:
-        report.show(found)
+    with keep_going() as attempt:
+        for overrides, config in points:
+            if report is None:  # before anything is counted
+                report = Report(config.out, config.sort, config.per_layer)
+            with attempt(overrides):
+                checks.check(config)
+                checks.check_libraries(config)
+                found.append(survey(config, matched))
+        if found:
+            report.show(found)
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("cost"), "cost"))
+    sys.exit(command_line(main, "cost"))

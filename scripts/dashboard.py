@@ -11,7 +11,6 @@ import hydra
 from omegaconf import DictConfig
 
 from litconv.compare.arguments import check
-from litconv.config import checks
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded, quiet
 from litconv.errors import ConfigError
@@ -59,4 +58,4 @@ def save(workspace, written: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("dashboard"), "dashboard"))
+    sys.exit(command_line(main, "dashboard"))

@@ -9,7 +9,6 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from litconv.config import checks
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded, quiet
 from litconv.errors import ConfigError
@@ -70,4 +69,4 @@ def main(arguments: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("evaluate"), "evaluate"))
+    sys.exit(command_line(main, "evaluate"))

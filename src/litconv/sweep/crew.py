@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerContext
 
 from hydra._internal.callbacks import Callbacks
 
-from litconv.config.command_line import CHECKED
+from litconv.config.environment import CHECKED
 from litconv.sweep import job as jobs
 from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
 from litconv.sweep.plan import Plan

@@ -50,6 +50,7 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
 
     try:
         checks.check(config)
+        checks.check_libraries(config)
         settings, choices = configuration.plain(config), configuration.choices(config)
         name = run_name(settings, choices)
         folder = run_folder(settings, name)
@@ -59,7 +60,7 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
             build.check_parts(match.matched(config, data).config, data)
             checked.add(arm)
     except Exception as error:  # whatever it is, this point cannot run and the others can
-        return Plan(error=one_line(error, checks.keys))
+        return Plan(error=one_line(error))
     trainer = settings["trainer"]
     return Plan(
         name=name,

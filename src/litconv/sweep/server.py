@@ -9,9 +9,12 @@ from multiprocessing.context import ForkServerContext
 PRELOAD = "litconv.sweep.preload"
 
 
-def start_early(arguments: list[str]) -> None:
-    """Of a sweep that the local launcher will launch: it imports while this process imports Hydra and composes."""
-    if not any(a in ("-h", "--help") or a.startswith("hydra/launcher=") for a in arguments):
+def before_the_imports(arguments: list[str]) -> None:
+    """The first thing that a command does: Ctrl-C during its imports ends it without a traceback (a run catches it
+    itself), and the fork server of a sweep that the local launcher will launch imports while this process does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    other = {"-h", "--help"} & set(arguments) or any(a.startswith("hydra/launcher=") for a in arguments)
+    if {"-m", "--multirun"} & set(arguments) and not other:
         start()
 
 
