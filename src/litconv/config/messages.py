@@ -31,8 +31,8 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
         options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
         return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):
-        # of `logger={a:1}` the cause knows that it is logger.a
-        key = getattr(error.__cause__, "full_key", None) or match[1]
+        at_fault = str(getattr(error.__cause__, "full_key", ""))
+        key = at_fault if at_fault.startswith(f"{match[1]}.") else match[1]  # of `logger={a:1}` it is logger.a
         return unknown_key(key, keys_near(key, config_name))
     if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"

@@ -6,6 +6,7 @@ What the source does not say, such as an `__init__` that is inherited from torch
 """
 
 import ast
+import copy
 import importlib
 import inspect
 import pkgutil
@@ -38,11 +39,8 @@ class Signature:
 @cache
 def signature(address: str) -> Signature:
     """Of a dotted name. Raises ImportError and AttributeError as importing it would."""
-    return imported(pkgutil.resolve_name(address)) if is_loaded(address) or needs_import(address) else read(address)
-
-
-def is_loaded(address: str) -> bool:
-    return address.rpartition(".")[0] in sys.modules
+    is_loaded = address.rpartition(".")[0] in sys.modules
+    return imported(pkgutil.resolve_name(address)) if is_loaded or needs_import(address) else read(address)
 
 
 def needs_import(address: str) -> bool:
@@ -113,11 +111,9 @@ def kept_of(statement: ast.stmt) -> ast.stmt | None:
 
 
 def without_body(node: ast.FunctionDef) -> ast.FunctionDef:
-    given = node.args
-    defaults, kw_defaults = ([value and literal(value) for value in v] for v in (given.defaults, given.kw_defaults))
-    arguments = ast.arguments(
-        given.posonlyargs, given.args, given.vararg, given.kwonlyargs, kw_defaults, given.kwarg, defaults
-    )
+    arguments = copy.copy(node.args)
+    arguments.defaults = [literal(value) for value in arguments.defaults]
+    arguments.kw_defaults = [value and literal(value) for value in arguments.kw_defaults]
     return ast.FunctionDef(node.name, arguments, [ast.Pass()], [])
 
 

@@ -58,7 +58,7 @@ def missing_options(path: str, node: Mapping) -> Iterator[str]:
     stated = [parameter.name for parameter in parameters if parameter.name in STATED.get(group, ())]
     for option in dict.fromkeys([*required, *stated]):
         if option not in node:
-            yield f"{path}.{option} is missing, and {node['_target_']} needs it; give it by +{path}.{option}=…"
+            yield f"{path}.{option} is missing, and {node['_target_']} needs it; set it with +{path}.{option}=…"
 
 
 def wrong_types(path: str, node: Mapping) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """The fork server of a sweep's jobs. Its imports take seconds, so it is started before anything else is done."""
 
-import multiprocessing
 import signal
 import threading
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
 
 PRELOAD = "litconv.sweep.preload"
 
@@ -18,8 +19,11 @@ def before_the_imports(arguments: list[str]) -> None:
         start()
 
 
-def start() -> ForkServerContext:
+def start() -> "ForkServerContext":
     """Of this process; a second call finds the one that runs."""
+    import multiprocessing  # here: a single run does without
+    from multiprocessing import forkserver
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
     if threading.current_thread() is not threading.main_thread():
