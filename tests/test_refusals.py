@@ -1,9 +1,11 @@
 """Every command line that must be refused: one line on stderr that names the key, the values and the remedy."""
 
 import pytest
+import yaml
 
 from command import command
 from litconv.config import composed as config
+from litconv.config.root_keys import ROOT_KEYS
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {
@@ -23,6 +25,9 @@ REFUSED = {
     "optim.dampening=0.5": "optim.dampening: its yaml leaves it at the default; to set it write +optim.dampening=…",
     "+optim.dampning=0.5": "+optim.dampning: SGD takes no 'dampning' (did you mean 'dampening'?); it takes params, ",
     "trainer.precision=7": "trainer.precision=7 must be ",
+    "cost.latency.batch=0": "cost.latency.batch=0 must be more than 0 and at most 65536",
+    "cost.latency.seconds=4000": "cost.latency.seconds=4000 must be more than 0 and at most 3600",
+    "~callbacks": "callbacks is missing or null, and every run needs one; remove the override that takes it away",
     "epochs=3 ~trainer.max_epochs": "epochs=3 has no effect: trainer=auto sets max_epochs=null; ",
     "optim=null": "optim=null: a group needs one of its options; --help lists them",
     "+callbacks.extra.a._target_=torch.nn.ReLU": "callbacks.extra.a._target_=torch.nn.ReLU is no Callback of Lightning; ",
@@ -130,6 +135,19 @@ REFUSED = {
     "+data.crop_size=64": "data.crop_size=64x64 is larger than the images (32x32); use data.crop_size=[32,32] or less",
     "data=image_folder data.root=/no/such/place": "data.root=/no/such/place is not a folder; ",
 }
+
+
+def test_the_table_of_root_keys_has_every_key_of_train_yaml():
+    written = yaml.safe_load((config.CONF / "train.yaml").read_text())
+    defaults = {key.rpartition("@")[2] for item in written.pop("defaults") if item != "_self_" for key in item}
+    del written["hydra"]
+
+    def dotted(node, prefix=""):
+        for key, value in node.items():
+            yield from dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+
+    groups = {group for group in defaults if not group.startswith("override ")} - {"experiment"}
+    assert set(dotted(written)) | groups == set(ROOT_KEYS)
 
 
 @pytest.mark.parametrize("arguments", REFUSED)

@@ -1,7 +1,7 @@
 """A composed configuration as it stands: what was chosen, what is said where, the same with something else in its place.
 
-No torch is imported here: a wrong command line is answered before that. `build` turns the groups into objects; nothing
-else but train.py and the scripts imports OmegaConf, and no layer and no task sees a configuration.
+No torch is imported here: a wrong command line is answered before that. `build` turns the groups into objects, and no
+layer and no task sees a configuration.
 """
 
 import re

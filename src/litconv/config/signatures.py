@@ -69,7 +69,10 @@ def imported(thing: Any) -> Signature:
 @cache
 def read(address: str) -> Signature:
     """The signature of one of litconv's own, from its source. Raises UnreadError where that does not say it."""
-    stub = stub_of(address)
+    try:
+        stub = stub_of(address)
+    except (AttributeError, NameError, TypeError) as error:  # an annotation that computes something
+        raise UnreadError(address) from error
     if inspect.isclass(stub) and not any("__init__" in vars(base) for base in stub.__mro__[:-1]):
         raise UnreadError(address)
     return imported(stub)
@@ -122,7 +125,8 @@ def literal(value: ast.expr) -> ast.expr:
 
 
 def is_literal(value: ast.expr) -> bool:
-    inner = value.args[0] if isinstance(value, ast.Call) and ast.unparse(value.func) == "frozenset" else value
+    is_set = isinstance(value, ast.Call) and ast.unparse(value.func) == "frozenset" and value.args
+    inner = value.args[0] if is_set else value
     try:
         ast.literal_eval(inner)
     except (ValueError, TypeError):
