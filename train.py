@@ -1,57 +1,48 @@
 """One run: python train.py conv=grouped groups=4. A sweep: python train.py -m conv=standard,grouped."""
 
-if __name__ == "__main__":  # Ctrl-C during the imports ends the process without a traceback; a run catches it itself
-    import signal
-    import sys
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if {"-m", "--multirun"} & set(sys.argv):
-        from litconv.sweep import server
-
-        server.start_early(sys.argv[1:])
-
 import sys
+
+from litconv.sweep.server import before_the_imports
+
+if __name__ == "__main__":
+    before_the_imports(sys.argv[1:])
 
 import hydra
 from omegaconf import DictConfig
 
-from litconv.config import checks, composed
-from litconv.config.command_line import command_line, guarded, is_checked, quiet
+from litconv.config.checks import check
+from litconv.config.command_line import command_line, guarded
+from litconv.config.composed import CONF
+from litconv.config.environment import is_checked
+from litconv.run.asked import Asked
 
 
-@hydra.main(version_base="1.3", config_path=str(composed.CONF), config_name="train")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 @guarded
 def main(config: DictConfig) -> tuple[float, float] | None:
-    quiet()
     if not is_checked():
-        checks.check(config)
+        check(config)
+    asked = Asked.of(config)
 
     from litconv.prepare.checks import parts  # torch from here on
-    from litconv.run.asked import Asked
 
-    asked = Asked.of(config)
     data, trainer = parts(asked)
 
-    from litconv.fit import training
+    from litconv.fit.training import fit, test  # and Lightning
     from litconv.prepare.reading import read
     from litconv.prepare.settling import settle
     from litconv.run.folder import RunFolder
-    from litconv.run.state import read_summary
-    from litconv.run.summary import facts, objectives, table
+    from litconv.run.summary import facts
 
     with RunFolder(asked.folder, facts(asked)) as folder:
-        if not folder.is_wanted(asked):
-            return objectives(read_summary(folder.path))
-        checkpoint = folder.open(asked.config_yaml(config))
-        read(asked, data, trainer)
-        task, layers = settle(asked, data, trainer.strategy.root_device, folder)
-        start_logger(asked, trainer, folder, layers)
-        training.fit(trainer, task, data, checkpoint, folder)
-        training.test(trainer, task, data, folder)
-
-    if trainer.is_global_zero:
-        print(f"{folder.path}\n{table(folder.summary)}")
-    return objectives(folder.summary)
+        if folder.is_wanted(asked):
+            checkpoint = folder.open(asked.config_yaml(config))
+            read(asked, data, trainer)
+            task, layers = settle(asked, data, trainer.strategy.root_device, folder)
+            start_logger(asked, trainer, folder, layers)
+            fit(trainer, task, data, checkpoint, folder)
+            test(trainer, task, data, folder)
+    return folder.report()
 
 
 def start_logger(asked, trainer, folder, layers):
@@ -73,4 +64,4 @@ def start_logger(asked, trainer, folder, layers):
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, checks.keys))
+    sys.exit(command_line(main))

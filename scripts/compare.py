@@ -9,9 +9,8 @@ import hydra
 from omegaconf import DictConfig
 
 from litconv.compare.arguments import check, check_extras
-from litconv.config import checks
 from litconv.config import composed as configuration
-from litconv.config.command_line import command_line, guarded, quiet
+from litconv.config.command_line import command_line, guarded
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="compare")
@@ -19,7 +18,6 @@ from litconv.config.command_line import command_line, guarded, quiet
 def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
-    quiet()
     from litconv.compare import analyse, load
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
@@ -38,4 +36,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("compare"), "compare"))
+    sys.exit(command_line(main, "compare"))

@@ -33,15 +33,17 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     from litconv.prepare.table import CostTable
 
     surveyed, table = [], None
-    for overrides, config in points:
-        if table is None:  # before anything is counted
-            table = CostTable(config.out, config.sort, config.per_layer)
-        with keep_going(overrides):
-            checks.check(config)
-            surveyed.append(survey(config))
-    if surveyed:
-        table.show(surveyed)
+    with keep_going() as attempt:
+        for overrides, config in points:
+            if table is None:  # before anything is counted
+                table = CostTable(config.out, config.sort, config.per_layer)
+            with attempt(overrides):
+                checks.check(config)
+                checks.check_libraries(config)
+                surveyed.append(survey(config))
+        if surveyed:
+            table.show(surveyed)
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("cost"), "cost"))
+    sys.exit(command_line(main, "cost"))

@@ -11,9 +11,8 @@ import hydra
 from omegaconf import DictConfig
 
 from litconv.compare.arguments import check
-from litconv.config import checks
 from litconv.config import composed as configuration
-from litconv.config.command_line import command_line, guarded, quiet
+from litconv.config.command_line import command_line, guarded
 from litconv.errors import ConfigError
 
 
@@ -21,7 +20,6 @@ from litconv.errors import ConfigError
 @guarded
 def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
-    quiet()
     from litconv.compare import analyse, load
     from litconv.compare.dashboard import panels_in, spec, workspace
     from litconv.loggers import has_key
@@ -59,4 +57,4 @@ def save(workspace, written: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("dashboard"), "dashboard"))
+    sys.exit(command_line(main, "dashboard"))

@@ -9,9 +9,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from litconv.config import checks
 from litconv.config import composed as configuration
-from litconv.config.command_line import command_line, guarded, quiet
+from litconv.config.command_line import command_line, guarded
 from litconv.errors import ConfigError
 from litconv.files import local
 
@@ -41,7 +40,6 @@ def main(arguments: DictConfig) -> None:
     from litconv.fit import training
     from litconv.run.checkpoints import load_into, read
 
-    quiet()
     weights = read(checkpoint)
     with build.as_trainer_error(f"accelerator={arguments.accelerator}"):
         trainer = pl.Trainer(
@@ -70,4 +68,4 @@ def main(arguments: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command_line(main, lambda: checks.keys("evaluate"), "evaluate"))
+    sys.exit(command_line(main, "evaluate"))

@@ -8,7 +8,6 @@ from unittest import mock
 
 from hydra._internal.hydra import Hydra
 
-from litconv.config import checks
 from litconv.config import command_line as cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +27,6 @@ TINY = (
 def command(*arguments: str, module: str = "train") -> int:
     """The exit status; what was printed is in pytest's capsys."""
     sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-    cli._failures.clear()
     environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
     try:
         script = importlib.import_module(module)
@@ -38,6 +36,6 @@ def command(*arguments: str, module: str = "train") -> int:
             # It composes everything once more only to ask hydra.mode, which nothing here sets: -m decides.
             mock.patch.object(Hydra, "get_mode", return_value=None),
         ):
-            return cli.command_line(script.main, lambda: checks.keys(module), module)
+            return cli.command_line(script.main, module)
     finally:
         del sys.path[:2]

@@ -1,9 +1,11 @@
 """Every command line that must be refused: one line on stderr that names the key, the values and the remedy."""
 
 import pytest
+import yaml
 
 from command import command
 from litconv.config import composed as config
+from litconv.config.root_keys import ROOT_KEYS
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
 REFUSED = {
@@ -11,6 +13,22 @@ REFUSED = {
     "match=macs conv=grouped conv@conv_stage1=dilated conv@conv_stage2=dilated conv@conv_stage3=dilated": (
         "conv=grouped has no effect: every stage has an operator of its own; remove it"
     ),
+    "optim={}": "optim={} has no effect: it changes nothing of optim=sgd; remove it",
+    "~optim.lr": "optim.lr is missing, and torch.optim.SGD needs it; ",
+    "~optim._target_": "optim names no class; choose one of its options with optim=NAME, or set optim._target_",
+    "match=macs ~match.by": "match.by is missing, and litconv.match.Budget needs it; ",
+    "+callbacks.extra.a._target_=pytorch_lightning.callbacks.EarlyStopping": (
+        "callbacks.extra.a.monitor is missing, and pytorch_lightning.callbacks.EarlyStopping needs it; "
+    ),
+    "logger={a:1}": "logger.a: unknown key; accepted here: ",
+    "optim.mometum=0.5": "optim.mometum: unknown key (did you mean 'optim.momentum'?); accepted here: ",
+    "optim.dampening=0.5": "optim.dampening: its yaml leaves it at the default; to set it write +optim.dampening=…",
+    "+optim.dampning=0.5": "+optim.dampning: SGD takes no 'dampning' (did you mean 'dampening'?); it takes params, ",
+    "trainer.precision=7": "trainer.precision=7 must be ",
+    "cost.latency.batch=0": "cost.latency.batch=0 must be more than 0 and at most 65536",
+    "cost.latency.seconds=4000": "cost.latency.seconds=4000 must be more than 0 and at most 3600",
+    "~callbacks": "callbacks is missing or null, and every run needs one; remove the override that takes it away",
+    "epochs=3 ~trainer.max_epochs": "epochs=3 has no effect: trainer=auto sets max_epochs=null; ",
     "optim=null": "optim=null: a group needs one of its options; --help lists them",
     "+callbacks.extra.a._target_=torch.nn.ReLU": "callbacks.extra.a._target_=torch.nn.ReLU is no Callback of Lightning; ",
     "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",
@@ -67,7 +85,7 @@ REFUSED = {
     "backbone.output_stride=3": "output_stride=3 is not possible with this backbone's own stride of 4; try ",
     "conv@conv_stage4=deformable": "conv_stage4: this backbone has 3 stages (1, 2, 3)",
     "optim.lr=abc": "optim.lr=abc must be a number",
-    "optim.lr=-1": "optim.lr=-1 must be at least 0",
+    "optim.lr=-1": "optim: Invalid learning rate: -1",
     "schedule.warmup=2": "schedule.warmup=2 must be a fraction of all steps: at least 0, less than 1",
     "conv=grouped conv@conv_stage1=dilated conv@conv_stage2=dilated conv@conv_stage3=dilated": (
         "conv=grouped has no effect: every stage has an operator of its own; remove it"
@@ -85,9 +103,9 @@ REFUSED = {
     "conv=grouped/../standard": "conv=grouped/../standard: write conv=standard",
     "++sweep=../elsewhere": "sweep=../elsewhere must be letters, digits, '.', '_' and '-' (at most 80): ",
     "+data.num_workers=2": "data.num_workers=2 has no effect: this set is held in memory; remove it",
-    "+trainer.enable_progress_bar=false": "+trainer.enable_progress_bar has no effect: litconv itself settles ",
-    "+trainer.logger=false": "+trainer.logger has no effect: litconv itself settles logger of Trainer; remove it",
-    "+trainer.callbacks=[]": "+trainer.callbacks has no effect: litconv itself settles callbacks of Trainer; remove it",
+    "+trainer.enable_progress_bar=false": "+trainer.enable_progress_bar has no effect: litconv itself sets ",
+    "+trainer.logger=false": "+trainer.logger has no effect: litconv itself sets logger of Trainer; remove it",
+    "+trainer.callbacks=[]": "+trainer.callbacks has no effect: litconv itself sets callbacks of Trainer; remove it",
     "+trainer.limit_train_batches=0.001": "trainer.limit_train_batches=0.001 of 125 batches leaves none; use a whole ",
     "optim.lr=null": "optim.lr=null must be a number",
     "schedule=one_cycle schedule.warmup=0": "schedule.warmup=0 must be greater than 0 for one_cycle; without a warm-up ",
@@ -99,7 +117,7 @@ REFUSED = {
     "task=segmentation head=linear": "head=linear is not for task=segmentation; heads that are: deeplab, fcn, unet",
     "head=unet": "head=unet is not for task=classification; heads that are: linear",
     "backbone.width=0.5": "backbone.width=0.5: write width=0.5, which the summary and the name follow",
-    "+conv.dilation=2": "+conv.dilation has no effect: litconv itself settles dilation of Standard; remove it",
+    "+conv.dilation=2": "+conv.dilation has no effect: litconv itself sets dilation of Standard; remove it",
     "~conv": "conv is missing or null, and every run needs one; remove the override that takes it away",
     "trainer.max_epochs=0": "trainer.max_epochs=0 ends before the first validation ",
     "epochs=0": "epochs=0 must be at least 1",
@@ -111,12 +129,25 @@ REFUSED = {
     "cost.allow_uncounted=maybe": "cost.allow_uncounted=maybe must be true or false",
     "cost.alow_uncounted=true": "cost.alow_uncounted: unknown key (did you mean 'cost.allow_uncounted'?); accepted here: ",
     "groups=[": "groups=[: not an override that Hydra can read (",
-    "data.batch_size=0": "data.batch_size=0 must be at least 1",
-    "optim._target_=torch.optim.Adam": "optim.momentum is nothing that torch.optim.Adam takes; remove it by ~optim.momentum",
+    "data.batch_size=0": "data.batch_size=0 must be a whole number, at least 1",
+    "optim._target_=torch.optim.Adam": "torch.optim.Adam takes no 'momentum'; remove it with ~optim.momentum; ",
     "data.crop_size=64": "data.crop_size: its yaml leaves it at the default; to set it write +data.crop_size=…",
     "+data.crop_size=64": "data.crop_size=64x64 is larger than the images (32x32); use data.crop_size=[32,32] or less",
     "data=image_folder data.root=/no/such/place": "data.root=/no/such/place is not a folder; ",
 }
+
+
+def test_the_table_of_root_keys_has_every_key_of_train_yaml():
+    written = yaml.safe_load((config.CONF / "train.yaml").read_text())
+    defaults = {key.rpartition("@")[2] for item in written.pop("defaults") if item != "_self_" for key in item}
+    del written["hydra"]
+
+    def dotted(node, prefix=""):
+        for key, value in node.items():
+            yield from dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+
+    groups = {group for group in defaults if not group.startswith("override ")} - {"experiment"}
+    assert set(dotted(written)) | groups == set(ROOT_KEYS)
 
 
 @pytest.mark.parametrize("arguments", REFUSED)

@@ -11,18 +11,17 @@ import yaml
 
 from command import ROOT, TINY
 from litconv.config.composed import CONF
-from litconv.config.declared import declared, imported, read
-from litconv.config.declared.annotations import UNREAD
+from litconv.config.keys import keys_near
+from litconv.config.signatures import UNREAD, imported, needs_import, read, signature
+from litconv.config.targets import nested
 from litconv.config.types import matches
 
 # Command lines, one after the other, each followed by its exit status and by what has been imported.
 COMMANDS = """
 import json, os, runpy, sys
-from litconv.config import command_line as cli
 watched, lines = map(json.loads, sys.argv[1:])
 for line in lines:
     os.environ["HYDRA_FULL_ERROR"] = "0"
-    cli._failures.clear()
     sys.argv = ["train.py", *line.split()]
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -41,23 +40,29 @@ def after(watched: list[str], *lines: str) -> list[tuple[str, str]]:
 
 
 def targets() -> list[str]:
-    found = set()
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            found.update({node["_target_"]} if "_target_" in node else ())
-            for child in node.values():
-                walk(child)
-
-    for path in CONF.rglob("*.yaml"):
-        walk(yaml.safe_load(path.read_text()))
-    return sorted(name for name in found if not name.startswith(("hydra_plugins", "litconv.sweep")))
+    """Every class that a yaml of conf/ names."""
+    yamls = [yaml.safe_load(path.read_text()) for path in CONF.rglob("*.yaml")]
+    return sorted({node["_target_"] for content in yamls for _, node in nested(content)})
 
 
-@pytest.mark.parametrize("name", targets())
+OWN = [name for name in targets() if name.startswith("litconv.") and not needs_import(name)]
+
+
+def test_only_these_are_imported_to_learn_what_they_take():
+    assert set(targets()) - set(OWN) == {
+        "torch.optim.SGD",
+        "torch.optim.AdamW",
+        "pytorch_lightning.Trainer",
+        "litconv.sync_norm.SyncNorm",  # it inherits __init__ from Lightning
+        "litconv.sweep.pareto.ParetoFile",  # these are Hydra's affair
+        "hydra_plugins.litconv_launcher.local.LocalLauncher",
+    }
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_what_is_read_of_a_class_is_what_an_import_says(name):
     said, true = read(name), imported(pkgutil.resolve_name(name))
-    assert (said.home, said.is_class) == (true.home, true.is_class)
+    assert (said.module, said.name, said.is_class) == (true.module, true.name, true.is_class)
     assert list(said.parameters) == list(true.parameters)
     for key, parameter in true.parameters.items():
         mine = said.parameters[key]
@@ -77,8 +82,31 @@ def test_what_is_read_of_a_class_is_what_an_import_says(name):
 
 def test_what_no_source_says_is_imported():
     with pytest.raises(AttributeError):
-        declared("litconv.conv.Nothing")
-    assert list(declared("decimal.Decimal").parameters) == ["value", "context"]  # of C
+        signature("litconv.conv.Nothing")
+    assert list(signature("decimal.Decimal").parameters) == ["value", "context"]  # of C
+
+
+ALONE = """
+import json, sys
+from litconv.config.keys import keys, keys_near
+near = keys_near(sys.argv[1], "train")
+print(json.dumps([near, [name for name in ("torch", "pytorch_lightning") if name in sys.modules]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "loaded", "offered"),
+    [("grups", [], "+backbone.channel_multiple"), ("optim.mometum", ["torch"], "+optim.maximize")],
+)
+def test_a_class_of_a_library_is_imported_only_for_a_key_of_its_own_group(key, loaded, offered):
+    done = subprocess.run([sys.executable, "-c", ALONE, key], cwd=ROOT, capture_output=True, text=True, check=True)
+    known, imports = json.loads(done.stdout)
+    assert imports == loaded
+    assert offered in known
+
+
+def test_the_arguments_of_a_trainer_are_offered_where_one_is_mistyped():
+    assert "+trainer.accumulate_grad_batches" in keys_near("trainer.acumulate_grad_batches", "train")
 
 
 ENDS_EARLY = {
@@ -86,9 +114,11 @@ ENDS_EARLY = {
     "conv=groupd": 1,
     "grups=4": 1,
     "conv=standard groups=4": 1,
-    "optim.lr=abc": 1,
-    "trainer.precision=7": 1,
+    "width=abc": 1,
     "seed=-1 epochs=0": 1,
+    "seed=-1 optim.lr=abc": 1,
+    "schedule.warmup=abc": 1,
+    "conv=standard ~backbone._target_": 1,
     "head=fcn": 1,
 }
 

@@ -17,13 +17,13 @@ class LocalLauncher(Launcher):
         self.options = (n_jobs, slots_per_gpu, time_limit_minutes, rerun)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from litconv.config import command_line as cli
+        from litconv.config.command_line import at_end_of_sweep
         from litconv.sweep.session import Options, Session
 
         self.config, self.context = config, hydra_context
         task = (task_function.__module__, task_function.__qualname__)
         self.session = Session(str(config.sweep), task, hydra_context, Options(*self.options))
-        cli.at_end.append(self.session.show_table)
+        at_end_of_sweep(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from litconv.sweep.running import Point

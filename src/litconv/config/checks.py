@@ -1,78 +1,78 @@
 """What a command line may not say: all that Hydra would let through.
 
 Keys that no class takes, values of the wrong type, and overrides without an effect, since two equal points in an
-ablation are a lie. Every fault is one clause that names the key, the value and what would be accepted. Nothing is
-imported for it that takes long: classes are read, not loaded (`declared`).
+ablation are a lie. Every fault is one clause that names the key, the value and what would be accepted.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from litconv import secrets
-from litconv.config import targets
-from litconv.config.composed import allowed_packages, hydra_state, plain, raw, select
+from litconv.config import signatures, targets
+from litconv.config.composed import allowed_packages, hydra_state, plain, select
 from litconv.config.effects import effect_faults
-from litconv.config.keys import keys
-from litconv.config.ranges import AT_LEAST
-from litconv.config.types import describe, matches, shown, type_faults, unknown_faults
+from litconv.config.root_keys import GROUPS, ROOT_KEYS, Group, SaidByClass
+from litconv.config.types import class_faults, describe, matches, shown
 from litconv.errors import ConfigError
 from litconv.files import local
-from litconv.run.naming import check_sweep_name
 
-__all__ = ["check", "keys"]
-
-ROOT_TYPES = {
-    "seed": int,
-    "epochs": int,
-    "width": float,
-    "memory_format": Literal["channels_last", "contiguous", "auto"],
-    "matmul_precision": Literal["default", "highest", "high", "medium"],
-    "compile.enabled": bool,
-    "compile.mode": Literal["default", "reduce-overhead", "max-autotune"],
-    "output_dir": str,
-    "cost.allow_uncounted": bool,
-    "cost.effective_field": bool,
-    "cost.latency.enabled": bool,
-    "cost.latency.batch": int,
-    "cost.latency.seconds": float,
-    "cost.latency.device": str,
-    "n_jobs": int,
-    "slots_per_gpu": int,
-    "time_limit_minutes": float,
-    "rerun": Literal["failed", "all", "none"],
-}
-REQUIRED = ("conv", "backbone", "head", "task", "data", "optim", "schedule", "trainer", "logger", *ROOT_TYPES)
+__all__ = ["check", "check_libraries"]
 
 
 def check(config: Mapping) -> None:
-    """Refuse unknown keys, wrong types and overrides without effect; every fault found stands in one message."""
-    for group in dict.fromkeys(key.partition(".")[0] for key in ROOT_TYPES if "." in key):
-        if group in config and not isinstance(config[group], Mapping):
-            inner = ", ".join(key for key in ROOT_TYPES if key.startswith(f"{group}."))
-            raise ConfigError(f"{group}={shown(config[group])} replaces several keys; set them one by one: {inner}")
-    for key in REQUIRED:
-        if select(config, key) is None:
-            raise ConfigError(
-                f"{key} is missing or null, and every run needs one; remove the override that takes it away"
-            )
-    settings = plain(config)
-    targets.check_nested(settings, allowed_packages(config), look=targets.declared_by)
+    """Refuse what can be refused without torch and Lightning: first all that needs no import, then what classes of the
+    user's own say. The faults of either stand in one message."""
+    check_structure(config)
+    settings, allowed = plain(config), allowed_packages(config)
+    nodes = list(targets.nested(settings))
+    for key, node in nodes:
+        targets.require_allowed(node["_target_"], allowed, key)
     secrets.refuse(settings)
     local(str(config.output_dir), "output_dir")
     check_extra(select(config, "callbacks.extra"))
-    if config.sweep is not None:
-        check_sweep_name(str(config.sweep))
-    faults = [*effect_faults(config), *value_faults(config)]
+    readable = [key for key, node in nodes if not signatures.needs_import(node["_target_"])]
+    refuse([*effect_faults(config), *value_faults(config), *faults_at(config, readable)])
+    of_user = [key for key, node in nodes if targets.is_of_user(node["_target_"])]
+    refuse(faults_at(config, of_user))
+
+
+def check_libraries(config: Mapping) -> None:
+    """The same for the options of classes of torch and Lightning (optim, trainer, callbacks), which this imports."""
+    nodes = [(key, node["_target_"]) for key, node in targets.nested(plain(config))]
+    refuse(
+        faults_at(config, [k for k, name in nodes if signatures.needs_import(name) and not targets.is_of_user(name)])
+    )
+
+
+def refuse(faults: Iterable[str]) -> None:
+    if clauses := dict.fromkeys(faults):
+        raise ConfigError("; ".join(clauses))
+
+
+def faults_at(config: Mapping, keys: Iterable[str]) -> Iterator[str]:
     overrides, _, _ = hydra_state(config)
-    added = {o.lstrip("+").partition("=")[0] for o in overrides if o.startswith("+")}  # effect_faults speaks of these
-    for key, node in raw(config).items():
-        if isinstance(node, dict) and "_target_" in node:
-            faults.extend(unknown_faults(key, config[key], added))
-            faults.extend(type_faults(key, config[key]))
-    for name, node in (select(config, "callbacks.extra") or {}).items():
-        faults.extend(type_faults(f"callbacks.extra.{name}", node))
-    if faults:
-        raise ConfigError("; ".join(dict.fromkeys(faults)))
+    added = [override.lstrip("+").partition("=")[0] for override in overrides if override.startswith("+")]
+    for key in keys:
+        yield from class_faults(key, select(config, key), added)
+
+
+def check_structure(config: Mapping) -> None:
+    """Nothing that every run needs is missing, and what holds other keys still does."""
+    for parent in dict.fromkeys(key.partition(".")[0] for key in ROOT_KEYS if "." in key):
+        if parent in config and not isinstance(config[parent], Mapping):
+            inner = ", ".join(key for key in ROOT_KEYS if key.startswith(f"{parent}."))
+            raise ConfigError(f"{parent}={shown(config[parent])} replaces several keys; set them one by one: {inner}")
+    for key, row in ROOT_KEYS.items():
+        if row.required and select(config, key) is None:
+            raise ConfigError(
+                f"{key} is missing or null, and every run needs one; remove the override that takes it away"
+            )
+    for group in GROUPS:
+        node = select(config, group)
+        if node is not None and not (isinstance(node, Mapping) and node.get("_target_")):
+            raise ConfigError(
+                f"{group} names no class; choose one of its options with {group}=NAME, or set {group}._target_"
+            )
 
 
 def check_extra(extra: Any) -> None:
@@ -86,24 +86,14 @@ def check_extra(extra: Any) -> None:
 
 def value_faults(config: Mapping) -> Iterator[str]:
     """Of the keys that are in no group."""
-    values = {key: select(config, key) for key in ROOT_TYPES}
-    right = {key: value for key, value in values.items() if matches(value, ROOT_TYPES[key])}
-    for key in [key for key in values if key not in right]:
-        yield f"{key}={shown(values[key])} must be {describe(ROOT_TYPES[key])}"
-    for key, least in AT_LEAST.items():
-        if matches(value := select(config, key), float) and value < least:
-            yield f"{key}={value} must be at least {least}"
-    if right.get("width", 1) <= 0:
-        yield f"width={config.width} must be greater than 0"
-    for key, most in {"cost.latency.batch": 2**16, "cost.latency.seconds": 3600}.items():
-        if key in right and not 0 < right[key] <= most:
-            yield f"{key}={right[key]} must be more than 0 and at most {most}"
-    if right.get("memory_format") == "auto" and select(config, "match.by") == "latency":
+    for key, row in ROOT_KEYS.items():
+        value = select(config, key)
+        if row.type is Group or (value is None and not row.required):
+            continue
+        is_right = matches(value, float if row.type is SaidByClass else row.type)
+        if not is_right and row.type is not SaidByClass:
+            yield f"{key}={shown(value)} must be {describe(row.type)}"
+        elif is_right and row.bound and not row.bound.holds(value):
+            yield f"{key}={value} must be {row.bound.words}"
+    if select(config, "memory_format") == "auto" and select(config, "match.by") == "latency":
         yield "memory_format=auto: match=latency measures in one layout; choose memory_format=channels_last or contiguous"
-    if not 0 <= right.get("seed", 0) < 2**32:
-        yield f"seed={config.seed} must be at least 0 and less than 2**32"
-    if right.get("n_jobs", 1) != -1 and right.get("n_jobs", 1) < 1:
-        yield f"n_jobs={config.n_jobs} must be at least 1, or -1: as many as there are slots for"
-    for key in ("slots_per_gpu", "time_limit_minutes"):
-        if right.get(key, 1) <= 0:
-            yield f"{key}={config[key]} must be greater than 0"

@@ -1,7 +1,7 @@
 """A composed configuration as it stands: what was chosen, what is said where, the same with something else in its place.
 
-No torch is imported here: a wrong command line is answered before that. `build` turns the groups into objects; nothing
-else but train.py and the scripts imports OmegaConf, and no layer and no task sees a configuration.
+No torch is imported here: a wrong command line is answered before that. `build` turns the groups into objects, and no
+layer and no task sees a configuration.
 """
 
 import re
@@ -15,16 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from litconv.config import targets
-from litconv.config.declared import Declared
+from litconv.config.root_keys import LAUNCH_KEYS, SHORT_NAMES, STAGES
+from litconv.config.signatures import Signature
 from litconv.errors import ConfigError
 
-STAGES = range(1, 6)
 RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
     *("seed", "memory_format", "choices.data", "choices.task", "choices.head", "trainer._target_"),
     *(f"{part}._target_" for part in ("conv", "backbone", "head", "task", "data", "optim", "schedule")),
 )
-SHORT_NAMES = ("groups", "dilation", "kernel_size")
-LAUNCH_KEYS = ("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun")  # of the launch of a sweep, not of its runs
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
@@ -52,10 +50,10 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
 
 
-def launcher(config: DictConfig) -> str:
-    """What launches the jobs of a multirun."""
+def launcher_reads(config: DictConfig, key: str) -> bool:
+    """Whether what launches the jobs of a multirun takes this key up; other launchers have options of their own."""
     state = config.hydra if "hydra" in config else HydraConfig.get()
-    return state.runtime.choices["hydra/launcher"]
+    return f"${{{key}}}" in OmegaConf.to_container(state.launcher, resolve=False).values()
 
 
 def load(path: Path) -> DictConfig:
@@ -67,8 +65,8 @@ def load_run(path: Path, allowed: list[str]) -> DictConfig:
     """The same, of a run that somebody else may have made: what may be built is said by `allowed`, not by the file."""
     try:
         config = load(path)
-        found = isinstance(config, DictConfig)
-        missing = [key for key in RUN_KEYS if not found or OmegaConf.select(config, key) is None]
+        is_mapping = isinstance(config, DictConfig)
+        missing = [key for key in RUN_KEYS if not is_mapping or OmegaConf.select(config, key) is None]
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
     if missing:
@@ -94,9 +92,9 @@ def key_of(node: DictConfig) -> str:
     return str(node._key() or "") if isinstance(node, DictConfig) else ""
 
 
-def declared(node: DictConfig) -> Declared:
+def declared(node: DictConfig) -> Signature:
     """What the node's class takes, and what it says of itself."""
-    return targets.declared_by(node["_target_"], allowed_packages(node), key_of(node))
+    return targets.signature(node["_target_"], allowed_packages(node), key_of(node))
 
 
 def takes(node: DictConfig, parameter: str) -> bool:
@@ -149,9 +147,19 @@ def of_model(config: DictConfig) -> DictConfig:
 
 
 def is_standard(config: DictConfig) -> bool:
-    """Whether the model is itself what ratios refer to."""
-    chosen = choices(config)
-    return chosen["conv"] == "standard" and not any("@conv_stage" in group or group == "match" for group in chosen)
+    """Whether the model is itself what ratios refer to: no width was searched for, and every slot holds, under whatever
+    name of a yaml, the same class with the same options as `with_standard` puts there."""
+    reference = class_and_options(with_standard(config).conv)
+    slots = [config.conv, *(node for number in STAGES if (node := config.get(f"conv_stage{number}")) is not None)]
+    return config.get("match") is None and all(class_and_options(node) == reference for node in slots)
+
+
+def class_and_options(node: DictConfig) -> tuple[str, str, dict[str, Any]]:
+    """Of an operator; options that the yaml leaves at their default stand there too."""
+    taken = declared(node)
+    defaults = {key: parameter.default for key, parameter in taken.parameters.items()}
+    written = OmegaConf.to_container(node, resolve=True)
+    return taken.module, taken.name, defaults | {key: value for key, value in written.items() if key in defaults}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -171,7 +179,7 @@ def as_yaml(settings: dict[str, Any], chosen: dict[str, str]) -> str:
 
 def short_names_used(config: DictConfig) -> dict[str, str]:
     """Short name → the key that takes it up, for every short name that an interpolation of this config reads."""
-    used = {}
+    used: dict[str, str] = {}
 
     def walk(node: Any, path: str) -> None:
         if isinstance(node, dict):

@@ -2,10 +2,11 @@
 
 import re
 import sys
-from collections.abc import Callable
 from difflib import get_close_matches
 
 from hydra.errors import InstantiationException, OverrideParseException
+
+from litconv.config.keys import keys_near
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
@@ -15,12 +16,13 @@ EXTRAS = {
 }
 
 
-def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
-    """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name."""
+def one_line(error: BaseException, config_name: str = "train") -> str:
+    """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name of those
+    that this configuration of conf/ takes."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return one_line(error.__cause__, keys)
+        return one_line(error.__cause__, config_name)
     text = str(error)
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         group, name = match.groups()
@@ -29,7 +31,9 @@ def one_line(error: BaseException, keys: Callable[[], list[str]]) -> str:
         options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
         return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):
-        return unknown_key(match[1], keys())
+        at_fault = str(getattr(error.__cause__, "full_key", ""))
+        key = at_fault if at_fault.startswith(f"{match[1]}.") else match[1]  # of `logger={a:1}` it is logger.a
+        return unknown_key(key, keys_near(key, config_name))
     if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
     if match := re.search(r"Multiple values for ([\w/@.]+)\.", text):
@@ -50,11 +54,16 @@ def unknown_key(key: str, keys: list[str]) -> str:
     group = key.partition(".")[0]
     if f"{group}=…" in keys:
         return f"{key}: no {group} is chosen; choose one with {group}=…, or remove {key}"
-    siblings = sorted({k.lstrip("+") for k in keys if k.lstrip("+").rpartition(".")[0] == key.rpartition(".")[0]})
-    accepted = ", ".join(siblings or sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
-    return f"{key}: unknown key{did_you_mean(key, [k.lstrip('+') for k in keys])}; accepted here: {accepted}"
+    plain = [k.lstrip("+") for k in keys]
+    parent, _, leaf = key.rpartition(".")
+    siblings = sorted({k.rpartition(".")[2] for k in plain if k.rpartition(".")[0] == parent})
+    if parent and siblings:  # only the last part is compared: the one before it is right
+        accepted = ", ".join(f"{parent}.{name}" for name in siblings)
+        return f"{key}: unknown key{did_you_mean(leaf, siblings, f'{parent}.')}; accepted here: {accepted}"
+    accepted = ", ".join(sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
+    return f"{key}: unknown key{did_you_mean(key, plain)}; accepted here: {accepted}"
 
 
-def did_you_mean(name: str, options: list[str]) -> str:
+def did_you_mean(name: str, options: list[str], before: str = "") -> str:
     close = get_close_matches(name, options, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return f" (did you mean {before + close[0]!r}?)" if close else ""

@@ -6,13 +6,13 @@ a user's own. Both the path that is written and the module that defines the obje
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from litconv.config.declared import Declared, declared
+from litconv.config import signatures
+from litconv.config.signatures import OWN, Signature
 from litconv.errors import ConfigError
 
-OWN = "litconv"
 PACKAGES = (
     *("torch.nn", "torch.optim", "torchvision.ops", "torchvision.transforms", "torchmetrics"),
     *("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"),
@@ -21,45 +21,66 @@ PACKAGES = (
 
 def resolve(name: str, allowed: Sequence[str], key: str = "") -> Callable:
     """The class or function of this dotted name; `key` is where it is written."""
-    found = _looked_up(name, allowed, key, pkgutil.resolve_name)
-    home = getattr(found, "__module__", None) or ""
-    callable_ = inspect.isclass(found) or (inspect.isfunction(found) and not within(home, PACKAGES))
-    if callable_ and within(home, (OWN, *PACKAGES, *allowed)):
-        return found
-    raise _refused(name, key, home or name)
+    thing = _looked_up(name, allowed, key, pkgutil.resolve_name)
+    home = getattr(thing, "__module__", None) or ""
+    if not inspect.isclass(thing) and not inspect.isfunction(thing):
+        raise _refused(name, key, home or name)
+    _require_home(name, allowed, key, home, inspect.isclass(thing))
+    return thing
 
 
-def declared_by(name: str, allowed: Sequence[str], key: str = "") -> Declared:
-    """The same from the source: for a look at a configuration before anything of it is imported."""
-    found = _looked_up(name, allowed, key, declared)
-    if within(found.home, (OWN, *PACKAGES, *allowed)) and (found.is_class or not within(found.home, PACKAGES)):
-        return found
-    raise _refused(name, key, found.home or name)
+def signature(name: str, allowed: Sequence[str], key: str = "") -> Signature:
+    """What it takes; litconv's own are not imported for that."""
+    taken = _looked_up(name, allowed, key, signatures.signature)
+    _require_home(name, allowed, key, taken.module, taken.is_class)
+    return taken
 
 
-def _looked_up(name: str, allowed: Sequence[str], key: str, look: Callable[[str], Any]) -> Any:
-    if not isinstance(name, str) or not within(name, (OWN, *PACKAGES, *allowed)):
+def require_allowed(name: Any, allowed: Sequence[str], key: str = "") -> None:
+    """Refuse a name outside the packages; nothing is imported for it."""
+    if not isinstance(name, str) or not _within(name, (OWN, *PACKAGES, *allowed)):
         raise _refused(name, key, str(name))
+
+
+def check_nested(value: Any, allowed: Sequence[str], key: str = "") -> None:
+    """Every `_target_` at any depth of a resolved configuration, imported."""
+    for where, node in nested(value, key):
+        resolve(node["_target_"], allowed, where)
+
+
+def nested(value: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The dotted key of every node with a `_target_`, and the node."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield key, value
+        for name, child in value.items():
+            yield from nested(child, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from nested(child, f"{key}[{index}]")
+
+
+def is_of_user(name: str) -> bool:
+    """Neither litconv's nor of torch, Lightning and the like, which take seconds to import."""
+    return not _within(name, (OWN, *PACKAGES))
+
+
+def _looked_up(name: str, allowed: Sequence[str], key: str, look_up: Callable[[str], Any]) -> Any:
+    require_allowed(name, allowed, key)
     try:
-        return look(name)
-    except Exception as error:  # a user's own module may fail to be read or imported in any way
+        return look_up(name)
+    except Exception as error:  # a user's own module may fail to be imported in any way
         reason = f"{_key(key)}={name} cannot be loaded ({' '.join(str(error).split()) or type(error).__name__})"
         raise ConfigError(f"{reason}; it must be package.module.Class") from error
 
 
-def check_nested(value: Any, allowed: Sequence[str], key: str = "", look: Callable[..., Any] = resolve) -> None:
-    """Every `_target_` at any depth of a resolved configuration."""
-    if isinstance(value, dict):
-        if "_target_" in value:
-            look(value["_target_"], allowed, key)
-        for name, child in value.items():
-            check_nested(child, allowed, f"{key}.{name}".lstrip("."), look)
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            check_nested(child, allowed, f"{key}[{index}]", look)
+def _require_home(name: str, allowed: Sequence[str], key: str, home: str, is_class: bool) -> None:
+    """Where it is defined must be inside as well; of a library only classes are built."""
+    if not _within(home, (OWN, *PACKAGES, *allowed)) or (_within(home, PACKAGES) and not is_class):
+        raise _refused(name, key, home or name)
 
 
-def within(name: str, packages: Sequence[str]) -> bool:
+def _within(name: str, packages: Sequence[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 

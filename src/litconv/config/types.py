@@ -1,41 +1,79 @@
-"""Values against the types that the signatures of their classes declare."""
+"""The options of a group against the signature of its class: unknown ones, missing ones, values of the wrong type."""
 
 import inspect
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from litconv.config.composed import declared, short_name_in, written_and_resolved
+from litconv.config.keys import PASSED
+from litconv.config.messages import did_you_mean
+
+# How many arguments litconv passes in front. A class of another group says what it misses when it is built for the checks.
+PASSED_IN_FRONT = {"conv": 2, "upsample": 2, "optim": 1, "schedule": 2, "match": 0, "callbacks.extra": 0}
+STATED = {"optim": ("lr",)}  # the class's own default is not meant for anything in particular
 
 
-def type_faults(path: str, node: Mapping) -> list[str]:
-    """Values that are not of the type in the signature of the class; short names are called by their short name."""
+def class_faults(path: str, node: Mapping, added: Collection[str]) -> Iterator[str]:
+    """`added` are the keys that stand on the command line with a plus."""
+    yield from unknown_options(path, node, added)
+    yield from missing_options(path, node)
+    yield from wrong_types(path, node)
+    if node.get("monitor") and "mode" not in node and "mode" in declared(node).parameters:
+        yield (
+            f"{path} monitors {node.monitor} without a mode, and the default may be the wrong extreme; "
+            f"add {path}.mode=max or min"
+        )
+
+
+def unknown_options(path: str, node: Mapping, added: Collection[str]) -> Iterator[str]:
     parameters = declared(node).parameters
-    faults = []
-    written, resolved = written_and_resolved(node)
-    for key, value in resolved.items():
-        if key not in parameters or value == parameters[key].default:
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    name = node["_target_"].rpartition(".")[2]
+    for option in (option for option in map(str, node) if not option.startswith("_")):
+        key = f"{path}.{option}"
+        is_added = any(f"{key}.".startswith(f"{other}.") for other in added)
+        if is_added and option in PASSED:
+            yield f"+{key} has no effect: litconv itself sets {option} of {name}; remove it"
+        elif option in parameters or takes_any:
             continue
-        hint = parameters[key].annotation
-        if not matches(value, hint):
-            short = short_name_in(written[key]) if isinstance(written[key], str) else None
-            linked = re.fullmatch(r"\$\{(\w+)\}", written[key]) if isinstance(written[key], str) else None
-            name = short or (linked[1] if linked else f"{path}.{key}")
-            faults.append(f"{name}={shown(value)} must be {describe(hint)}")
-    return faults
+        elif is_added:
+            meant = did_you_mean(option, list(parameters))
+            yield f"+{key}: {name} takes no {option!r}{meant}; it takes {', '.join(parameters)}"
+        else:  # the yaml's, for a class that another `_target_` has replaced
+            yield f"{node['_target_']} takes no {option!r}; remove it with ~{key}"
 
 
-def unknown_faults(path: str, node: Mapping, added: Container[str]) -> list[str]:
-    """What the group's yaml has for a class that another `_target_` has replaced."""
-    parameters = declared(node).parameters
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []
-    left = [key for key in map(str, node) if key not in parameters and not key.startswith("_")]
-    return [
-        f"{path}.{key} is nothing that {node['_target_']} takes; remove it by ~{path}.{key}"
-        for key in left
-        if f"{path}.{key}" not in added
+def missing_options(path: str, node: Mapping) -> Iterator[str]:
+    group = "callbacks.extra" if path.startswith("callbacks.extra.") else re.sub(r"_stage\d$", "", path)
+    if group not in PASSED_IN_FRONT:
+        return
+    parameters = list(declared(node).parameters.values())
+    required = [
+        parameter.name
+        for parameter in parameters[PASSED_IN_FRONT[group] :]
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
+    stated = [parameter.name for parameter in parameters if parameter.name in STATED.get(group, ())]
+    for option in dict.fromkeys([*required, *stated]):
+        if option not in node:
+            yield f"{path}.{option} is missing, and {node['_target_']} needs it; set it with +{path}.{option}=…"
+
+
+def wrong_types(path: str, node: Mapping) -> Iterator[str]:
+    """Short names are called by their short name."""
+    parameters = declared(node).parameters
+    written, resolved = written_and_resolved(node)
+    for option, value in resolved.items():
+        if option not in parameters or value == parameters[option].default:
+            continue
+        hint = parameters[option].annotation
+        if not matches(value, hint):
+            text = written[option] if isinstance(written[option], str) else ""
+            linked = re.fullmatch(r"\$\{(\w+)\}", text)
+            key = short_name_in(text) or (linked[1] if linked else f"{path}.{option}")
+            yield f"{key}={shown(value)} must be {describe(hint)}"
 
 
 def shown(value: Any) -> str:
@@ -64,7 +102,7 @@ def describe(hint: Any) -> str:
         int: "an integer",
         float: "a number",
         bool: "true or false",
-        str: "a text",
+        str: "a string",
         list: "a list",
         type(None): "null",
     }

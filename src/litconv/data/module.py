@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from litconv.config.ranges import AT_LEAST
 from litconv.data.augment import Augment, private_generator
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
@@ -19,6 +18,10 @@ from litconv.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 Size = int | tuple[int, int]
+AT_LEAST = {
+    "batch_size": 1,
+    **dict.fromkeys(("num_workers", "memory_limit_mb", "cache_limit_mb", "crop_padding", "cutout"), 0),
+}
 
 
 def pair(value: Size, key: str) -> tuple[int, int]:
@@ -70,8 +73,8 @@ class DataModule(pl.LightningDataModule):
         self.test_split = "test"
         self.sizes: dict[str, int] = {}
         self._splits: dict[str, Arrays | FileSet] = {}
-        for key in ("batch_size", "num_workers", "memory_limit_mb", "cache_limit_mb", "crop_padding", "cutout"):
-            value, least = getattr(self, key), AT_LEAST[f"data.{key}"]
+        for key, least in AT_LEAST.items():
+            value = getattr(self, key)
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
         if self.num_workers and not self.reads_files:

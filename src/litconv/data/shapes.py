@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litconv.config.ranges import AT_LEAST
 from litconv.data.augment import private_generator
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
@@ -117,8 +116,8 @@ class Shapes(DataModule):
     def __post_init__(self) -> None:
         if self.task not in self.tasks:
             raise ConfigError(f"data.task={self.task} must be one of {', '.join(sorted(self.tasks))}")
-        for key in ("n_train", "n_val", "n_test", "clutter"):
-            value, least = getattr(self, key), AT_LEAST[f"data.{key}"]
+        for key, least in {"n_train": 1, "n_val": 1, "n_test": 1, "clutter": 0}.items():
+            value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
         if not self.noise >= 0:

@@ -6,8 +6,9 @@ from omegaconf import DictConfig
 
 from litconv import build
 from litconv.build.network import Model
-from litconv.config.command_line import is_checked
+from litconv.config.checks import check_libraries
 from litconv.config.composed import declared, select
+from litconv.config.environment import is_checked
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
@@ -27,6 +28,8 @@ def parts(asked: Asked) -> Parts:
     """What a run is made of besides its network; unless another process did, everything is checked on the way."""
     config, checked = asked.config, is_checked()
     network = None if checked or select(config, "match") else early_network(config)
+    if not checked:
+        check_libraries(config)
     data = build.data(config)
     trainer = build.trainer(config, build.callbacks(config, asked.folder))
     if not checked:

@@ -14,7 +14,7 @@ from litconv import files, secrets, signals
 from litconv.errors import DataError, TrainingError
 from litconv.run import checkpoints, state
 from litconv.run.asked import Asked
-from litconv.run.summary import write_summary
+from litconv.run.summary import objectives, table, write_summary
 
 log = logging.getLogger("litconv")
 RESERVED_BYTES = 2**18  # given back before the summary is written, so that a full disk still takes it
@@ -65,6 +65,14 @@ class RunFolder:
     def record(self, facts: Mapping[str, Any]) -> None:
         """Keys of summary.json, as soon as they are known."""
         self.summary |= facts
+
+    def report(self) -> tuple[float, float] | None:
+        """Print what became of the run that was trained here; returns what a search goes by."""
+        if "status" not in self.summary:  # it was not wanted: an earlier one's figures count
+            return objectives(state.read_summary(self.path))
+        if rank_zero_only.rank == 0:
+            print(f"{self.path}\n{table(self.summary)}")
+        return objectives(self.summary)
 
     def keep_aside(self) -> None:
         """Move a completed run out of the way."""

@@ -6,24 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from litconv.errors import ConfigError
+from litconv.config.root_keys import NOT_HASHED, STAGES
 
-# What cannot change the result (rounding apart), and the short names, which the operator's own options already carry.
-NOT_HASHED = (
-    "output_dir",
-    "sweep",
-    "logger",
-    "cost",
-    "epochs",
-    "allowed_packages",
-    "groups",
-    "dilation",
-    "kernel_size",
-)
 NOT_HASHED_IN = {
     "data": ("num_workers", "memory_limit_mb", "cache_dir", "cache_limit_mb", "download"),  # the batches are the same
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
-    **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in range(1, 6))), ("implementation",)),
+    **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
@@ -65,11 +53,6 @@ def device_count(devices: Any) -> Any:
     if isinstance(devices, list):
         return len(devices)
     return int(devices) if isinstance(devices, str) and devices.isdigit() else devices
-
-
-def check_sweep_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-        raise ConfigError(f"sweep={name} must be letters, digits, '.', '_' and '-' (at most 80): it names a folder")
 
 
 def same_numbers(value: Any) -> Any:

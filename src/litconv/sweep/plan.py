@@ -51,7 +51,7 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
             parts(asked)
             checked.add(asked.arm_hash)
     except Exception as error:  # whatever it is, this point cannot run and the others can
-        return Plan(error=one_line(error, checks.keys))
+        return Plan(error=one_line(error))
     trainer = asked.settings["trainer"]
     return Plan(
         name=asked.name,

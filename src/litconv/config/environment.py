@@ -1,0 +1,32 @@
+"""What a process is told by the one that started it, and what torch must be told before it is imported."""
+
+import json
+import os
+import sys
+
+COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
+CHECKED = "LITCONV_CHECKED"
+
+# Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
+# sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What torch's C++ half prints about its profiler is for its developers. A user's own levels stand.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def arguments() -> list[str]:
+    """What the user wrote after the script's name, in the jobs of a sweep as well."""
+    return json.loads(os.environ[COMMAND_LINE]) if COMMAND_LINE in os.environ else sys.argv[1:]
+
+
+def pass_on_arguments() -> None:
+    """Of the first process, to all that it starts."""
+    if not is_checked():
+        os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
+
+
+def is_checked() -> bool:
+    """Whether another process has checked this run's configuration: the launcher of its sweep, or the first process of a
+    DDP run, which started this one."""
+    return CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0"
