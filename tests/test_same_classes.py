@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from command import ROOT
-from litconv import build
 from litconv.config import checks
 from litconv.config import composed as config
 from litconv.errors import ConfigError
+from litconv.prepare.checks import parts
+from litconv.run.asked import Asked
 from litconv.run.naming import arm_hash, config_hash
 
 OPERATOR = "from litconv.conv.standard import Standard\nclass Op(Standard): ...\n"
@@ -50,7 +51,7 @@ def test_a_copied_yaml_is_judged_as_the_original(copied, group, name, more):
     assert config.is_standard(copy) == config.is_standard(original)
     assert config.plain(copy) == config.plain(original)
     assert config_hash(config.plain(copy)) == config_hash(config.plain(original))
-    build.check_parts(copy, build.data(copy))
+    parts(Asked.of(copy))
 
 
 def test_a_copied_head_or_task_that_does_not_fit_is_refused(copied):

@@ -34,11 +34,9 @@ def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
 
 def raw(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain types with its interpolations unresolved, without Hydra's own part."""
-    nodes = {key: config._get_node(key) for key in config if key != "hydra"}
-    return {
-        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()
-        for key, node in nodes.items()
-    }
+    return OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=False
+    )
 
 
 def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:

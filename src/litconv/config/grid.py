@@ -1,14 +1,16 @@
 """The points of a multirun without its jobs: for commands that look at all points together and write no folders."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from litconv.config.composed import CONF
+from litconv.errors import ConfigError
 
 
 def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], DictConfig]]:
@@ -16,10 +18,21 @@ def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], 
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         swept = [*recipe(overrides, config_name), *overrides]
-        for batch in BasicSweeper.split_arguments(parser.parse_overrides(swept), max_batch_size=None):
-            for point in batch:
-                composed = [*point, "hydra.mode=MULTIRUN"]
-                yield point, hydra.compose(config_name, composed, return_hydra_config=True)
+        axes = [values(override) for override in parser.parse_overrides(swept)]
+        for point in map(list, product(*axes)):
+            yield point, hydra.compose(config_name, [*point, "hydra.mode=MULTIRUN"], return_hydra_config=True)
+
+
+def values(override: Override) -> list[str]:
+    """An override for each value that it sweeps."""
+    if not override.is_sweep_override():
+        return [override.input_line]
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"{override.input_line}: an interval has no points to look at one by one; give values, as in 1,2,4"
+        )
+    key = override.get_key_element()
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
 def recipe(overrides: list[str], config_name: str) -> list[str]:

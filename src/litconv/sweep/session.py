@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 from hydra.types import HydraContext
 
-from litconv.config.command_line import CHECKED
+from litconv.config.environment import CHECKED
 from litconv.run import state
 from litconv.sweep import job, server
 from litconv.sweep.board import Board, table

@@ -9,21 +9,21 @@ from litconv.conv.deform_kernels.geometry import Geometry
 
 
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
-    return _operations().deform_conv2d(*_arguments(x, weight, offset, mask, geometry))
+    _register()
+    return torch.ops.torchvision.deform_conv2d(*_arguments(x, weight, offset, mask, geometry))
 
 
 def backward(
     grad: Tensor, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry
 ) -> Sequence[Tensor]:
     arguments = _arguments(x, weight, offset, mask, geometry)
-    gradients = _operations()._deform_conv2d_backward(grad.contiguous(), *arguments)
+    _register()
+    gradients = torch.ops.torchvision._deform_conv2d_backward(grad.contiguous(), *arguments)
     return gradients[: 3 if mask is None else 4]  # the last one is of the bias
 
 
-def _operations():
-    import torchvision.ops  # noqa: F401  registers them; slow, and needed here alone
-
-    return torch.ops.torchvision
+def _register() -> None:
+    import torchvision.ops  # noqa: F401  slow, and needed here alone
 
 
 def _arguments(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> tuple:
