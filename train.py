@@ -41,7 +41,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.callbacks import compilation as compiling
     from litconv.cost import Layer
     from litconv.fit import training
-    from litconv.loggers import finish_wandb, log_table
+    from litconv.loggers.together import Loggers
     from litconv.prepare import costs
     from litconv.prepare import layout as layouts
     from litconv.run import summary
@@ -90,7 +90,9 @@ def main(config: DictConfig) -> tuple[float, float] | None:
         folder.summary |= costs.measured(config, task.model, data, data.num_classes, layout.name)
 
         # fit
-        logger = build.part(config.logger)(
+        logger = Loggers(build.loggers(config))
+        folder.at_end.append(logger.finish)
+        logger.start(
             folder.path,
             name=name,
             group=config.sweep or "runs",
@@ -98,8 +100,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             tags=[choices["task"], choices["data"], choices["backbone"], choices["conv"]],
             config={**settings, "choices": choices, "arm_hash": folder.summary["arm_hash"]},
         )
-        folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
-        log_table(logger, "cost/layers", Layer.columns(), [layer.row() for layer in counted.layers])
+        logger.table("cost/layers", Layer.columns(), [layer.row() for layer in counted.layers])
         trainer.logger = logger
         folder.summary |= summary.implementations(task.model, trainer.strategy.root_device)
         training.fit(trainer, task, data, checkpoint)

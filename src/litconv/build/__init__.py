@@ -66,6 +66,15 @@ def part(node: DictConfig, **more: Any) -> Any:
         return instantiate(node, _partial_=True, _convert_="all")(**more)
 
 
+def loggers(config: DictConfig) -> dict[str, Callable[..., Any]]:
+    """Under the name of each logger its class, with the options of its yaml bound; none of them starts."""
+    made = {}
+    for name, node in config.logger.items():
+        targets.check_nested(OmegaConf.to_container(node, resolve=True), allowed_packages(node), f"logger.{name}")
+        made[name] = instantiate(node, _partial_=True, _convert_="all")
+    return made
+
+
 def data(config: DictConfig) -> Any:
     """The DataModule; nothing is read yet."""
     name, possible = (declared(config[group]).constants[key] for group, key in (("task", "name"), ("data", "tasks")))
@@ -160,6 +169,7 @@ def check_parts(config: DictConfig, dataset: Any, num_classes: int = 10) -> None
 
     check_optim(part(config.optim), part(config.schedule))
     check_trainer(config)
+    check_loggers(config)
     cost.device(config)
     with torch.device("meta"):
         built = assemble(config, dataset.in_channels, num_classes)
@@ -179,6 +189,18 @@ def check_effects(config: DictConfig, built: Any) -> None:
         given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in overrides)
         if given and not multirun and not any(type(m) is target(config[group]) for m in built.modules()):
             raise ConfigError(f"{group}={chosen[group]} has no effect: {why}; remove it")
+
+
+def check_loggers(config: DictConfig) -> None:
+    from litconv.loggers.run_logger import RunLogger
+
+    for name, node in config.logger.items():
+        logger = target(node)
+        if not (isinstance(logger, type) and issubclass(logger, RunLogger)):
+            raise ConfigError(
+                f"logger.{name}._target_={node._target_} is no logger; name a class with the methods "
+                "metrics, table, image and finish (litconv.loggers.run_logger)"
+            )
 
 
 def check_trainer(config: DictConfig) -> None:

@@ -6,13 +6,15 @@ imported for it that takes long: classes are read, not loaded (`declared`).
 """
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from litconv import secrets
 from litconv.config import targets
-from litconv.config.composed import allowed_packages, hydra_state, plain, raw, select
+from litconv.config.composed import allowed_packages, declared, hydra_state, plain, raw, select
 from litconv.config.effects import effect_faults
 from litconv.config.keys import keys
+from litconv.config.messages import LOGGER_OF_ONES_OWN, written_before
 from litconv.config.ranges import AT_LEAST
 from litconv.config.types import describe, matches, shown, type_faults, unknown_faults
 from litconv.errors import ConfigError
@@ -55,6 +57,7 @@ def check(config: Mapping) -> None:
             raise ConfigError(
                 f"{key} is missing or null, and every run needs one; remove the override that takes it away"
             )
+    check_loggers(config.logger)
     settings = plain(config)
     targets.check_nested(settings, allowed_packages(config), look=targets.declared_by)
     secrets.refuse(settings)
@@ -65,10 +68,13 @@ def check(config: Mapping) -> None:
     faults = [*effect_faults(config), *value_faults(config)]
     overrides, _, _ = hydra_state(config)
     added = {o.lstrip("+").partition("=")[0] for o in overrides if o.startswith("+")}  # effect_faults speaks of these
-    for key, node in raw(config).items():
-        if isinstance(node, dict) and "_target_" in node:
-            faults.extend(unknown_faults(key, config[key], added))
-            faults.extend(type_faults(key, config[key]))
+    nodes = {key: config[key] for key, node in raw(config).items() if isinstance(node, dict) and "_target_" in node}
+    loggers = {f"logger.{name}": node for name, node in config.logger.items()}
+    for key, node in (nodes | loggers).items():
+        faults.extend(unknown_faults(key, node, added) if key not in added else ())
+        faults.extend(type_faults(key, node))
+    for node in loggers.values():
+        faults.extend(library_faults(node))
     for name, node in (select(config, "callbacks.extra") or {}).items():
         faults.extend(type_faults(f"callbacks.extra.{name}", node))
     if faults:
@@ -82,6 +88,27 @@ def check_extra(extra: Any) -> None:
         raise ConfigError(
             f"callbacks.extra={shown(extra)} must name callbacks; write +callbacks.extra.NAME._target_=package.module.Class"
         )
+
+
+def check_loggers(loggers: Any) -> None:
+    """Each stands there by name, with a class."""
+    if not isinstance(loggers, Mapping):
+        raise ConfigError(f"logger={shown(loggers)} is no logger; write {LOGGER_OF_ONES_OWN}")
+    for name, node in loggers.items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            key = f"logger.{name}"
+            raise ConfigError(
+                written_before(key, shown(node)) or f"{key}={shown(node)} is no logger; write {LOGGER_OF_ONES_OWN}"
+            )
+
+
+def library_faults(logger: Mapping) -> list[str]:
+    """A library that its class says it needs and that is not installed."""
+    missing = [(m, pip) for m, pip in declared(logger).constants.get("needs", {}).items() if find_spec(m) is None]
+    return [
+        f"logger={logger._key()} needs the library {module}, which is not installed: pip install '{pip}'"
+        for module, pip in missing[:1]
+    ]
 
 
 def value_faults(config: Mapping) -> Iterator[str]:

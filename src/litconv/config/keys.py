@@ -1,5 +1,6 @@
 """Which keys there are, and those that a plus may add."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from litconv.config.command_line import arguments
 from litconv.config.composed import CONF, STAGES, compose, declared, raw, select
 from litconv.config.messages import did_you_mean, unknown_key
 
+LOGGER_PASSED = ("folder", "name", "group", "job_type", "tags", "config")
 PASSED = {
     *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),  # by litconv, whatever the default
     *(
@@ -25,7 +27,9 @@ PASSED = {
 def keys(config_name: str = "train") -> list[str]:
     """Every key that a command line may set, dotted: those of the groups that it chooses, and the groups themselves."""
     chosen = [
-        a.split(",")[0] for a in arguments() if (CONF / a.partition("=")[0].partition("@")[0]).is_dir() and "=" in a
+        re.match(r"[^=]*=(\[[^\]]*\]|[^,]*)", a)[0]  # of several values the first, which may be a list
+        for a in arguments()
+        if "=" in a and (CONF / a.partition("=")[0].partition("@")[0]).is_dir()
     ]
     return _keys(config_name, *chosen)
 
@@ -65,14 +69,18 @@ def added_key_faults(config: Mapping, key: str) -> list[str]:
     node = select(config, parent) if parent else None
     if key in keys():
         return []  # `++` on a key that is there, or a short name with a needless plus: judged like any other
-    if parent == "callbacks.extra" and isinstance(own := select(config, key), Mapping) and "_target_" in own:
+    if (
+        parent in ("callbacks.extra", "logger")
+        and isinstance(own := select(config, key), Mapping)
+        and "_target_" in own
+    ):
         return [fault for name in own if name != "_target_" for fault in added_key_faults(config, f"{key}.{name}")]
     if not isinstance(node, Mapping) or "_target_" not in node:
         return [f"+{unknown_key(key, keys())}"]
     if leaf in ("_target_", "_partial_"):
         return []
     parameters = declared(node).parameters
-    if leaf in PASSED:
+    if leaf in (LOGGER_PASSED if parent.startswith("logger.") else PASSED):
         return [
             f"+{key} has no effect: litconv itself settles {leaf} of {node['_target_'].rpartition('.')[2]}; remove it"
         ]

@@ -102,9 +102,10 @@ def train(order: Order) -> tuple[int, str]:
     return 1, str(failure)
 
 
-def start_wandb(logger: DictConfig) -> None:
+def start_wandb(loggers: DictConfig) -> None:
     """wandb's own process takes 0.2 s to start, in which this one waits or makes its data. If it cannot, the logger says so."""
-    if logger["_target_"] != "litconv.loggers.make_wandb" or logger.mode == "disabled":
+    mode = next((n.get("mode") for n in loggers.values() if n["_target_"] == "litconv.loggers.wandb.Wandb"), "disabled")
+    if mode == "disabled":
         return
     if os.environ.get("WANDB_MODE") == "disabled":
         return
