@@ -29,6 +29,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     data, trainer = parts(asked)
 
     from litconv.fit.training import fit, test  # and Lightning
+    from litconv.prepare.loggers import start_loggers
     from litconv.prepare.reading import read
     from litconv.prepare.settling import settle
     from litconv.run.folder import RunFolder
@@ -39,28 +40,10 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             checkpoint = folder.open(asked.config_yaml(config))
             read(asked, data, trainer)
             task, layers = settle(asked, data, trainer.strategy.root_device, folder)
-            start_logger(asked, trainer, folder, layers)
+            trainer.logger = start_loggers(asked, folder, layers)
             fit(trainer, task, data, checkpoint, folder)
             test(trainer, task, data, folder)
     return folder.report()
-
-
-def start_logger(asked, trainer, folder, layers):
-    from litconv import build
-    from litconv.cost import Layer
-    from litconv.loggers import finish_wandb, log_table
-
-    logger = build.part(asked.config.logger)(
-        folder.path,
-        name=asked.name,
-        group=asked.config.sweep or "runs",
-        job_type="train",
-        tags=asked.labels,
-        config={**asked.settings, "choices": asked.choices, "arm_hash": asked.arm_hash},
-    )
-    folder.at_end.append(lambda code, facts: finish_wandb(logger, code, facts))
-    log_table(logger, "cost/layers", Layer.columns(), [layer.row() for layer in layers])
-    trainer.logger = logger
 
 
 if __name__ == "__main__":

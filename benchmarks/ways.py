@@ -21,7 +21,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from litconv import build
 from litconv.config import composed as config
 from litconv.fit import training
-from litconv.loggers import finish_wandb
+from litconv.loggers.together import Loggers
 from litconv.optim import optimizer_for
 
 
@@ -62,12 +62,13 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y:
 
 def fit_ours(setting: Setting, folder: Path, clock: pl.Callback) -> None:
     """With all that a run has: progress, metrics, metrics.csv, checkpoints, wandb offline."""
-    logger = build.part(setting.config.logger)(folder, name="ours", group="g", job_type="train", tags=[], config={})
+    logger = Loggers(build.loggers(setting.config))
+    logger.start(folder, name="ours", group="g", job_type="train", tags=[], config={})
     task = build.task(setting.config, setting.data)
     callbacks = [*build.part(setting.config.callbacks)(folder, task.monitor, task.mode), clock]
     trainer = build.trainer(setting.config, logger=logger, callbacks=callbacks)
     training.fit(trainer, task, setting.data, None)
-    finish_wandb(logger, 0, {})
+    logger.finish(0, {})
 
 
 class Lean(pl.LightningModule):

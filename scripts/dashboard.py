@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     from litconv.compare import analyse, load
     from litconv.compare.dashboard import panels_in, spec, workspace
-    from litconv.loggers import has_key
+    from litconv.loggers.wandb import has_key
 
     runs = load(given.folders)
     result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix)

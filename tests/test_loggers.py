@@ -1,244 +1,284 @@
-"""wandb: what a run leaves in its file, read back by wandb itself; however wandb fails, the run goes on."""
+"""What a run leaves with each logger, read back by that logger's own library; a logger that fails costs no run."""
 
+import json
 import logging
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
-from litconv.errors import ConfigError
-from litconv.loggers import csv_only, finish_wandb, log_table, make_wandb, sync_command
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from command import TINY, command
+from litconv.fit import training
+from litconv.loggers import csv_only, make_wandb
+from litconv.loggers.csv import Csv
+from litconv.loggers.mlflow import Mlflow
+from litconv.loggers.run_logger import RunLogger
+from litconv.loggers.tensorboard import TensorBoard
+from litconv.loggers.together import Loggers
+from litconv.loggers.wandb import Wandb
+from logger_readers import column, events, only_run, stored
 from wandb_reader import read_run
 
-RUN = {"name": "resnet-grouped", "group": "sweep1", "job_type": "train", "tags": ["grouped", "shapes"]}
-CONFIG = {"conv": {"_target_": "litconv.conv.Grouped", "groups": 4}, "seed": 0, "widths": [1, 2]}
+RUN = {"name": "run", "group": "sweep", "job_type": "train", "tags": ["grouped"], "config": {"seed": 0}}
+LOCAL = "logger=[wandb,tensorboard,mlflow]"
+OWN = """
+from pathlib import Path
+
+class Lines:
+    def __init__(self, folder, *, name, group, job_type, tags, config, ending="."):
+        self.file, self.ending = Path(folder, "lines.txt"), ending
+    def say(self, text):
+        with self.file.open("a") as file:
+            print(text + self.ending, file=file)
+    def metrics(self, values, step): self.say(f"metrics {step}")
+    def table(self, key, columns, rows): self.say(f"table {key} {len(rows)}")
+    def image(self, key, image, caption): self.say(f"image {key}")
+    def finish(self, exit_code, summary): self.say(f"finish {exit_code} {summary['status']}")
+"""
 
 
 @pytest.fixture(autouse=True)
-def no_account(monkeypatch, tmp_path):
-    for key in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_DIR", "WANDB_PROJECT"):
+def no_account(monkeypatch, tmp_path_factory):
+    for key in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
         monkeypatch.delenv(key, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
 
 
-def start(folder: Path, **options):
-    folder.mkdir(exist_ok=True)
-    return make_wandb(folder, **{**RUN, "config": CONFIG, **options})
+@pytest.fixture(scope="module")
+def run_of_three(tmp_path_factory) -> tuple[Path, dict]:
+    """A run with three loggers at once and an operator of its own in a stage, and its summary."""
+    folder = tmp_path_factory.mktemp("three")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "offline")
+        assert command(*TINY, "epochs=2", "conv@conv_stage2=depthwise", LOCAL, f"output_dir={folder}") == 0
+    run = only_run(folder)
+    return run, json.loads((run / "summary.json").read_text())
 
 
-def test_a_run_without_a_key_is_offline_and_its_file_holds_config_history_summary_and_exit_code(tmp_path, caplog):
-    logger = start(tmp_path)
-    offline = [path for path in (tmp_path / "wandb").iterdir() if path.name.startswith("offline-run-")]
-    assert len(offline) == 1
-    assert sync_command(tmp_path) == f"wandb sync {offline[0]}"
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("litconv")]
-    assert said == [f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {offline[0]}"]
-    task = classification(classifier())
-    trainer(tmp_path, logger=logger, max_epochs=3, log_every_n_steps=0).fit(
-        task, Loader(labelled(6)), Loader(labelled(9))
+@pytest.mark.parametrize("key", ["train/loss", "val/accuracy", "val/loss"])
+def test_every_logger_of_several_has_the_curves_of_metrics_csv(run_of_three, key):
+    run, _ = run_of_three
+    expected = pytest.approx(column(run, key))
+    client, kept = stored(run)
+    assert [row[key] for row in read_run(run)["history"] if key in row] == expected
+    assert [event.value for event in events(run).Scalars(key)] == expected
+    assert [point.value for point in client.get_metric_history(kept.info.run_id, key)] == expected
+    steps = [event.step for event in events(run).Scalars(key)]
+    assert steps == [point.step for point in client.get_metric_history(kept.info.run_id, key)]
+    assert steps[0] < steps[1]
+
+
+def test_tensorboard_has_the_configuration_and_the_summary_as_hparams(run_of_three):
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    run, summary = run_of_three
+    reader = events(run)
+    data = reader.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = plugin_data_pb2.HParamsPluginData.FromString(data).session_start_info.hparams
+    assert hparams["seed"].number_value == 0
+    assert hparams["choices/conv@conv_stage2"].string_value == "depthwise"
+    assert hparams["status"].string_value == "completed"
+    assert hparams["exit_code"].number_value == 0
+    for key in ("cost/macs", "test/accuracy"):
+        assert [event.value for event in reader.Scalars(key)] == pytest.approx([summary[key]])
+    (tested,) = reader.Scalars("summary/val/accuracy")
+    assert tested.value == pytest.approx(summary["val/accuracy"])
+
+
+def test_mlflow_has_parameters_metrics_tags_and_status(run_of_three):
+    run, summary = run_of_three
+    _, kept = stored(run)
+    assert (kept.info.run_name, kept.info.status) == (summary["name"], "FINISHED")
+    assert kept.data.params["conv/_target_"] == "litconv.conv.standard.Standard"
+    assert kept.data.params["choices/conv_conv_stage2"] == "depthwise"
+    for key in ("cost/macs", "test/accuracy"):
+        assert kept.data.metrics[key] == pytest.approx(summary[key])
+    assert kept.data.metrics["summary/val/accuracy"] == pytest.approx(summary["val/accuracy"])
+    assert kept.data.tags["config_hash"] == summary["config_hash"]
+    assert kept.data.tags["exit_code"] == "0"
+
+
+def test_the_table_of_costs_is_with_every_logger(run_of_three):
+    run, summary = run_of_three
+    client, kept = stored(run)
+    path = client.download_artifacts(kept.info.run_id, "cost/layers.json")
+    table = json.loads(Path(path).read_text())
+    macs = table["columns"].index("macs")
+    assert sum(row[macs] for row in table["data"]) == summary["cost/macs"]
+    (text,) = events(run).Tensors("cost/layers/text_summary")
+    lines = text.tensor_proto.string_val[0].decode().splitlines()
+    assert len(lines) == 2 + len(table["data"])
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == table["columns"]
+    assert any(row.get("cost/layers.nrows") == len(table["data"]) for row in read_run(run)["history"])
+
+
+def test_the_choice_of_several_is_recorded_and_changes_no_hash(run_of_three):
+    run, summary = run_of_three
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["choices"]["logger"] == "wandb,tensorboard,mlflow"
+    assert list(config["logger"]) == ["wandb", "tensorboard", "mlflow"]
+    assert (
+        command(*TINY, "epochs=2", "conv@conv_stage2=depthwise", "logger=csv", f"output_dir={run.parents[1]}/again")
+        == 0
     )
-    finish_wandb(logger, 3, {"status": "failed", "cost/params": 1234, "test/accuracy": 0.75})
-
-    found = read_run(tmp_path)
-    assert {key: found["run"][key] for key in ("display_name", "run_group", "job_type", "tags", "project")} == {
-        **{"display_name": "resnet-grouped", "run_group": "sweep1", "job_type": "train"},
-        **{"tags": ["grouped", "shapes"], "project": "litconv"},
-    }
-    assert {key: found["config"][key] for key in CONFIG} == CONFIG
-    steps = [row["trainer/global_step"] for row in found["history"] if "val/accuracy" in row]
-    assert steps == [0, 1, 2]
-    train = [row["train/loss"] for row in found["history"] if "train/loss" in row]
-    assert len(train) == 3
-    assert all(0 < loss < 10 for loss in train)
-    assert found["summary"]["cost/params"] == 1234
-    assert found["summary"]["test/accuracy"] == 0.75
-    assert found["summary"]["status"] == "failed"
-    assert found["summary"]["train/loss"] == train[-1]
-    assert found["exit_code"] == 3
+    assert only_run(run.parents[1] / "again").name == summary["name"]
 
 
-def test_a_second_run_of_the_process_is_a_run_of_its_own_even_if_the_first_was_left_open(tmp_path):
-    ids = []
-    for k in range(2):  # the first is never finished
-        logger = start(tmp_path / str(k), name=f"run{k}")
-        ids.append(logger.experiment.id)
-        logger.log_metrics({"k": k}, step=k)
-    finish_wandb(logger, 143, {})
-    assert len(set(ids)) == 2
-    for k in range(2):
-        found = read_run(tmp_path / str(k))
-        assert found["run"]["display_name"] == f"run{k}"
-        assert [row["k"] for row in found["history"]] == [k]
-        assert found["exit_code"] == (0, 143)[k]
+def test_an_image_is_with_tensorboard_and_mlflow(tmp_path):
+    from PIL import Image
+
+    image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    loggers = Loggers({"tensorboard": TensorBoard, "mlflow": Mlflow})
+    loggers.start(tmp_path, **RUN)
+    loggers.log_metrics({"val/loss": 1.0}, 7)
+    loggers.image("samples/first", image, "a caption")
+    loggers.finish(0, {})
+    (event,) = events(tmp_path).Images("samples/first")
+    assert (event.step, event.height, event.width) == (7, 4, 6)
+    client, kept = stored(tmp_path)
+    path = client.download_artifacts(kept.info.run_id, "samples/first_step7.png")
+    assert np.array_equal(np.asarray(Image.open(path)), image)
 
 
-def test_without_a_network_a_run_with_a_key_goes_offline(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens
-    logger = start(tmp_path, timeout_seconds=1.0)
-    assert "To upload the run later: wandb sync" in caplog.messages[-1]
-    assert "0123456789" not in caplog.text
-    finish_wandb(logger, 0, {"a": 1})
-    offline = next((tmp_path / "wandb").glob("offline-run-*"))
-    assert read_run(offline)["summary"]["a"] == 1
+def test_a_resumed_run_goes_on_in_the_same_folder_and_the_same_mlflow_run(tmp_path, monkeypatch):
+    arguments = (*TINY, "epochs=2", "logger=[tensorboard,mlflow]", f"output_dir={tmp_path}")
+    fit = training.fit
+
+    def interrupted(*arguments):
+        fit(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", interrupted)
+    assert command(*arguments) == 130
+    run = only_run(tmp_path)
+    _, first = stored(run)
+    assert (first.info.status, first.data.tags["status"]) == ("KILLED", "interrupted")
+    monkeypatch.setattr(training, "fit", fit)
+    assert command(*arguments, "cost.effective_field=true") == 0  # a parameter that may change
+    client, kept = stored(run)
+    assert kept.info.run_id == first.info.run_id
+    assert (kept.info.status, kept.data.tags["status"]) == ("FINISHED", "completed")
+    assert len(list((run / "tensorboard").glob("events.*"))) == 2
+    expected = pytest.approx(column(run, "val/accuracy"))
+    assert [point.value for point in client.get_metric_history(kept.info.run_id, "val/accuracy")] == expected
+    assert [event.value for event in events(run).Scalars("val/accuracy")] == expected
 
 
-@pytest.mark.parametrize(
-    ("netrc", "mode"),
-    [
-        ("machine api.wandb.ai login user password secret", "online"),
-        ("machine example.org login user password secret", "offline"),
-        ("not a netrc", "offline"),
-    ],
-)
-def test_a_key_in_netrc_is_found(tmp_path, monkeypatch, netrc, mode):
-    tried = []
-
-    def init(**options):
-        tried.append(options["mode"])
-        raise OSError("no")
-
-    (tmp_path / "netrc").write_text(netrc)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr("wandb.init", init)
-    assert start(tmp_path) is None
-    assert tried[0] == mode
+def test_a_failed_run_is_failed_in_mlflow(tmp_path):
+    assert command(*TINY, "logger=mlflow", "optim.lr=1e30", "schedule=constant", f"output_dir={tmp_path}") == 1
+    _, kept = stored(only_run(tmp_path))
+    assert (kept.info.status, kept.data.tags["exit_code"]) == ("FAILED", "1")
+    assert "train/loss is nan" in kept.data.tags["error"]
 
 
-def test_wandb_mode_decides_where_it_is_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert start(tmp_path) is None
-    assert not (tmp_path / "wandb").exists()
+class Broken:
+    def __init__(self, folder: Path, **unused: object) -> None:
+        self.calls: list[str] = []
+
+    def metrics(self, *unused: object) -> None:
+        self.fail("metrics")
+
+    def table(self, *unused: object) -> None:
+        self.fail("table")
+
+    def image(self, *unused: object) -> None:
+        self.fail("image")
+
+    def finish(self, *unused: object) -> None:
+        self.fail("finish")
+
+    def fail(self, method: str) -> None:
+        self.calls.append(method)
+        raise RuntimeError(f"{method}\nis broken")
 
 
-def one_warning(caplog) -> str:
-    (record,) = [record for record in caplog.records if record.name == "litconv.loggers"]
-    assert record.levelno == logging.WARNING
-    assert "\n" not in record.getMessage()
-    return record.getMessage()
+def warnings_of(caplog) -> list[str]:
+    return [
+        r.getMessage() for r in caplog.records if r.name.startswith("litconv.loggers") and r.levelno >= logging.WARNING
+    ]
 
 
-def test_an_error_of_wandb_leaves_the_run_without_it(tmp_path, monkeypatch, caplog):
-    def init(**options):
-        raise RuntimeError("broken\n  in two lines")
-
-    monkeypatch.setattr("wandb.init", init)
-    assert start(tmp_path) is None
-    assert one_warning(caplog) == "wandb: off for this run (RuntimeError: broken in two lines)"
-    finish_wandb(None, 0, {"a": 1})
-
-
-def test_a_wandb_that_cannot_be_imported_leaves_the_run_without_it(tmp_path, monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    assert start(tmp_path) is None
-    assert "wandb: off for this run (ModuleNotFoundError" in one_warning(caplog)
-
-
-def test_a_folder_that_cannot_be_written_leaves_the_run_without_wandb(tmp_path, caplog):
-    (tmp_path / "wandb").write_text("a file is in the way")
-    assert start(tmp_path) is None
-    assert "wandb: off for this run (FileExistsError" in one_warning(caplog)
+def test_a_method_that_fails_is_one_warning_is_not_called_again_and_leaves_the_other_loggers_alone(tmp_path, caplog):
+    loggers = Loggers({"broken": Broken, "tensorboard": TensorBoard})
+    loggers.start(tmp_path, **RUN)
+    for step in range(3):
+        loggers.log_metrics({"loss": 1.0 + step}, step)
+        loggers.image("image", np.zeros((2, 2, 3), np.uint8), "")
+    loggers.table("table", ["a"], [[1]])
+    loggers.finish(0, {"status": "completed"})
+    assert loggers.running["broken"].calls == ["metrics", "image", "table", "finish"]
+    assert [line.partition(";")[0] for line in warnings_of(caplog)] == [
+        f"broken: {method} failed and is left out from now on (RuntimeError: {method} is broken)"
+        for method in ("metrics", "image", "table", "finish")
+    ]
+    assert [event.value for event in events(tmp_path).Scalars("loss")] == [1.0, 2.0, 3.0]
 
 
-def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog):
-    logger = start(tmp_path)
-    finish_wandb(logger, 0, {})  # a closed run refuses everything
-    caplog.clear()
-    task = classification(classifier())
-    fit = trainer(tmp_path, logger=logger, log_every_n_steps=0)
-    fit.fit(task, Loader(labelled(6)), Loader(labelled(9)))
-    assert fit.global_step == 2
-    assert "wandb: logging stopped" in one_warning(caplog)
-    caplog.clear()
-    finish_wandb(logger, 1, {"a": 1})
-    assert "wandb: the run was not closed" in one_warning(caplog)
-
-
-def core_of_this_process() -> int:
-    """The process id of wandb-core."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            line = path.read_bytes().split(b"\0")
-            if line[0].endswith(b"wandb-core") and str(os.getpid()).encode() in line:
-                return int(path.parent.name)
-    raise AssertionError("wandb-core does not run")
-
-
-def test_a_wandb_process_that_dies_costs_two_warnings_and_the_next_run_has_a_new_one(tmp_path, caplog):
-    (tmp_path / "first").mkdir()
-    logger = start(tmp_path / "first")
-    os.kill(core_of_this_process(), signal.SIGKILL)
-    caplog.clear()
-    task = classification(classifier())
-    fit = trainer(tmp_path, logger=logger, log_every_n_steps=0)
-    fit.fit(task, Loader(labelled(6)), Loader(labelled(9)))
-    assert fit.global_step == 2
-    assert "wandb: logging stopped" in one_warning(caplog)
-    caplog.clear()
-    finish_wandb(logger, 0, {"a": 1})
-    assert "wandb: the run was not closed" in one_warning(caplog)
-    second = start(tmp_path / "second")
-    finish_wandb(second, 0, {"a": 2})
-    assert read_run(tmp_path / "second")["summary"]["a"] == 2
-
-
-def test_a_wandb_folder_that_vanishes_costs_one_warning(tmp_path, caplog):
-    logger = start(tmp_path)
-    shutil.rmtree(tmp_path / "wandb")
-    caplog.clear()
-    logger.log_metrics({"a": 1}, step=0)
-    logger.log_metrics({"a": 2}, step=1)
-    assert "is gone); the training and metrics.csv go on" in one_warning(caplog)
-    finish_wandb(logger, 0, {})
-
-
-def test_wandb_alone_gives_a_second_run_of_a_process_the_first_and_wants_a_key_where_there_is_no_terminal(tmp_path):
-    script = (
-        "import wandb\n"
-        "first = wandb.init(mode='offline', settings={'silent': True})\n"
-        "print(first is wandb.init(mode='offline'))\n"
-        "first.finish()\n"
-        "try: wandb.init(mode='online', settings={'silent': True, 'init_timeout': 5})\n"
-        "except wandb.errors.UsageError as error: print(error)"
+def test_a_logger_that_raises_in_each_of_its_methods_does_not_fail_the_run(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_logger.py").write_text(
+        "from litconv.loggers.csv import Csv\n"
+        "class Broken(Csv):\n"
+        "    def metrics(self, *unused): raise OSError('full')\n"
+        "    table = image = finish = metrics\n"
+        "class Unborn(Csv):\n"
+        "    def __init__(self, *unused, **more): raise OSError('token of a kind')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        stdin=subprocess.DEVNULL,
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MY_TOKEN", "token of a kind")
+    own = ("+logger.a._target_=broken_logger.Broken", "+logger.b._target_=broken_logger.Unborn")
+    arguments = (*TINY, "logger=csv", *own, "allowed_packages=[broken_logger]", f"output_dir={tmp_path}")
+    assert command(*arguments) == 0
+    printed = capsys.readouterr()
+    assert "token of a kind" not in printed.err
+    said = [line for line in printed.err.splitlines() if line.startswith(("a:", "b:"))]
+    assert [line.partition(" (")[0] for line in said] == [
+        "b: off for this run",
+        *(f"a: {method} failed and is left out from now on" for method in ("table", "metrics", "finish")),
+    ]
+
+
+def test_a_signal_while_one_logger_closes_leaves_the_others_closed(tmp_path):
+    class Waits(Csv):
+        def finish(self, *unused: object) -> None:
+            raise KeyboardInterrupt
+
+    loggers = Loggers({"waits": Waits, "mlflow": Mlflow})
+    loggers.start(tmp_path, **RUN)
+    with pytest.raises(KeyboardInterrupt):
+        loggers.finish(0, {})
+    assert stored(tmp_path)[1].info.status == "FINISHED"
+
+
+def test_a_logger_is_added_by_one_class_and_one_yaml(tmp_path, monkeypatch):
+    from litconv.config.composed import CONF
+
+    (tmp_path / "own_logger.py").write_text(OWN)
+    (tmp_path / "conf" / "logger").mkdir(parents=True)
+    (tmp_path / "conf" / "logger" / "lines.yaml").write_text(
+        "# @package logger.lines\n_target_: own_logger.Lines\nending: '!'\n"
     )
-    same, error = done.stdout.strip().split("\n", 1)
-    assert same == "True"
-    assert "No API key configured" in error  # make_wandb goes offline instead: see the first test
+    monkeypatch.syspath_prepend(tmp_path)
+    path = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    assert not (CONF / "logger" / "lines.yaml").exists()
+    arguments = (*TINY, path, "logger=[csv,lines]", "allowed_packages=[own_logger]", f"output_dir={tmp_path}")
+    assert command(*arguments) == 0
+    lines = (only_run(tmp_path) / "lines.txt").read_text().splitlines()
+    assert lines[0].startswith("table cost/layers ")
+    assert lines[-1] == "finish 0 completed!"
+    assert "metrics 3!" in lines
 
 
-def test_a_table_is_kept_with_the_run_and_one_that_fails_is_a_warning(tmp_path, caplog):
-    logger = start(tmp_path)
-    log_table(logger, "cost/layers", ["name", "macs"], [["stem", 1], ["head", 2]])
-    finish_wandb(logger, 0, {})
-    (row,) = [row for row in read_run(tmp_path)["history"] if "cost/layers._type" in row]
-    assert row["cost/layers._type"] == "table-file"
-    assert (row["cost/layers.nrows"], row["cost/layers.ncols"]) == (2, 2)
-    caplog.clear()
-    log_table(logger, "cost/layers", ["name"], [["stem"]])  # a closed run refuses everything
-    assert "wandb: logging stopped" in one_warning(caplog)
-    log_table(None, "cost/layers", ["name"], [["stem"]])
+def test_csv_alone_leaves_metrics_csv_and_no_folder(tmp_path):
+    assert command(*TINY, "logger=csv", f"output_dir={tmp_path}") == 0
+    left = {path.name for path in only_run(tmp_path).iterdir()}
+    assert left == {"checkpoints", "config.yaml", "metrics.csv", "summary.json", "train.log"}
 
 
-def test_an_unknown_mode_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"logger\.mode=of is unknown; choose auto, online, offline or disabled"):
-        start(tmp_path, mode="of")
+@pytest.mark.parametrize("logger", [Csv, Mlflow, TensorBoard, Wandb])
+def test_every_logger_has_what_a_logger_must_have(logger):
+    assert issubclass(logger, RunLogger)
 
 
-def test_csv_takes_the_same_arguments_and_makes_no_logger(tmp_path):
-    assert csv_only(tmp_path, **RUN, config=CONFIG) is None
-    assert list(tmp_path.iterdir()) == []
+def test_the_names_in_configurations_of_before_are_the_classes_of_today():
+    assert (csv_only, make_wandb) == (Csv, Wandb)

@@ -186,9 +186,9 @@ def test_an_output_folder_that_cannot_be_written_is_refused(capsys, tmp_path):
 
 
 def test_an_unknown_wandb_mode_is_refused_before_any_data(capsys, tmp_path):
-    assert command("logger.mode=nonsense", f"output_dir={tmp_path}") == 1
+    assert command("logger.wandb.mode=nonsense", f"output_dir={tmp_path}") == 1
     error = capsys.readouterr().err
-    assert error == "error: logger.mode=nonsense must be auto or online or offline or disabled\n"
+    assert error == "error: logger.wandb.mode=nonsense must be auto or online or offline or disabled\n"
 
 
 def test_full_error_shows_the_traceback(monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ from litconv.callbacks import Timing
 from litconv.data.shapes import Shapes
 from litconv.errors import DataError
 from litconv.fit import training
+from litconv.loggers.together import Loggers
 from litconv.prepare import reading
 from test_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
@@ -92,9 +93,7 @@ def test_a_second_signal_while_the_run_ends_leaves_a_whole_summary(tmp_path, mon
 
 
 def test_a_signal_while_a_logger_waits_for_its_network_leaves_the_run_completed(tmp_path, monkeypatch, caplog):
-    from litconv import loggers
-
-    monkeypatch.setattr(loggers, "finish_wandb", sending(signal.SIGTERM))
+    monkeypatch.setattr(Loggers, "finish", sending(signal.SIGTERM))
     assert run(tmp_path) == 0
     assert summary(tmp_path)["status"] == "completed"
     assert "interrupted while a logger was closed; the run is completed" in caplog.text

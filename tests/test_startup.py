@@ -131,6 +131,6 @@ def test_a_wrong_command_line_is_answered_without_the_heavy_imports():
 
 
 def test_a_run_that_logs_nothing_to_wandb_does_not_import_it_nor_what_the_comparison_needs(tmp_path):
-    unused = ["wandb", "pandas", "statsmodels", "plotly", "jinja2", "optuna"]
+    unused = ["wandb", "tensorboard", "mlflow", "pandas", "statsmodels", "plotly", "jinja2", "optuna"]
     ((said, error),) = after([*unused, "fvcore"], " ".join([*TINY, "logger=csv", f"output_dir={tmp_path}"]))
     assert said == "status 0 imported ['fvcore']", error

@@ -2,15 +2,17 @@
 
 from litconv.build.network import assemble, memory_format, model, on_meta, operators
 from litconv.build.objects import as_config_error, as_trainer_error, part, target
-from litconv.build.training import callbacks, data, device, task, task_around, trainer
+from litconv.build.training import callbacks, check_loggers, data, device, loggers, task, task_around, trainer
 
 __all__ = [
     "as_config_error",
     "as_trainer_error",
     "assemble",
     "callbacks",
+    "check_loggers",
     "data",
     "device",
+    "loggers",
     "memory_format",
     "model",
     "on_meta",

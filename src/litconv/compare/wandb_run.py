@@ -1,7 +1,7 @@
 """The comparison on wandb: a run of its own in the sweep's group, with summary scalars, the table of arms and the Pareto
 figures. Where the runs were not logged to wandb it is not either, unless it is told to."""
 
-import logging
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -11,40 +11,37 @@ from litconv.compare.settings import read_config
 from litconv.compare.tables import numbers
 from litconv.compare.verdict import verdict
 
-log = logging.getLogger(__name__)
-
 
 def log_comparison(result: Result, out: Path, wanted: bool | str) -> None:
     """`wanted`: True, False or "auto"; figures are taken from `out`."""
     folders = [Path(folder) for folder in result.runs["folder"]]
     if wanted is False or (wanted == "auto" and not any((folder / "wandb").is_dir() for folder in folders)):
         return
-    import wandb
+    import numpy as np
+    from PIL import Image
 
-    from litconv.loggers import finish_wandb, log_table, make_wandb
+    from litconv.loggers.together import Loggers
+    from litconv.loggers.wandb import Wandb
 
     settings = (read_config(folders[0]) or {}).get("logger") or {}
+    settings = settings.get("wandb") or settings  # of runs from before there were several: not nested
+    options = {key: str(settings[key]) for key in ("project", "mode") if key in settings}
     sweeps = [str(s) for s in result.runs["sweep"].dropna().unique()] if "sweep" in result.runs else []
-    logger = make_wandb(
+    logger = Loggers({"wandb": partial(Wandb, **options)})
+    logger.start(
         out,
         name=f"compare {result.name}",
         group=sweeps[0] if len(sweeps) == 1 else result.name,
         job_type="compare",
         tags=["comparison", result.metric.key],
         config={"metric": result.metric.key, "sweeps": sweeps, "seeds": result.seeds},
-        **{key: str(settings[key]) for key in ("project", "mode") if key in settings},
     )
-    if logger is None:
-        return
     rows = [numbers(result, arm) for arm in result.arms]
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    log_table(logger, "comparison/arms", columns, [[finite(row.get(c)) for c in columns] for row in rows])
-    try:
-        figures = {f"comparison/{path.stem}": wandb.Image(str(path)) for path in sorted(out.glob("*.png"))}
-        logger.experiment.log(figures)
-    except Exception as error:
-        log.warning("wandb: the figures were not logged (%s: %s); they are in %s", type(error).__name__, error, out)
-    finish_wandb(logger, 0, scalars(result))
+    logger.table("comparison/arms", columns, [[finite(row.get(c)) for c in columns] for row in rows])
+    for path in sorted(out.glob("*.png")):
+        logger.image(f"comparison/{path.stem}", np.asarray(Image.open(path).convert("RGB")), path.name)
+    logger.finish(0, scalars(result))
 
 
 def scalars(result: Result) -> dict[str, Any]:

@@ -5,13 +5,15 @@ ablation are a lie. Every fault is one clause that names the key, the value and 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from litconv import secrets
 from litconv.config import signatures, targets
-from litconv.config.composed import allowed_packages, hydra_state, plain, select
+from litconv.config.composed import allowed_packages, declared, hydra_state, plain, select
 from litconv.config.effects import effect_faults
-from litconv.config.root_keys import GROUPS, ROOT_KEYS, Group, SaidByClass
+from litconv.config.messages import LOGGER_OF_ONES_OWN, written_before
+from litconv.config.root_keys import GROUPS, ROOT_KEYS, Group, Named, SaidByClass
 from litconv.config.types import class_faults, describe, matches, shown
 from litconv.errors import ConfigError
 from litconv.files import local
@@ -23,6 +25,7 @@ def check(config: Mapping) -> None:
     """Refuse what can be refused without torch and Lightning: first all that needs no import, then what classes of the
     user's own say. The faults of either stand in one message."""
     check_structure(config)
+    check_loggers(config.logger)
     settings, allowed = plain(config), allowed_packages(config)
     nodes = list(targets.nested(settings))
     for key, node in nodes:
@@ -31,7 +34,8 @@ def check(config: Mapping) -> None:
     local(str(config.output_dir), "output_dir")
     check_extra(select(config, "callbacks.extra"))
     readable = [key for key, node in nodes if not signatures.needs_import(node["_target_"])]
-    refuse([*effect_faults(config), *value_faults(config), *faults_at(config, readable)])
+    libraries = [fault for name, node in config.logger.items() for fault in library_faults(name, node)]
+    refuse([*effect_faults(config), *value_faults(config), *faults_at(config, readable), *libraries])
     of_user = [key for key, node in nodes if targets.is_of_user(node["_target_"])]
     refuse(faults_at(config, of_user))
 
@@ -84,11 +88,32 @@ def check_extra(extra: Any) -> None:
         )
 
 
+def check_loggers(loggers: Any) -> None:
+    """Each stands there by name, with a class."""
+    if not isinstance(loggers, Mapping):
+        raise ConfigError(f"logger={shown(loggers)} is no logger; write {LOGGER_OF_ONES_OWN}")
+    for name, node in loggers.items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            key = f"logger.{name}"
+            raise ConfigError(
+                written_before(key, shown(node)) or f"{key}={shown(node)} is no logger; write {LOGGER_OF_ONES_OWN}"
+            )
+
+
+def library_faults(name: str, logger: Mapping) -> list[str]:
+    """A library that its class says it needs and that is not installed."""
+    missing = [(m, pip) for m, pip in declared(logger).constants.get("needs", {}).items() if find_spec(m) is None]
+    return [
+        f"logger={name} needs the library {module}, which is not installed: pip install '{pip}'"
+        for module, pip in missing[:1]
+    ]
+
+
 def value_faults(config: Mapping) -> Iterator[str]:
     """Of the keys that are in no group."""
     for key, row in ROOT_KEYS.items():
         value = select(config, key)
-        if row.type is Group or (value is None and not row.required):
+        if row.type in (Group, Named) or (value is None and not row.required):
             continue
         is_right = matches(value, float if row.type is SaidByClass else row.type)
         if not is_right and row.type is not SaidByClass:

@@ -45,6 +45,8 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
         return [], dict(config.choices), False
     state = config.hydra if "hydra" in config else HydraConfig.get()  # composed here, or by hydra.main
     chosen = {k: v for k, v in state.runtime.choices.items() if v not in (None, "null") and not k.startswith("hydra/")}
+    if isinstance(loggers := config.get("logger"), DictConfig):  # Hydra records no choice where there are several
+        chosen["logger"] = ",".join(map(str, loggers))
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
 
 

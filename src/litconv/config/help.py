@@ -4,6 +4,7 @@ Hydra's own lists the groups in a second and leaves the comments out.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -31,20 +32,22 @@ def show(config_name: str, arguments: list[str]) -> None:
     defaults = [item for item in listed if not isinstance(item, str)]
     chosen = {str(key): value for item in defaults for key, value in item.items() if "override" not in str(key)}
     chosen |= {key: value for key, _, value in (a.partition("=") for a in arguments) if key.partition("@")[0] in chosen}
+    several = {group: re.findall(r"\w+", str(value or "")) for group, value in chosen.items()}
     print(sys.modules["__main__"].__doc__ or "")
     if chosen:
         print("Groups: write group=option. * stands for the default or what was chosen.\n")
         for group in dict.fromkeys(name.partition("@")[0] for name in chosen):
             options = sorted(option.stem for option in (CONF / group).glob("*.yaml"))
-            print(f"  {group:<12}{', '.join(f'*{o}' if o == chosen.get(group) else o for o in options)}")
+            print(f"  {group:<12}{', '.join(f'*{o}' if o in several.get(group, ()) else o for o in options)}")
         print(f"  {'conv@conv_stage1 … 5':<12}  one stage's operator\n")
     print(f"Keys: write key=value, cost.latency.batch=8 where one is nested.\n\n{indented(own_keys(path))}\n")
     if "train" in listed:
         print("And all that train.py takes: python train.py --help\n")
-    for group, option in chosen.items():
+    for group, option in ((group, option) for group, options in several.items() for option in options):
         file = CONF / group.partition("@")[0] / f"{option}.yaml"
-        if option and file.is_file():
-            print(f"{group}={option}: write {group.rpartition('@')[2]}.key=value\n\n{indented(options_of(file))}\n")
+        if file.is_file():
+            place = f"logger.{option}" if group == "logger" else group.rpartition("@")[2]
+            print(f"{group}={option}: write {place}.key=value\n\n{indented(options_of(file))}\n")
     print(f"Flags:\n\n{indented(FLAGS)}")
 
 

@@ -1,5 +1,6 @@
 """Which keys a command line may set."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from litconv.config.environment import arguments
 from litconv.config.root_keys import STAGES
 
 # What litconv passes itself, whatever the default of the class, or has something of its own in place of.
+LOGGER_PASSED = ("folder", "name", "group", "job_type", "tags", "config")
 PASSED = {
     *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),
     *("enable_progress_bar", "enable_checkpointing", "default_root_dir", "barebones"),
@@ -32,7 +34,12 @@ def keys_near(key: str, config_name: str) -> list[str]:
 def choices_and_places() -> list[str]:
     """Of the arguments those that choose in a group, and those that say where groups are looked for."""
     written = [(a, a.lstrip("+").partition("=")[0].partition("@")[0]) for a in arguments() if "=" in a]
-    return [a.split(",")[0] if (CONF / group).is_dir() else a for a, group in written if is_place_or_group(group)]
+    return [first_value(a) if (CONF / group).is_dir() else a for a, group in written if is_place_or_group(group)]
+
+
+def first_value(argument: str) -> str:
+    """Of several values in a sweep the first, which may itself be a list."""
+    return re.match(r"[^=]*=(\[[^\]]*\]|[^,]*)", argument)[0]
 
 
 def is_place_or_group(key: str) -> bool:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from hydra.errors import InstantiationException, OverrideParseException
 
+from litconv.config.composed import CONF
 from litconv.config.keys import keys_near
 
 EXTRAS = {
@@ -14,6 +15,9 @@ EXTRAS = {
     "hydra/launcher/submitit_slurm": "slurm",
     "hydra/sweeper/optuna": "search",
 }
+# Of the one logger that there was; today's names have the logger's own between.
+BEFORE = {f"logger.{option}": f"logger.wandb.{option}" for option in ("project", "mode", "timeout_seconds")}
+LOGGER_OF_ONES_OWN = "+logger.NAME._target_=package.module.Class"
 
 
 def one_line(error: BaseException, config_name: str = "train") -> str:
@@ -24,16 +28,17 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return one_line(error.__cause__, config_name)
     text = str(error)
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]*)'", text):
         group, name = match.groups()
         if extra := EXTRAS.get(f"{group}/{name}"):
             return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
-        options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE)
+        options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE) or stems(group)
         return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):
         at_fault = str(getattr(error.__cause__, "full_key", ""))
         key = at_fault if at_fault.startswith(f"{match[1]}.") else match[1]  # of `logger={a:1}` it is logger.a
-        return unknown_key(key, keys_near(key, config_name))
+        value = (re.search(r"To append to your config use \+[^=]*=(.*)", text) or ["", "…"])[1]
+        return written_before(key, value) or no_option(match[1], value) or unknown_key(key, keys_near(key, config_name))
     if match := re.search(r"Could not append to config. An item is already at '([^']+)'", text):
         return f"+{match[1]}: the key exists, so write {match[1]}=… without the plus"
     if match := re.search(r"Multiple values for ([\w/@.]+)\.", text):
@@ -46,6 +51,34 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
             f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
         )
     return " ".join(text.split())
+
+
+def stems(group: str) -> list[str]:
+    """The options of a group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def written_before(key: str, value: str) -> str:
+    """A key that has moved; empty for others."""
+    return f"{key}={value}: write {BEFORE[key]}={value}, since a run may have several loggers" if key in BEFORE else ""
+
+
+def no_option(key: str, value: str) -> str:
+    """A group that is set to something else than the name of an option, or an option of a logger that was not chosen."""
+    group, _, rest = key.partition(".")
+    if not rest and (options := stems(group)):
+        own = f"; for one of your own write {LOGGER_OF_ONES_OWN}" if group == "logger" else ""
+        return f"{key}={value}: a group needs one of its options: {', '.join(options)}{own}"
+    name = rest.partition(".")[0]
+    if group == "logger" and name in stems("logger") and name not in chosen_loggers():
+        return f"{key}={value}: this run has no logger {name}; add logger={name}, or remove {key}"
+    return ""
+
+
+def chosen_loggers() -> set[str]:
+    """On the command line, or by default."""
+    values = [a.partition("=")[2] for a in sys.argv[1:] if a.startswith("logger=")] or ["wandb"]
+    return set(re.findall(r"\w+", values[-1]))
 
 
 def unknown_key(key: str, keys: list[str]) -> str:

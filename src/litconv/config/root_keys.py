@@ -27,6 +27,10 @@ class Group:
     """The type of a key that stands for a class: its `_target_`, and the class's options."""
 
 
+class Named:
+    """The type of a key that holds several such nodes, by name."""
+
+
 class SaidByClass:
     """The type of a short name: the operator's class says it."""
 
@@ -55,7 +59,7 @@ ROOT_KEYS = {
     **dict.fromkeys(("match", *(f"conv_stage{number}" for number in STAGES)), RootKey(Group, required=False)),
     "upsample": RootKey(Group, required=False),
     "callbacks": RootKey(Group),
-    "logger": RootKey(Group, hashed=False),
+    "logger": RootKey(Named, hashed=False),
     "seed": RootKey(int, SEED),
     "epochs": RootKey(int, at_least(1), hashed=False),  # trainer.max_epochs carries it
     "width": RootKey(float, above(0)),

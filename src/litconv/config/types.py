@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from litconv.config.composed import declared, short_name_in, written_and_resolved
-from litconv.config.keys import PASSED
+from litconv.config.keys import LOGGER_PASSED, PASSED
 from litconv.config.messages import did_you_mean
 
 # How many arguments litconv passes in front. A class of another group says what it misses when it is built for the checks.
@@ -33,7 +33,7 @@ def unknown_options(path: str, node: Mapping, added: Collection[str]) -> Iterato
     for option in (option for option in map(str, node) if not option.startswith("_")):
         key = f"{path}.{option}"
         is_added = any(f"{key}.".startswith(f"{other}.") for other in added)
-        if is_added and option in PASSED:
+        if is_added and option in (LOGGER_PASSED if path.startswith("logger.") else PASSED):
             yield f"+{key} has no effect: litconv itself sets {option} of {name}; remove it"
         elif option in parameters or takes_any:
             continue

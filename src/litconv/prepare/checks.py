@@ -51,6 +51,7 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
     config, problem, device = asked.config, made.data.problem, made.trainer.strategy.root_device
     check_optim(build.part(config.optim), build.part(config.schedule))
     check_trainer(config, made.trainer)
+    build.check_loggers(config)
     latency_device(config, device)
     if network is None:
         if not problem.classes_known:  # they are in the data, which is not there: reading it says so

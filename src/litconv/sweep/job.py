@@ -68,9 +68,10 @@ def train(task: tuple[str, str], context: HydraContext, config: DictConfig, plan
     return 0
 
 
-def start_wandb(logger: DictConfig) -> None:
-    """wandb's own process takes 0.2 s to start, in which this one makes its data. If it cannot, the logger says so."""
-    if logger["_target_"] != "litconv.loggers.make_wandb" or logger.mode == "disabled":
+def start_wandb(loggers: DictConfig) -> None:
+    """wandb's own process takes 0.2 s to start, in which this one waits or makes its data. If it cannot, the logger says so."""
+    mode = next((n.get("mode") for n in loggers.values() if n["_target_"] == "litconv.loggers.wandb.Wandb"), "disabled")
+    if mode == "disabled":
         return
     if os.environ.get("WANDB_MODE") == "disabled":
         return

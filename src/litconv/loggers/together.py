@@ -1,0 +1,91 @@
+"""All loggers of a run as one, for Lightning's Trainer and for train.py. Whatever fails in one of them is one line of
+warning, and neither the run nor the other loggers notice.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from litconv.loggers.run_logger import LoggerOffError, RunLogger, one_line
+
+log = logging.getLogger(__name__)
+
+
+class Loggers(Logger):
+    """`makers`: under the name of each logger its class, with the options of its yaml bound (`build.loggers`)."""
+
+    def __init__(self, makers: Mapping[str, Callable[..., RunLogger]]) -> None:
+        super().__init__()
+        self.makers = makers
+        self.running: dict[str, RunLogger] = {}
+        self.failed: set[tuple[str, str]] = set()  # (logger, method)
+
+    def start(
+        self, folder: Path, *, name: str, group: str, job_type: str, tags: list[str], config: dict[str, Any]
+    ) -> None:
+        """Construct each; of a run on several devices in its first process alone."""
+        if rank_zero_only.rank != 0:
+            return
+        for key, make in self.makers.items():
+            try:
+                self.running[key] = make(folder, name=name, group=group, job_type=job_type, tags=tags, config=config)
+            except LoggerOffError as reason:
+                log.debug("%s: off (%s)", key, reason)
+            except Exception as error:
+                log.warning("%s: off for this run (%s)", key, one_line(error))
+
+    def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self.tell("table", key, columns, rows)
+
+    def image(self, key: str, image: np.ndarray, caption: str) -> None:
+        """uint8, (H, W, 3)"""
+        self.tell("image", key, image, caption)
+
+    def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        """Close each with the true exit code. A signal ends the waiting for one of them, not for those after it."""
+        interruption: KeyboardInterrupt | None = None
+        for key in self.running:
+            try:
+                self.tell_one(key, "finish", exit_code, summary)
+            except KeyboardInterrupt as signal:
+                interruption = signal
+        if interruption is not None:
+            raise interruption
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        for key in self.running:
+            self.tell_one(key, method, *arguments)
+
+    def tell_one(self, key: str, method: str, *arguments: Any) -> None:
+        """A method that has failed is not called again: it would fail at every step."""
+        if (key, method) in self.failed:
+            return
+        try:
+            getattr(self.running[key], method)(*arguments)
+        except Exception as error:
+            self.failed.add((key, method))
+            log.warning(
+                "%s: %s failed and is left out from now on (%s); the run, metrics.csv and summary.json go on without",
+                *(key, method, one_line(error)),
+            )
+
+    # What Lightning asks of its logger.
+
+    @property
+    def name(self) -> str:
+        return ", ".join(self.running)
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.tell("metrics", metrics, step or 0)
+
+    def log_hyperparams(self, *unused: Any, **also_unused: Any) -> None:
+        """Each logger has had the whole configuration."""
