@@ -96,7 +96,7 @@ REFUSED = {
         "logger.wandb.mode=offline: this run has no logger wandb; add logger=wandb, or remove logger.wandb.mode"
     ),
     "logger.wandb.mod=x": "logger.wandb.mod: unknown key (did you mean 'logger.wandb.mode'?); accepted here: ",
-    "+logger.wandb.name=x": "+logger.wandb.name has no effect: litconv itself settles name of Wandb; remove it",
+    "+logger.wandb.name=x": "+logger.wandb.name has no effect: litconv itself sets name of Wandb; remove it",
     "+logger.wandb.timeout_seconds=long": "logger.wandb.timeout_seconds=long must be a number",
     "+logger.mine=5": "logger.mine=5 is no logger; write +logger.NAME._target_=package.module.Class",
     "+logger.mine._target_=torch.nn.ReLU": (

@@ -20,7 +20,7 @@ REFUSED = {
     "+callbacks.extra.a._target_=pytorch_lightning.callbacks.EarlyStopping": (
         "callbacks.extra.a.monitor is missing, and pytorch_lightning.callbacks.EarlyStopping needs it; "
     ),
-    "logger={a:1}": "logger.a: unknown key; accepted here: ",
+    "logger={a:1}": "logger={a:1}: a group needs one of its options: csv, mlflow, tensorboard, wandb; ",
     "optim.mometum=0.5": "optim.mometum: unknown key (did you mean 'optim.momentum'?); accepted here: ",
     "optim.dampening=0.5": "optim.dampening: its yaml leaves it at the default; to set it write +optim.dampening=…",
     "+optim.dampning=0.5": "+optim.dampning: SGD takes no 'dampning' (did you mean 'dampening'?); it takes params, ",

@@ -70,10 +70,10 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
 
 
 def is_known(config: Mapping, key: str) -> bool:
-    """Whether the key is a group, an option of a class, which judges it itself (`types`), or one that is there already: a
-    plus is not needed then, and does no harm."""
-    *parents, _ = key.split(".")
-    nodes = (select(config, ".".join(parents[: length + 1])) for length in range(len(parents)))
+    """Whether the key is a group, a node with a class or an option of one, which judges it itself (`types`), or one that is
+    there already: a plus is not needed then, and does no harm."""
+    parts = key.split(".")
+    nodes = (select(config, ".".join(parts[:length])) for length in range(1, len(parts) + 1))
     is_option = any(isinstance(node, Mapping) and "_target_" in node for node in nodes)
     return is_option or (CONF / key.partition("@")[0]).is_dir() or key in keys()
 
