@@ -18,7 +18,7 @@ from litconv import callbacks
 from litconv import files as atomic
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.run.checkpoints import AtomicCheckpoints, foreign_value, read
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 
 MEMORY = Path("/dev/shm")
 CHECKPOINT = {"state_dict": {"weight": torch.arange(4.0)}, "epoch": 3}

@@ -1,8 +1,6 @@
 """Costs: the golden ledger, published numbers, operations that nobody can count."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,13 +9,10 @@ from omegaconf import OmegaConf
 from torch import nn
 from torchvision import models
 
+from golden import regenerate
 from litconv.conv import Standard
 from litconv.cost import count
 from litconv.errors import ConfigError
-
-spec = importlib.util.spec_from_file_location("regenerate", Path(__file__).parent / "golden" / "regenerate.py")
-regenerate = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(regenerate)
 
 
 @pytest.fixture(scope="module")

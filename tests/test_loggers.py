@@ -13,7 +13,7 @@ import pytest
 
 from litconv.errors import ConfigError
 from litconv.loggers import csv_only, finish_wandb, log_table, make_wandb, sync_command
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
 RUN = {"name": "resnet-grouped", "group": "sweep1", "job_type": "train", "tags": ["grouped", "shapes"]}

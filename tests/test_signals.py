@@ -17,7 +17,7 @@ from litconv.callbacks import Timing
 from litconv.data.shapes import Shapes
 from litconv.errors import DataError
 from litconv.fit import training
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
 

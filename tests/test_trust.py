@@ -17,7 +17,7 @@ from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit import training
 from litconv.fit.out_of_memory import is_out_of_memory
 from litconv.tasks.finite import FiniteLoss
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 
