@@ -13,6 +13,26 @@ import torch
 from command import TINY, command
 from wandb_reader import read_run
 
+# Of every summary.json, whatever is swept; a run that measures latency has the last line's too.
+CONTRACT = {
+    *(
+        "status",
+        "name",
+        "config_hash",
+        "arm_hash",
+        "git_commit",
+        "git_dirty",
+        "versions",
+        "seed",
+        "task",
+        "data",
+        "conv",
+    ),
+    *("backbone", "head", "width", "precision", "memory_format", "cost/params", "cost/macs", "cost/flops"),
+    *("cost/activations", "cost/elementwise_ops", "cost/uncounted_ops", "cost/second_opinion", "train/epochs"),
+    *("train/seconds", "train/images_per_second", "val/accuracy", "test/accuracy", "test/split"),
+    *("cost/latency_ms", "cost/latency_ratio", "cost/latency_batch", "cost/peak_memory_mb", "cost/device"),
+}
 FIGURES = ("val/accuracy", "val/loss", "test/accuracy", "test/loss", "cost/params", "cost/macs")
 
 
@@ -62,6 +82,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
         "test/split": "test",
     }
     assert expected.items() <= summary.items()
+    assert summary.keys() >= CONTRACT
     assert summary["cost/flops"] == 2 * summary["cost/macs"]
     assert summary["cost/uncounted_ops"] == []
     assert summary["cost/latency_ms"] > 0
