@@ -4,6 +4,7 @@ The yamls are globbed: one without an entry in REFERENCES or TABLE is still held
 """
 
 import copy
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,14 @@ def slots() -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int, 
     turns = cycle(sizes + sizes[:3])  # 11 shares no factor with 3 or 4
     for slot in product(KERNELS, STRIDES, DILATIONS):
         yield *next(turns), slot
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_operator_takes_the_slots_arguments_by_place_and_its_options_by_keyword_alone(operator):
+    parameters = list(inspect.signature(plain_hydra(operator).func).parameters.values())
+    assert [p.name for p in parameters[:5]] == ["in_channels", "out_channels", "kernel_size", "stride", "dilation"]
+    assert [p.default for p in parameters[2:5]] == [3, 1, 1]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[5:])
 
 
 @pytest.mark.parametrize(("operator", "options"), CASES)
