@@ -391,6 +391,7 @@ def test_a_download_that_fails_says_why(tmp_path, monkeypatch):
 
 def test_a_refused_set_reads_nothing_of_the_global_generator(images):
     before = torch.random.get_rng_state()
-    (images / "train" / "cat" / "000.png").write_bytes(b"text")
-    refused(DataError, ImageFolder, root=str(images))
+    path = images / "train" / "cat" / "000.png"
+    path.write_bytes(b"text")
+    refused(DataError, ImageFolder, path, root=str(images))
     assert torch.equal(before, torch.random.get_rng_state())

@@ -18,7 +18,7 @@ from litconv import callbacks
 from litconv import files as atomic
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.run.checkpoints import AtomicCheckpoints, foreign_value, read
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 
 MEMORY = Path("/dev/shm")
 CHECKPOINT = {"state_dict": {"weight": torch.arange(4.0)}, "epoch": 3}
@@ -94,9 +94,10 @@ def test_what_a_killed_process_left_unfinished_is_removed_by_the_next(tmp_path):
 def test_a_checkpoint_is_read_as_it_was_written_by_torch_itself(tmp_path):
     path = tmp_path / "sub" / "last.ckpt"
     AtomicCheckpoints().save_checkpoint(CHECKPOINT, path)
-    found = torch.load(path, weights_only=True)
-    assert torch.equal(found["state_dict"]["weight"], torch.arange(4.0))
-    assert read(path)["epoch"] == 3
+    for found in (torch.load(path, weights_only=True), read(path)):
+        assert found.keys() == CHECKPOINT.keys()
+        assert torch.equal(found["state_dict"]["weight"], torch.arange(4.0))
+        assert found["epoch"] == 3
 
 
 class Foreign:
@@ -112,12 +113,18 @@ def test_what_weights_only_would_refuse_is_not_written(tmp_path, value):
 
 
 @pytest.mark.parametrize(
-    "value", [None, 1, 1.5, "text", b"bytes", True, torch.ones(2), [1, (2,), {"a": {3}}], torch.Size([1])]
+    "value", [None, 1, 1.5, "text", b"bytes", True, torch.ones(2), [1, (2,), {"a": {3}}, True], torch.Size([1])]
 )
 def test_plain_values_are_written_and_read_back(tmp_path, value):
     assert foreign_value(value) is None
     AtomicCheckpoints().save_checkpoint({**CHECKPOINT, "value": value}, tmp_path / "last.ckpt")
-    assert "value" in read(tmp_path / "last.ckpt")
+    again = read(tmp_path / "last.ckpt")["value"]
+    assert type(again) is type(value)
+    if isinstance(value, torch.Tensor):
+        assert torch.equal(again, value)
+        assert again.dtype == value.dtype
+    else:
+        assert repr(again) == repr(value)  # of parts too: True is not 1, a tuple no list
 
 
 def pickled_code(path):

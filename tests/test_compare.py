@@ -113,7 +113,9 @@ def test_older_summaries_without_arm_hash_overrides_or_config_are_grouped_by_wha
     result = compare(tmp_path)
     assert {(arm.name, arm.n) for arm in result.arms} == {("standard", 2), ("grouped", 2)}
     assert result.comparisons["grouped"].n == 2
-    assert result.commands
+    (command,) = result.commands
+    assert command.startswith("python train.py -m conv=")
+    assert "seed=0,1" in command
 
 
 def test_the_later_of_two_runs_with_one_configuration_and_seed_counts(tmp_path):

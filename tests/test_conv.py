@@ -3,6 +3,8 @@
 The yamls are globbed: one without an entry in REFERENCES or TABLE is still held to the contract and both counters.
 """
 
+import copy
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +26,8 @@ from litconv.conv import Bottleneck, Deformable, Depthwise, Dilated, Grouped, Po
 from litconv.conv.bsconv_u import BSConvU
 from litconv.conv.slot import DECLARED_COSTS, ConvFactory
 from litconv.cost import count
+from litconv.device import in_precision
+from smooth import smooth
 
 CONF = Path(__file__).parents[1] / "conf" / "conv"
 OPERATORS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -68,6 +72,14 @@ def slots() -> Iterator[tuple[tuple[int, int], tuple[int, int], tuple[int, int, 
     turns = cycle(sizes + sizes[:3])  # 11 shares no factor with 3 or 4
     for slot in product(KERNELS, STRIDES, DILATIONS):
         yield *next(turns), slot
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_operator_takes_the_slots_arguments_by_place_and_its_options_by_keyword_alone(operator):
+    parameters = list(inspect.signature(plain_hydra(operator).func).parameters.values())
+    assert [p.name for p in parameters[:5]] == ["in_channels", "out_channels", "kernel_size", "stride", "dilation"]
+    assert [p.default for p in parameters[2:5]] == [3, 1, 1]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[5:])
 
 
 @pytest.mark.parametrize(("operator", "options"), CASES)
@@ -207,6 +219,53 @@ def test_the_output_is_that_of_a_naive_reference(operator, options):
         x = torch.randn(1, channels[0], h, w, dtype=torch.double)
         expected = REFERENCES[operator](module, array(x), stride, dilation, **options)
         np.testing.assert_allclose(array(module(x)), expected, rtol=1e-10, atol=1e-11)
+
+
+# Gradients. A naive reference has none, and autograd differentiates whatever an operator computes, rightly or not.
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize(("operator", "options"), CASES)
+def test_the_gradients_are_those_of_finite_differences(operator, options, stride):
+    torch.manual_seed(0)
+    module = shake(smooth(build(operator, options, (8, 16), 3, stride, 1)))
+    x = torch.randn(1, 8, 5, 4, dtype=torch.double, requires_grad=True)
+    names, parameters = zip(*module.named_parameters(), strict=True)
+
+    def output(x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(module, dict(zip(names, parameters, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(output, (x, *parameters), fast_mode=True)
+
+
+ROUNDING = {"32-true": 32 * 2**-24, "bf16-mixed": 4 * 2**-8, "bf16-true": 4 * 2**-8}  # measured: 6 and 1 units
+
+
+@pytest.mark.parametrize("precision", ROUNDING)
+@pytest.mark.parametrize(("operator", "options"), CASES)
+def test_output_and_gradients_in_every_precision_are_those_of_float64_on_the_same_numbers(operator, options, precision):
+    """Weights, images and offsets are numbers that bfloat16 has: what differs is the rounding of the operator itself."""
+    for stride in STRIDES:
+        module = smooth(build(operator, options, (8, 16), 3, stride, 1)).train()
+        initialise(module, seed=stride)
+        if isinstance(module, Deformable):
+            nn.init.constant_(module.offset.bias, 0.4)  # away from whole pixels, where the slope jumps
+        exact, rounded = (gradients_in(name, copy.deepcopy(module).bfloat16()) for name in ("64-true", precision))
+        assert exact.keys() == rounded.keys()
+        for name, expected in exact.items():
+            assert (rounded[name] - expected).norm() <= ROUNDING[precision] * expected.norm(), (name, stride)
+
+
+def gradients_in(precision: str, module: nn.Module) -> dict[str, torch.Tensor]:
+    dtype, cast = in_precision(precision, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 8, 9, 7, generator=generator).bfloat16().to(dtype).requires_grad_()
+    module.to(dtype)
+    with cast():
+        y = module(x)
+    y.backward(torch.randn(y.shape, generator=generator).bfloat16().to(y.dtype))
+    found = {"the output": y.detach(), "the image": x.grad, **{name: p.grad for name, p in module.named_parameters()}}
+    return {name: tensor.double() for name, tensor in found.items()}
 
 
 # The table of formulas: (K, Cin, Cout, H, W, Ho, Wo, …) → (params, MACs)

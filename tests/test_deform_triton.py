@@ -20,7 +20,7 @@ def check(*geometries: int) -> None:
     assert len(found) == 1 + 2 * len(geometries)
     for case, errors in found.items():
         assert {"output", "x", "weight", "offset"} <= errors.keys()
-        assert max(errors.values()) <= TOLERANCES[case.split()[-1]], (case, errors)
+        assert all(error <= TOLERANCES[case.split()[-1]] for error in errors.values()), (case, errors)  # NaN is not
 
 
 def test_the_triton_kernels_compute_what_torchvision_does():

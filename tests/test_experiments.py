@@ -1,5 +1,6 @@
 """The recipes in conf/experiment: every point of every grid is accepted and builds, and has the published cost."""
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -94,9 +95,10 @@ def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if "cifar10" not in TEXTS[name] and "wrn" not in name])
-def test_every_recipe_trains(name, tmp_path):
+def test_every_recipe_of_shapes_trains(name, tmp_path):
     """One run of each point, cut short."""
     tiny = [override for override in TINY if not override.startswith("width") or "groups" not in name]
     assert command("-m", f"experiment={name}", "seed=0", f"output_dir={tmp_path}", "logger=csv", *tiny) == 0
     summaries = list(Path(tmp_path).rglob("summary.json"))
     assert len(summaries) == len(grid(name))
+    assert {json.loads(path.read_text())["status"] for path in summaries} == {"completed"}

@@ -1,7 +1,6 @@
 """Every operator in every backbone for both tasks: forward, backward, and a gradient at every parameter, at 32 px."""
 
-from itertools import cycle
-from pathlib import Path
+from itertools import cycle, product
 
 import pytest
 import torch
@@ -9,9 +8,9 @@ import torch.nn.functional as F
 
 from litconv import build
 from litconv.config.composed import compose
+from yamls import names
 
-CONF = Path(__file__).parents[1] / "conf"
-OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
+OPERATORS = names("conv")
 # Cheap, and with channels that all divide one another.
 CHEAP = {
     "resnet": ["backbone.depth=8", "width=0.5"],
@@ -19,9 +18,10 @@ CHEAP = {
     "vgg": ["backbone.depth=11", "width=0.125"],
     "mobilenet": ["width=0.125"],
 }
-BACKBONES = sorted(path.stem for path in (CONF / "backbone").glob("*.yaml"))
-DECODERS = cycle(["unet", "fcn", "deeplab"])  # 3 and 4 backbones: every operator meets each decoder
-CELLS = [(operator, backbone, next(DECODERS)) for operator in OPERATORS for backbone in BACKBONES]
+BACKBONES = names("backbone")
+DECODERS = [head for head in names("head") if head != "linear"]
+TURNS = cycle(DECODERS)
+CELLS = [(operator, backbone, next(TURNS)) for operator in OPERATORS for backbone in BACKBONES]
 
 
 def step(model: torch.nn.Module, target: torch.Tensor) -> torch.nn.Module:
@@ -30,6 +30,11 @@ def step(model: torch.nn.Module, target: torch.Tensor) -> torch.nn.Module:
     assert logits.shape == (2, 10, *target.shape[1:])
     F.cross_entropy(logits, target).backward()
     return model
+
+
+def test_every_operator_and_every_backbone_meets_every_decoder():
+    assert {(operator, head) for operator, _, head in CELLS} == set(product(OPERATORS, DECODERS))
+    assert {(backbone, head) for _, backbone, head in CELLS} == set(product(BACKBONES, DECODERS))
 
 
 def check_gradients(model: torch.nn.Module) -> None:

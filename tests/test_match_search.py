@@ -97,7 +97,9 @@ def test_every_rounding_around_a_width_is_met_once_and_by_the_width_that_it_name
 
 
 def test_widths_in_proportion_multiply_every_layer_by_the_same():
-    for candidate in in_proportion(PUBLISHED, 1.3, 2):
+    met = list(in_proportion(PUBLISHED, 1.3, 2))
+    assert len(met) > 1
+    for candidate in met:
         first, second, third = candidate.sizes
         assert (second, third) == (2 * first, 4 * first)
         assert first == 16 * candidate.width

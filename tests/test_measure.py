@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -183,6 +184,13 @@ def test_a_run_and_the_table_hold_what_was_measured(tmp_path, capsys):
     measuring = ("cost.latency.enabled=true", "cost.latency.seconds=0.001", "cost.latency.batch=2")
     assert command(*TINY, *measuring, "logger=csv", f"output_dir={tmp_path}", "conv=depthwise") == 0
     assert "cost/latency_ratio" in capsys.readouterr().out
+    (written,) = tmp_path.rglob("summary.json")
+    summary = json.loads(written.read_text())
+    for key in ("latency_ms", "latency_ratio", "latency_single_ms", "peak_memory_mb", "train_peak_memory_mb"):
+        assert summary[f"cost/{key}"] > 0, key
+    assert summary["cost/latency_ratio"] != 1  # beside another model
+    assert summary["cost/latency_batch"] == 2
+    assert summary["cost/train_peak_memory_mb"] > summary["cost/peak_memory_mb"]
     assert command("-m", "conv=standard,grouped", *measuring, "width=0.5", module="cost") == 0
     header, grouped_or_standard, _ = capsys.readouterr().out.splitlines()
     assert {"latency_ms", "latency_ratio", "peak_memory_mb"} <= set(header.split())

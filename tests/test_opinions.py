@@ -8,11 +8,11 @@ import torch
 from torch import nn
 from torchvision import models, ops
 
+from golden import regenerate
 from litconv.conv import Standard
 from litconv.conv.slot import Formula
 from litconv.cost import count
 from litconv.errors import ConfigError
-from test_cost import regenerate
 
 HEADS = sorted(path.stem for path in (regenerate.CONF / "head").glob("*.yaml"))
 TORCHVISION = {

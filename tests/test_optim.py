@@ -2,7 +2,6 @@
 
 from functools import partial
 from math import cos, pi
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,18 +11,14 @@ from torch import nn
 
 from litconv import optim
 from litconv.errors import ConfigError
+from yamls import CONF, names
 
-CONF = Path(__file__).parents[1] / "conf"
 LR, TOTAL, WARMUP = 0.4, 200, 20
 
 
 def from_yaml(group: str, name: str, *overrides: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return instantiate(compose(overrides=[f"+{group}={name}", *overrides])[group])
-
-
-def names(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def rates(schedule, total: int = TOTAL) -> list[float]:

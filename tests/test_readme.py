@@ -5,11 +5,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
+from command import command
 from litconv.config import checks
 from litconv.config import composed as config
 from litconv.prepare.checks import parts
 from litconv.run.asked import Asked
+from yamls import CONF, names
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -34,9 +38,9 @@ def test_the_two_commands_that_the_project_promises_are_there():
     assert "pip install -e '.[dev]' && pytest" in BLOCKS
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if f"$ {c}" not in BLOCKS])
-def test_every_training_command_is_accepted_and_builds(command):
-    found = points(command)
+@pytest.mark.parametrize("line", [c for c in COMMANDS if f"$ {c}" not in BLOCKS])
+def test_every_training_command_is_accepted_and_builds(line):
+    found = points(line)
     assert found
     arms = {tuple(o for o in overrides if not o.startswith("seed=")): overrides for overrides in found}
     for overrides in arms.values():
@@ -46,12 +50,35 @@ def test_every_training_command_is_accepted_and_builds(command):
             parts(Asked.of(composed))
 
 
-def test_every_choice_that_the_table_offers_exists():
-    for group, cell in re.findall(r"^\| `(\w+)=`.*?\| (.*) \|$", SWAPPED, flags=re.MULTILINE):
-        offered = set(re.findall(r"`([a-z_0-9]+)`", cell))
-        there = {p.stem for p in (ROOT / "conf" / group).glob("*.yaml")}
-        assert offered, group
-        assert offered <= there, group
+def offered() -> dict[str, set[str]]:
+    """What the table says of each group."""
+    rows = re.findall(r"^\| `([\w/]+)=` \| (.*) \|$", SWAPPED, flags=re.MULTILINE)
+    return {group: set(re.findall(r"`([a-z_0-9]+)`", cell)) for group, cell in rows}
+
+
+def test_the_table_offers_every_group_and_choice_of_conf_and_no_other():
+    groups = {path.name: set(names(path.name)) for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"}
+    assert groups.pop("callbacks") == {"default"}  # nothing to choose from
+    table = offered()
+    table.pop("hydra/launcher")
+    assert table == groups
+
+
+def test_the_launchers_that_the_table_offers_are_litconvs_own_and_those_of_plugins():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        there = GlobalHydra.instance().config_loader().get_group_options("hydra/launcher")
+    assert set(names("hydra/launcher")) < offered()["hydra/launcher"] <= set(there)
+
+
+REFUSED = re.findall(r"^\$ python train\.py ([^\n]*)\n(error: [^\n]*)", BLOCKS, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("arguments", "said"), REFUSED)
+def test_what_it_shows_as_refused_is_refused_in_these_words(arguments, said, tmp_path, capsys):
+    assert command(*shlex.split(arguments), f"output_dir={tmp_path}") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(said.removesuffix("…")) if said.endswith("…") else error == f"{said}\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_ci_runs_what_the_readme_says():

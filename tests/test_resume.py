@@ -92,6 +92,7 @@ def test_two_epochs_and_two_more_are_four(tmp_path, monkeypatch, whole, workers)
     assert broken[1] == straight[1]
     assert [row["epoch"] for row in straight[1]] == ["0", "1", "2", "3"]
     assert broken[2] == straight[2]
+    assert straight[2]["test/split"] == "val"  # neither set has another
 
 
 def test_a_run_stopped_after_its_last_epoch_is_only_tested(tmp_path, monkeypatch, whole):

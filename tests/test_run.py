@@ -11,8 +11,29 @@ import pytest
 import torch
 
 from command import TINY, command
+from litconv.run import state
 from wandb_reader import read_run
 
+# Of every summary.json, whatever is swept; a run that measures latency has the last line's too.
+CONTRACT = {
+    *(
+        "status",
+        "name",
+        "config_hash",
+        "arm_hash",
+        "git_commit",
+        "git_dirty",
+        "versions",
+        "seed",
+        "task",
+        "data",
+        "conv",
+    ),
+    *("backbone", "head", "width", "precision", "memory_format", "cost/params", "cost/macs", "cost/flops"),
+    *("cost/activations", "cost/elementwise_ops", "cost/uncounted_ops", "cost/second_opinion", "train/epochs"),
+    *("train/seconds", "train/images_per_second", "val/accuracy", "test/accuracy", "test/split"),
+    *("cost/latency_ms", "cost/latency_ratio", "cost/latency_batch", "cost/peak_memory_mb", "cost/device"),
+}
 FIGURES = ("val/accuracy", "val/loss", "test/accuracy", "test/loss", "cost/params", "cost/macs")
 
 
@@ -62,6 +83,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
         "test/split": "test",
     }
     assert expected.items() <= summary.items()
+    assert summary.keys() >= CONTRACT
     assert summary["cost/flops"] == 2 * summary["cost/macs"]
     assert summary["cost/uncounted_ops"] == []
     assert summary["cost/latency_ms"] > 0
@@ -69,7 +91,7 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     assert summary["train/epochs"] == 1
     assert {"python", "torch", "pytorch-lightning", "hydra-core", "wandb"} <= summary["versions"].keys()
     printed = capsys.readouterr()
-    assert str(folder) in printed.out
+    assert printed.out.splitlines()[0] == str(folder)  # with the summary the last that is printed
     assert f"{summary['cost/macs']:,}" in printed.out
     assert "wandb sync" in printed.err  # no key here: offline, and it says how to upload
     with (folder / "metrics.csv").open() as file:
@@ -80,15 +102,20 @@ def test_one_command_leaves_a_folder_with_everything(tmp_path, capsys, monkeypat
     kept = read_run(folder)
     assert kept["config"]["conv"]["groups"] == 4
     assert kept["exit_code"] == 0
-    for key in FIGURES:
-        assert kept["summary"][key] == pytest.approx(summary[key])
+    for key, value in summary.items():
+        if isinstance(value, int | float):
+            assert kept["summary"][key] == pytest.approx(value), key
+        else:
+            assert key in kept["summary"]
     history = [float(row["val/accuracy"]) for row in kept["history"] if "val/accuracy" in row]
     assert history == [pytest.approx(float(rows[0]["val/accuracy"]), abs=1e-6)]
 
 
 def test_segmentation_runs_the_same_way(tmp_path):
-    assert run(tmp_path, "task=segmentation", "logger=csv", "head=deeplab", "upsample=transposed") == 0
+    head = ("task=segmentation", "head=deeplab", "upsample=transposed")
+    assert run(tmp_path, *head, "conv@conv_stage3=dilated", "logger=csv") == 0
     (summary,) = summaries(tmp_path).values()
+    assert (summary["conv"], summary["conv_stage3"]) == ("standard", "dilated")
     assert summary["head"] == "deeplab"
     assert summary["upsample"] == "transposed"
     assert 0 <= summary["test/miou"] <= 1
@@ -107,6 +134,34 @@ def test_a_completed_run_is_kept_aside_when_it_is_run_again(again):
     assert run(again, "logger=csv") == 0
     assert len(list((again / "runs" / "aside").iterdir())) == 1
     assert len(list(again.rglob("summary.json"))) == 2
+
+
+def test_a_folder_that_another_process_writes_is_left_alone_in_one_line(again, capsys):
+    (folder,) = (again / "runs").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with state.lock(folder):
+        assert run(again, "logger=csv") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {folder} is being written by another process; wait for it, or change the seed"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_the_checkpoint_that_validation_chose_is_the_one_that_is_tested(tmp_path, capsys):
+    assert run(tmp_path, "logger=csv", "epochs=3", "schedule=constant") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = max(rows, key=lambda row: float(row["val/accuracy"]))
+    assert best != rows[-1], "the last epoch is the best one: this proves nothing"
+    (summary,) = summaries(tmp_path).values()
+    for key in ("val/accuracy", "val/loss"):
+        assert summary[key] == pytest.approx(float(best[key]), rel=1e-6)
+    capsys.readouterr()
+    losses = []
+    for name in ("best", "last"):
+        assert command(f"run={folder}", f"checkpoint={name}", "accelerator=cpu", module="evaluate") == 0
+        losses += [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if "test/loss" in line]
+    assert summary["test/loss"] == pytest.approx(losses[0], abs=5e-5) != losses[1]
 
 
 def test_an_interrupted_run_says_so_and_goes_on_from_its_last_epoch(tmp_path, monkeypatch, capsys):

@@ -19,7 +19,7 @@ from litconv.errors import DataError
 from litconv.fit import training
 from litconv.loggers.together import Loggers
 from litconv.prepare import reading
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
 from wandb_reader import read_run
 
 

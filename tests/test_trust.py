@@ -17,7 +17,8 @@ from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import is_out_of_memory
 from litconv.prepare.reading import check_amounts
 from litconv.tasks.finite import FiniteLoss
-from test_tasks import Loader, classification, classifier, labelled, trainer
+from small_tasks import Loader, classification, classifier, labelled, trainer
+from yamls import names
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 
@@ -85,11 +86,10 @@ def test_losses_are_checked_by_the_device_they_are_on():
 
 
 def test_a_validation_loss_that_is_not_finite_fails(tmp_path):
-    task = classification(classifier())
-    task.evaluate_batch = lambda x, y: torch.tensor(float("inf"))
-    task.metrics = dict
-    with pytest.raises(TrainingError, match="val/loss is inf"):
-        trainer(tmp_path).fit(task, Loader(labelled(6)), Loader(labelled(6)))
+    bad = labelled(6)
+    bad[0][0, 0, 0, 0] = float("nan")
+    with pytest.raises(TrainingError, match="val/loss is nan"):
+        trainer(tmp_path).fit(classification(classifier()), Loader(labelled(6)), Loader(labelled(6), bad))
 
 
 # -- nothing to train on -----------------------------------------------------------------------------------------------
@@ -241,6 +241,7 @@ def test_a_reading_process_that_is_killed_is_one_line(tmp_path, monkeypatch, cap
     assert "data.num_workers" in error
 
 
-def test_the_trainers_presets_validate_a_batch_beforehand():
-    config = compose(["trainer=cpu"])
+@pytest.mark.parametrize("name", names("trainer"))
+def test_the_trainers_presets_validate_a_batch_beforehand(name):
+    config = compose([f"trainer={name}", "trainer.accelerator=cpu", "trainer.devices=1"])
     assert part(config.trainer, logger=False, callbacks=[]).num_sanity_val_steps == 1

@@ -1,0 +1,11 @@
+"""The choices that conf/ offers: a test of every one of them finds it by its file."""
+
+from pathlib import Path
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def names(group: str) -> list[str]:
+    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert found, f"conf/{group} has no yaml"
+    return found
