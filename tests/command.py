@@ -24,10 +24,10 @@ TINY = (
 )
 
 
-def command(*arguments: str, module: str = "train") -> int:
-    """The exit status; what was printed is in pytest's capsys."""
+def command(*arguments: str, module: str = "train", full_error: bool = False) -> int:
+    """The exit status; what was printed is in pytest's capsys. `full_error`: as under HYDRA_FULL_ERROR=1."""
     sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-    environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+    environment = {**os.environ, "HYDRA_FULL_ERROR": str(int(full_error))}
     try:
         script = importlib.import_module(module)
         with (

@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from command import command
+from golden.regenerate import with_every_choice
 from litconv.config import checks
 from litconv.config import composed as config
 from litconv.prepare.checks import parts
@@ -62,6 +63,13 @@ def test_the_table_offers_every_group_and_choice_of_conf_and_no_other():
     table = offered()
     table.pop("hydra/launcher")
     assert table == groups
+
+
+def test_a_choice_that_the_table_lacks_is_added_by_the_command_that_writes_the_ledger(tmp_path):
+    assert with_every_choice(README, CONF) == README
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "lamb.yaml").touch()
+    assert with_every_choice("| `optim=` | `sgd` (plain) |", tmp_path) == "| `optim=` | `sgd` (plain), `lamb` |"
 
 
 def test_the_launchers_that_the_table_offers_are_litconvs_own_and_those_of_plugins():

@@ -191,10 +191,6 @@ def test_an_unknown_wandb_mode_is_refused_before_any_data(capsys, tmp_path):
     assert error == "error: logger.wandb.mode=nonsense must be auto or online or offline or disabled\n"
 
 
-def test_full_error_shows_the_traceback(monkeypatch, tmp_path):
-    import command as module
-
-    monkeypatch.setattr(module.mock.patch, "dict", lambda *unused, **also: module.mock.MagicMock())
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+def test_full_error_shows_the_traceback(tmp_path):
     with pytest.raises(ValueError, match="groups=3 must divide"):
-        command("conv=grouped", "groups=3", f"output_dir={tmp_path}")
+        command("conv=grouped", "groups=3", f"output_dir={tmp_path}", full_error=True)

@@ -1,10 +1,12 @@
 """The ledger of costs: every operator in every backbone, by its default yaml, at width 1, 32 px and ten classes.
 
-python tests/golden/regenerate.py writes cost.json anew; the tests compare exactly, so a cost changes only on purpose.
+python tests/golden/regenerate.py writes cost.json anew, and the choices that README's table lacks; the tests compare exactly,
+so a cost changes only on purpose.
 """
 
 import copy
 import json
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ from litconv.config.composed import compose
 from litconv.cost import Count, count
 
 LEDGER = Path(__file__).with_name("cost.json")
+README = Path(__file__).parents[2] / "README.md"
 COMMAND = "python tests/golden/regenerate.py"
 CONF = Path(__file__).parents[2] / "conf"
 OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
@@ -50,6 +53,17 @@ def row(cost: Count) -> dict[str, int]:
     }
 
 
+def with_every_choice(readme: str, conf: Path) -> str:
+    """README with the choices of `conf` that a row of its table does not name yet, at the row's end."""
+
+    def completed(row: re.Match) -> str:
+        names = sorted(path.stem for path in (conf / row["group"]).glob("*.yaml"))
+        lacking = [f"`{name}`" for name in names if f"`{name}`" not in row["choices"]]
+        return f"| `{row['group']}=` | {', '.join([row['choices'], *lacking])} |"
+
+    return re.sub(r"^\| `(?P<group>\w+)=` \| (?P<choices>[^|]*) \|$", completed, readme, flags=re.MULTILINE)
+
+
 def main() -> None:
     rows = [
         f'  "{backbone} {operator}": {json.dumps(row(counted(backbone, operator)))}'
@@ -57,7 +71,8 @@ def main() -> None:
         for operator in OPERATORS
     ]
     LEDGER.write_text("{\n" + ",\n".join(rows) + "\n}\n")
-    print(f"{len(rows)} rows in {LEDGER}")
+    README.write_text(with_every_choice(README.read_text(), CONF))
+    print(f"{len(rows)} rows in {LEDGER}; README's table names every choice")
 
 
 if __name__ == "__main__":

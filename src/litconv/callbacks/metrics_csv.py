@@ -43,9 +43,9 @@ class MetricsCsv(pl.Callback):
     def write(self, trainer: pl.Trainer) -> None:
         if not trainer.is_global_zero:
             return
-        found = sorted({key for row in self.rows for key in row} - set(FIRST))
+        names = sorted({key for row in self.rows for key in row} - set(FIRST))
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, FIRST + found, restval="")
+        writer = csv.DictWriter(text, FIRST + names, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
         write_whole(self.path, text.getvalue().encode())

@@ -60,8 +60,8 @@ class Board:
             return
         self.clear()
         counts = Counter(outcome.status for outcome in outcomes if outcome.status != NOT_STARTED)
-        found = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-        head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", found)))
+        ended = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+        head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", ended)))
         lines = [head + self.left(running, waiting, outcomes)]
         for job in running:
             done, epochs = job.progress()

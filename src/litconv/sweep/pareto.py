@@ -19,19 +19,19 @@ class ParetoFile(Callback):
         if config.hydra.runtime.choices["hydra/sweeper"] != "optuna_pareto":
             return
         sweep = Path(config.output_dir, "sweeps", str(config.sweep))
-        found = front([read_summary(path.parent) for path in sorted(sweep.glob("*/summary.json"))])
-        write_summary(sweep / "pareto.json", {"maximised": "val metric", "minimised": "cost/macs", "runs": found})
-        print(f"{len(found)} runs on the Pareto front: {sweep / 'pareto.json'}")
+        runs = front([read_summary(path.parent) for path in sorted(sweep.glob("*/summary.json"))])
+        write_summary(sweep / "pareto.json", {"maximised": "val metric", "minimised": "cost/macs", "runs": runs})
+        print(f"{len(runs)} runs on the Pareto front: {sweep / 'pareto.json'}")
 
 
 def front(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By rising MACs; of equal runs the first."""
-    found = []
+    runs = []
     best = float("-inf")
     scored = [(summary, *objectives(summary)) for summary in summaries if objectives(summary)]
     for summary, score, macs in sorted(scored, key=lambda run: (run[2], -run[1])):
         if score > best:
             best = score
             metrics = {key: value for key, value in summary.items() if key.startswith(("val/", "test/"))}
-            found.append({key: summary[key] for key in SHOWN if key in summary} | {"cost/macs": macs} | metrics)
-    return found
+            runs.append({key: summary[key] for key in SHOWN if key in summary} | {"cost/macs": macs} | metrics)
+    return runs

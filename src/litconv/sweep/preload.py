@@ -49,11 +49,11 @@ def import_everything() -> None:
 
 
 def modules(package: str, path: Iterable[str]) -> Iterator[str]:
-    for found in pkgutil.iter_modules(path):
-        if found.name not in NOT_OF_A_RUN:
-            yield f"{package}.{found.name}"
-            if found.ispkg:
-                yield from modules(f"{package}.{found.name}", [os.path.join(*path, found.name)])  # noqa: PTH118
+    for module in pkgutil.iter_modules(path):
+        if module.name not in NOT_OF_A_RUN:
+            yield f"{package}.{module.name}"
+            if module.ispkg:
+                yield from modules(f"{package}.{module.name}", [os.path.join(*path, module.name)])  # noqa: PTH118
 
 
 if sys.argv[:1] == ["-c"]:  # as multiprocessing starts its fork server

@@ -83,8 +83,8 @@ class Session:
             print(f"error: {key}: {plan.error}", file=sys.stderr)
             return False
         if not self.is_wanted(plan):
-            self.outcomes[key] = found = self.found(point, plan)
-            why = "completed before in this sweep" if found.status == "completed" else "failed before, and rerun=none"
+            self.outcomes[key] = outcome = self.earlier_outcome(point, plan)
+            why = "completed before in this sweep" if outcome.status == "completed" else "failed before, and rerun=none"
             self.board.say(f"{key}: {why}; not trained again")
             return False
         return True
@@ -94,7 +94,7 @@ class Session:
             return False  # by another launch, just now
         return state.is_wanted(state.status(plan.folder), self.options.rerun)
 
-    def found(self, point: Point, plan: Plan) -> Outcome:
+    def earlier_outcome(self, point: Point, plan: Plan) -> Outcome:
         summary = state.read_summary(plan.folder)
         return Outcome(point.number, plan.name, summary["status"], summary, error=summary.get("error", ""))
 
@@ -125,7 +125,7 @@ class Session:
                 self.elsewhere.append(self.waiting.pop(0))
             elif not self.is_wanted(plan):
                 self.waiting.pop(0)
-                self.end(self.found(point, plan))
+                self.end(self.earlier_outcome(point, plan))
             elif place := self.slots.take(point.number, plan.accelerator, plan.devices):
                 self.waiting.pop(0)
                 self.start(point, plan, place)
