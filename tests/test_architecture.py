@@ -109,6 +109,12 @@ def test_every_room_has_a_floor_and_every_floor_its_rooms():
     assert {room(module) for module in OWN} == HEIGHT.keys()
 
 
+def test_the_map_of_the_rooms_in_contributing_is_these_floors():
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(len(FLOORS)))
+    assert [set(re.findall(r"`(\w+)/?`", rooms)) for _, rooms in rows] == [set(rooms) for rooms in FLOORS]
+
+
 def test_at_most_ten_modules_are_in_no_package():
     loose = [path.name for path in (SRC / "litconv").glob("*.py") if path.name != "__init__.py"]
     assert 0 < len(loose) <= 10, sorted(loose)
