@@ -1,0 +1,97 @@
+"""What trains a network: the data, the task around the model, and Lightning's Trainer with the callbacks of a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from litconv.build.network import model
+from litconv.build.objects import part, partial_of, target
+from litconv.config.composed import choices, declared, takes
+from litconv.errors import ConfigError
+from litconv.loggers.run_logger import RunLogger
+
+
+def data(config: DictConfig) -> Any:
+    """The DataModule; no image is read yet."""
+    name, possible = (declared(config[group]).constants[key] for group, key in (("task", "name"), ("data", "tasks")))
+    if name not in possible:
+        chosen = choices(config)
+        raise ConfigError(
+            f"task={chosen.get('task')} needs {'masks' if name == 'segmentation' else 'labels'}, and "
+            f"data={chosen.get('data')} is for {' and '.join(sorted(possible))} only; choose another data or task"
+        )
+    return part(config.data, **({"task": name} if takes(config.data, "task") else {}))
+
+
+def task(config: DictConfig, dataset: Any) -> Any:
+    """The LightningModule around a fresh model, for a data set that has been set up."""
+    facts = {"ignore_index": dataset.ignore_index, "class_names": list(dataset.class_names)}
+    return task_around(model(config, dataset.in_channels, dataset.num_classes), config, dataset.num_classes, facts)
+
+
+def task_around(network: torch.nn.Module, config: DictConfig, num_classes: int, facts: dict[str, Any]) -> Any:
+    """`facts` of the data set are passed to a task that takes them."""
+    return part(
+        config.task,
+        model=network,
+        num_classes=num_classes,
+        optim=part(config.optim),
+        schedule=part(config.schedule),
+        seed=config.seed,
+        **{name: fact for name, fact in facts.items() if takes(config.task, name)},
+    )
+
+
+def callbacks(config: DictConfig, folder: Path) -> list[Any]:
+    """Those of every run, the user's own and torch.compile's; they write into `folder`, once training starts."""
+    from litconv.callbacks.compilation import Compilation
+
+    check_callbacks(config)
+    watched = declared(config.task).constants
+    compilation = [Compilation(config.compile.mode)] if config.compile.enabled else []
+    return [*part(config.callbacks)(folder, watched["monitor"], watched["mode"]), *compilation]
+
+
+def check_callbacks(config: DictConfig) -> None:
+    from pytorch_lightning import Callback
+
+    for name, node in (config.callbacks.get("extra") or {}).items():
+        kind = target(node)
+        if not (isinstance(kind, type) and issubclass(kind, Callback)):
+            key = f"callbacks.extra.{name}._target_={node._target_}"
+            raise ConfigError(f"{key} is no Callback of Lightning; name a class that is one")
+
+
+def loggers(config: DictConfig) -> dict[str, Callable[..., RunLogger]]:
+    """Under the name of each logger its class, with the options of its yaml bound; none of them starts."""
+    return {name: partial_of(node, f"logger.{name}") for name, node in config.logger.items()}
+
+
+def check_loggers(config: DictConfig) -> None:
+    for name, node in config.logger.items():
+        kind = target(node)
+        if not (isinstance(kind, type) and issubclass(kind, RunLogger)):
+            raise ConfigError(
+                f"logger.{name}._target_={node._target_} is no logger; name a class with the methods "
+                "metrics, table, image and finish (litconv.loggers.run_logger)"
+            )
+
+
+def trainer(config: DictConfig, own: list[Any]) -> Any:
+    """Lightning's Trainer with these callbacks and no logger yet."""
+    try:
+        return part(config.trainer, logger=False, callbacks=own)
+    except ConfigError as error:
+        elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
+        reason = str(error).removeprefix("trainer: ")
+        named = [f"trainer.{key}={value}" for key, value in config.trainer.items() if f"`{key}`" in reason]
+        where = ", ".join([f"trainer={choices(config)['trainer']}", *named])
+        raise ConfigError(f"{where}: {reason}{elsewhere}") from error
+
+
+def device(config: DictConfig) -> torch.device:
+    """Where a run of this configuration trains, for what has no Trainer of its own."""
+    return trainer(config, []).strategy.root_device
