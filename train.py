@@ -41,7 +41,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             read(asked, data, trainer)
             task, layers = settle(asked, data, trainer.strategy.root_device, folder)
             trainer.logger = start_loggers(asked, folder, layers)
-            fit(trainer, task, data, checkpoint, folder)
+            fit(trainer, task, data, checkpoint)
             test(trainer, task, data, folder)
     return folder.report()
 

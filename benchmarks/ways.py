@@ -65,8 +65,9 @@ def fit_ours(setting: Setting, folder: Path, clock: pl.Callback) -> None:
     logger = Loggers(build.loggers(setting.config))
     logger.start(folder, name="ours", group="g", job_type="train", tags=[], config={})
     task = build.task(setting.config, setting.data)
-    callbacks = [*build.part(setting.config.callbacks)(folder, task.monitor, task.mode), clock]
-    trainer = build.trainer(setting.config, logger=logger, callbacks=callbacks)
+    callbacks = [*build.callbacks(setting.config, folder), clock]
+    trainer = build.trainer(setting.config, callbacks)
+    trainer.logger = logger
     training.fit(trainer, task, setting.data, None)
     logger.finish(0, {})
 

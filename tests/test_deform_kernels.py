@@ -16,7 +16,7 @@ from litconv.config.composed import compose
 from litconv.conv import Deformable, deform_op
 from litconv.conv.deform_kernels import cpp
 from litconv.errors import ConfigError
-from litconv.fit.training import implementations
+from litconv.prepare.settling import implementations
 from litconv.run.naming import config_hash
 
 CPU = torch.device("cpu")

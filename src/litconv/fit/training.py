@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
-from torch import nn
 
 from litconv.callbacks import Timing, compilation
 from litconv.callbacks.compilation import Compilation
-from litconv.conv.slot import HasImplementations
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
@@ -42,9 +39,8 @@ def in_one_line() -> Iterator[None]:
         ) from error
 
 
-def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | None, folder: RunFolder) -> None:
+def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | None) -> None:
     """Train from the start or from a checkpoint."""
-    folder.record(implementations(task.model, trainer.strategy.root_device))
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
     memory_ran_out = False
     try:
@@ -71,12 +67,6 @@ def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -
         (validated,) = trainer.validate(task, data, verbose=False)
         (tested,) = trainer.test(task, data, verbose=False)
     folder.record({**validated, **tested, "test/split": data.test_split, **amounts(trainer)})
-
-
-def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:
-    """What computes the operators that have several implementations."""
-    names = {module.implementation_on(device) for module in model.modules() if isinstance(module, HasImplementations)}
-    return {"conv/implementation": ", ".join(sorted(names))} if names else {}
 
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What is settled before training: the width, the layout, the model, and what it costs. Each is recorded as it is known."""
 
 import torch
+from torch import nn
 
 from litconv import build
+from litconv.conv.slot import HasImplementations
 from litconv.cost import Layer
 from litconv.data.module import DataModule
 from litconv.match import find_width
@@ -28,4 +30,11 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
     count = counted(asked.config, task.model, problem)
     folder.record(count.summary() | width.summary(count))
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
+    folder.record(implementations(task.model, device))
     return task, count.layers
+
+
+def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:
+    """What computes the operators that have several implementations."""
+    names = {module.implementation_on(device) for module in model.modules() if isinstance(module, HasImplementations)}
+    return {"conv/implementation": ", ".join(sorted(names))} if names else {}
