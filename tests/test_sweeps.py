@@ -25,6 +25,7 @@ from litconv.cost import count
 from litconv.run import state
 from litconv.run.summary import write_summary
 from litconv.sweep.session import Session
+from sweep_process import wait_until
 from wandb_reader import read_run
 
 
@@ -123,7 +124,10 @@ def test_a_point_that_another_launch_trains_is_waited_for_and_not_trained_twice(
 def test_the_fork_server_has_one_thread_and_its_jobs_have_gone():
     server = multiprocessing.forkserver._forkserver._forkserver_pid
     assert len(os.listdir(f"/proc/{server}/task")) == 1  # noqa: PTH208
-    assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+    children = Path(f"/proc/{server}/task/{server}/children")
+    assert wait_until(lambda: children.read_text() == ""), (
+        children.read_text()
+    )  # on a busy machine they take a moment to end
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
