@@ -1,0 +1,55 @@
+"""What a score does not show of the set that it was measured on: one line each, where a set has it."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from litconv.data.file_set import FileSet
+from litconv.data.splits import listed
+
+log = logging.getLogger(__name__)
+ORDER = ("train", "val", "test")
+
+
+def remark(
+    names: Sequence[str], splits: Mapping[str, FileSet], decoded: Mapping[str, Mapping[str, np.ndarray]]
+) -> None:
+    """`names`: of the classes. `decoded`: what `FileSet.decode` makes of a split, where that was done."""
+    held = {name: images_per_class(len(names), splits[name], decoded.get(name)) for name in ORDER if name in splits}
+    for line in [*absent_classes(names, held), *same_pictures(splits, decoded)]:
+        log.warning("%s", line)
+
+
+def images_per_class(classes: int, split: FileSet, decoded: Mapping[str, np.ndarray] | None) -> list[int]:
+    """How many images of the split show each class; empty where only masks that were not read would say it."""
+    if split.masks is None:
+        return np.bincount(np.asarray(split.labels), minlength=classes).tolist()
+    return [] if decoded is None else decoded["present"][:, :classes].sum(0).tolist()
+
+
+def absent_classes(names: Sequence[str], held: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    for split, counts in held.items():
+        absent = [name for name, count in zip(names, counts, strict=False) if not count]
+        if len(absent) == len(names) - 1:
+            (only,) = set(names) - set(absent)
+            yield f"{split} holds images of one class alone, {only}: a network that always answers {only} is right every time"
+        elif absent and split == "train":
+            yield f"train holds no image of {listed(absent)}: it cannot be learned"
+        elif absent:
+            yield f"{split} holds no image of {listed(absent)}: its score says nothing of it"
+
+
+def same_pictures(splits: Mapping[str, FileSet], decoded: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[str]:
+    """Of sets that are decoded: equal pixels, whatever the files are called."""
+    for first, second in combinations([name for name in ORDER if name in decoded], 2):
+        one, other = decoded[first]["digests"], decoded[second]["digests"]
+        both = np.isin(other, one)
+        if both.any():
+            example = int(both.argmax())
+            twin = splits[first].images[int((one == other[example]).argmax())]
+            yield (
+                f"{int(both.sum())} of {len(other)} images of {second} are in {first} too, such as "
+                f"{splits[second].images[example]}, which is {twin}: the score on {second} is better than on new images"
+            )
