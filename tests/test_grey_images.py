@@ -1,6 +1,7 @@
 """data.in_channels=1: grey images, 8 and 16 bits, scaled by the range of their type."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -129,10 +130,28 @@ def test_mean_and_std_have_a_value_a_channel(tmp_path):
     for options, said in (
         ({"in_channels": 1, "mean": [0.5, 0.5, 0.5]}, "must be a list of 1 number"),
         ({"mean": [0.5]}, "must be a list of 3 numbers"),
-        ({"in_channels": 2}, "data.in_channels=2 must be 1 or 3"),
+        ({"in_channels": 2}, "data.in_channels=2 must be 1 (grey) or 3 (RGB)"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=re.escape(said)):
             ImageFolder(root=root, **options)
+
+
+def test_twelve_bits_in_files_of_sixteen_are_told_with_their_own_mean_and_deviation(tmp_path, caplog):
+    root = make_image_folder(tmp_path, {"train": 4, "val": 1})
+    values = {path: deep(seed) // np.uint16(16) for seed, path in enumerate(sorted(root.rglob("*.png")))}
+    for path, value in values.items():
+        Image.fromarray(value).save(path)
+    options = {"root": str(root), "in_channels": 1, "batch_size": 1}
+    ImageFolder(**options).setup()
+    (line,) = [record.getMessage() for record in caplog.records]
+    train = np.stack([value for path, value in values.items() if "train" in path.parts])
+    assert f"the 16-bit images of train reach {train.max()} of 65535" in line
+    mean, std = map(float, re.search(r"\+data\.mean=\[(.*)\] \+data\.std=\[(.*)\]$", line).groups())
+    assert mean == pytest.approx(train.mean() / 65535, rel=1e-3)
+    assert std == pytest.approx(train.std() / 65535, rel=1e-3)
+    caplog.clear()
+    ImageFolder(**options, mean=[mean], std=[std]).setup()  # the remedy works
+    assert not caplog.records
 
 
 # -- a run -------------------------------------------------------------------------------------------------------------

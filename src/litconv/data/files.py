@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from litconv.errors import DataError
+from litconv.errors import ConfigError, DataError
 
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # of an image; above it PIL warns of a decompression bomb, here it is refused
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the refusal says it
@@ -36,6 +36,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def check_channels(channels: int) -> None:
+    if channels not in (1, 3):
+        raise ConfigError(f"data.in_channels={channels} must be 1 (grey) or 3 (RGB)")
 
 
 def is_left_out(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from litconv.data.file_set import FileSet
-from litconv.data.files import list_images, read_dtype, read_size, readable_extensions
+from litconv.data.files import check_channels, list_images, read_dtype, read_size, readable_extensions
 from litconv.data.module import DataModule
 from litconv.data.splits import folders_in, has_train, listed, no_images, say_undecoded, say_unread, split_folders
 from litconv.errors import DataError
@@ -29,6 +29,10 @@ class ImageFolder(DataModule):
     in_channels: Literal[1, 3] = 3
     crop_padding: int = 4
     flip: bool = True
+
+    def __post_init__(self) -> None:
+        check_channels(self.in_channels)
+        super().__post_init__()
 
     def native_size(self) -> tuple[int, int]:
         """Of the first training image, by its header."""

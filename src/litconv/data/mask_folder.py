@@ -9,7 +9,7 @@ from typing import Literal
 
 from litconv.data.class_list import ClassList, read_class_list
 from litconv.data.file_set import FileSet
-from litconv.data.files import list_images, read_dtype, read_size
+from litconv.data.files import check_channels, list_images, read_dtype, read_size
 from litconv.data.mask_survey import missing, wrong_count
 from litconv.data.module import DataModule
 from litconv.data.pairs import pair_by_stem
@@ -39,6 +39,7 @@ class MaskFolder(DataModule):
         self._ignored = set() if self.ignore_index is None else {self.ignore_index}
         if not all(type(number) is int and 0 <= number <= 65535 for number in self._ignored):
             raise ConfigError(f"data.ignore_index={self.ignore_index} must be an id between 0 and 65535, or null")
+        check_channels(self.in_channels)
         super().__post_init__()
 
     def native_size(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from litconv.data.class_list import IGNORED, MOST, ClassList, Colour
 from litconv.data.masks import DepthError, percent, read_codes
 from litconv.errors import DataError
 
-READ = 500  # masks, spread over all: seconds
+READ = 200  # masks, spread over all: seconds
 WRITTEN = 64  # lines of a classes.txt that is proposed
 RARE = 0.002  # share of the pixels below which a code may be a value between two others
 

@@ -14,7 +14,7 @@ from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
-from litconv.data.remarks import remark
+from litconv.data.remarks import remark, remark_darkness
 from litconv.data.sizes import Size, pair, show
 from litconv.errors import ConfigError, DataError
 
@@ -71,8 +71,6 @@ class DataModule(pl.LightningDataModule):
             raise ConfigError(
                 f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
             )
-        if self.in_channels not in (1, 3):
-            raise ConfigError(f"data.in_channels={self.in_channels} must be 1 or 3")
         if self.in_channels == 1:
             self.mean = GREY_MEAN if self.mean == IMAGENET_MEAN else self.mean
             self.std = GREY_STD if self.std == IMAGENET_STD else self.std
@@ -144,6 +142,8 @@ class DataModule(pl.LightningDataModule):
             where = "the set fits into data.memory_limit_mb" if self._fits else "it is decoded, in data.cache_dir"
             log.warning("data.num_workers=%d has no effect: %s", self.num_workers, where)
         remark(self.class_names, files, decoded)
+        if self.mean == GREY_MEAN:
+            remark_darkness(decoded)
         self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
 
     def cached(self, split: str, key: str, make: Make) -> dict[str, np.ndarray] | None:

@@ -10,6 +10,7 @@ from litconv.data.file_set import FileSet
 from litconv.data.splits import listed
 
 log = logging.getLogger(__name__)
+LOOKED_AT, DARK = 64, 0.25  # images; the share of the range that they do not leave
 ORDER = ("train", "val", "test")
 
 
@@ -20,6 +21,20 @@ def remark(
     held = {name: images_per_class(len(names), splits[name], decoded.get(name)) for name in ORDER if name in splits}
     for line in [*absent_classes(names, held), *same_pictures(splits, decoded)]:
         log.warning("%s", line)
+
+
+def remark_darkness(decoded: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """16-bit files often hold 10 or 12 bits: of a range of 65535 that is next to black, for a mean of photographs."""
+    if "train" not in decoded or decoded["train"]["images"].dtype != np.uint16:
+        return
+    images = decoded["train"]["images"]
+    chosen = images[:: max(len(images) // LOOKED_AT, 1)]
+    if (highest := int(chosen.max())) < DARK * 65535:
+        values = chosen / 65535
+        own = f"+data.mean=[{values.mean():.4g}] +data.std=[{max(values.std(), 1e-4):.4g}]"
+        log.warning(
+            "the 16-bit images of train reach %d of 65535; set the mean and deviation that they have: %s", highest, own
+        )
 
 
 def images_per_class(classes: int, split: FileSet, decoded: Mapping[str, np.ndarray] | None) -> list[int]:
