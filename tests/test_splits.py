@@ -53,6 +53,13 @@ def test_the_names_hold_for_masks_in_both_layouts(tmp_path):
     data = MaskFolder(root=str(root), batch_size=1)
     data.setup()
     assert data.sizes == {"train": 3, "val": 2, "test": 2}
+    (root / "Train" / "images").rename(root / "Train" / "Images")
+    (root / "Train" / "masks").rename(root / "Train" / "MASKS")
+    again = MaskFolder(root=str(root), batch_size=1)
+    again.setup()
+    assert np.array_equal(again._splits["train"].targets, data._splits["train"].targets)
+    (root / "Train" / "Images").rename(root / "Train" / "images")
+    (root / "Train" / "MASKS").rename(root / "Train" / "masks")
     segnet = tmp_path / "segnet"
     segnet.mkdir()
     for name, split in (("train", "Train"), ("valid", "valid")):

@@ -89,7 +89,7 @@ class Augment:
             x, y = self._in_one_pass(images, targets, draws, index)
         else:
             chosen = slice(None) if index is None else index
-            x, y = self.in_several_passes(images[chosen], targets[chosen], draws)
+            x, y = self.in_several_passes(_taken(images, chosen), targets[chosen], draws)
         if "cut_y" in draws:
             rows = self._band(draws["cut_y"], x.shape[-2])  # (N, h)
             columns = self._band(draws["cut_x"], x.shape[-1])  # (N, w)
@@ -180,6 +180,12 @@ class Augment:
         """True within `cutout` pixels around each centre: (N, length)."""
         distance = torch.arange(length, device=centre.device) - (centre[:, None] - self.cutout // 2)
         return (distance >= 0) & (distance < self.cutout)
+
+
+def _taken(images: Tensor, chosen: Tensor | slice) -> Tensor:
+    """uint16 by way of int16: not every device gathers the former."""
+    deep = images.dtype == torch.uint16
+    return images.view(torch.int16)[chosen].view(torch.uint16) if deep else images[chosen]
 
 
 def _neighbours(source: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:

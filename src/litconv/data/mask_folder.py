@@ -13,7 +13,7 @@ from litconv.data.files import check_channels, list_images, read_dtype, read_siz
 from litconv.data.mask_survey import missing, wrong_count
 from litconv.data.module import DataModule
 from litconv.data.pairs import pair_by_stem
-from litconv.data.splits import has_train, say_unread, split_folders
+from litconv.data.splits import folder_called, has_train, say_unread, split_folders
 from litconv.errors import ConfigError
 
 
@@ -77,7 +77,9 @@ class MaskFolder(DataModule):
     def folders(self) -> dict[str, tuple[Path, Path]]:
         """The folders of images and of masks of each split."""
         splits = split_folders(Path(self.root).expanduser(), "train/images/*, train/masks/* and classes.txt")
-        return {name: (folder / "images", folder / "masks") for name, folder in splits.items()}
+        return {
+            name: (folder_called("images", folder), folder_called("masks", folder)) for name, folder in splits.items()
+        }
 
     def folders_read(self, folders: dict[str, tuple[Path, Path]]) -> list[Path]:
         """Those of the root that hold them."""

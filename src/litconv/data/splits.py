@@ -63,6 +63,12 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name))
 
 
+def folder_called(name: str, within: Path) -> Path:
+    """The folder of this name, or of this name in capitals."""
+    found = [folder for folder in folders_in(within) if folder.name.lower() == name] if within.is_dir() else []
+    return found[0] if len(found) == 1 else within / name
+
+
 def listed(names: Iterable[object]) -> str:
     """'a, b, c', or of many the first ones and how many more."""
     words = list(map(str, names))
