@@ -181,8 +181,12 @@ def test_a_lossy_mask_is_refused_even_where_all_its_ids_are_known(tmp_path, exte
 
 def as_mode(mode):
     def save(image, path):
-        image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=8) if mode == "P" else image.convert(mode)
-        image.save(path)
+        if mode == "P":
+            image.convert("P", palette=Image.Palette.ADAPTIVE, colors=8).save(
+                path, transparency=bytes([0, 255, 128, 255])
+            )
+        else:
+            image.convert(mode).save(path)
 
     return save
 

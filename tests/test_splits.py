@@ -70,6 +70,17 @@ def test_the_names_hold_for_masks_in_both_layouts(tmp_path):
     assert data.sizes == {"train": 3, "val": 2, "test": 2}
 
 
+@pytest.mark.parametrize("make", [ImageFolder, MaskFolder])
+def test_the_classes_are_unknown_where_there_is_no_train_and_known_where_it_is(tmp_path, make):
+    (tmp_path / "other").mkdir()
+    for root in (tmp_path, tmp_path / "nowhere"):
+        assert not make(root=str(root), image_size=8).problem.classes_known
+    maker = make_image_folder if make is ImageFolder else make_mask_folder
+    root = renamed(maker(tmp_path / "set", {"train": 2, "val": 1}), train="TRAINING")
+    problem = make(root=str(root), image_size=8).problem
+    assert (problem.classes_known, problem.num_classes) == (True, 3)
+
+
 @pytest.mark.parametrize("split", NAMES)
 def test_two_names_of_one_split_are_refused(tmp_path, split):
     root = make_image_folder(tmp_path, {"train": 2, "val": 1, "test": 1})

@@ -108,9 +108,7 @@ def read_image(path: str, channels: int = 3, dtype: type = np.uint8) -> Image.Im
     with open_image(path) as image:
         if image.mode.startswith(("I", "F")):
             check_depth(path, image, channels, dtype)
-        if image.mode == "P" and "transparency" in image.info:
-            image = decoded(path, image).convert("RGBA")
-        image = upright(path, image)
+        image = opaque(upright(path, image))
     mode = "RGB" if channels == 3 else "L"
     if image.mode.startswith("I"):
         return Image.fromarray(np.asarray(image).astype(np.uint16))
@@ -153,6 +151,11 @@ def upright(path: str, image: Image.Image) -> Image.Image:
     """Decoded, and turned as its EXIF tag says. (PIL turns a TIFF while it decodes, and takes the tag away.)"""
     method = turn(decoded(path, image))
     return image if method is None else image.transpose(method)
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """A palette without its transparency, of which PIL would warn."""
+    return image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
 
 
 def broken(path: str, error: Exception) -> DataError:

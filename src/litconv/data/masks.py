@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from litconv.data.class_list import INVALID, ClassList
-from litconv.data.files import open_image, upright
+from litconv.data.files import opaque, open_image, upright
 from litconv.errors import DataError
 
 LOSSY = {"JPEG", "MPO", "AVIF"}  # formats of photographs, whose pixels are near those that were drawn
@@ -53,7 +53,7 @@ def read_codes(path: str, in_colours: bool) -> np.ndarray:
         image = upright(path, image)
     if not in_colours:
         return np.asarray(image).astype(np.int32)
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int32), 2, 0)
+    red, green, blue = np.moveaxis(np.asarray(opaque(image).convert("RGB")).astype(np.int32), 2, 0)
     return red << 16 | green << 8 | blue
 
 
