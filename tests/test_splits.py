@@ -190,6 +190,22 @@ def test_a_class_without_an_image_in_val_or_test_is_named(tmp_path, said):
     assert said(ImageFolder, root=str(root))[1].startswith("test holds images of one class alone, emu")
 
 
+@pytest.mark.parametrize("extension", ["gif", "tif"])
+def test_files_of_several_pictures_are_named_and_the_first_is_read(tmp_path, said, extension):
+    root = make_image_folder(tmp_path / "set", {"train": 4, "val": 2}, extension=extension)
+    assert said(ImageFolder, root=str(root)) == []
+    path = root / "train" / "dog" / f"001.{extension}"
+    pages = [Image.fromarray(noise(seed, 8, 8)) for seed in (100, 101, 102)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    for limit in (2048, 0):
+        (line,) = said(ImageFolder, root=str(root), memory_limit_mb=limit)
+        assert line.startswith(f"{path} holds 3 pictures (as have 1 of 18 files looked at): the first is read")
+    data = ImageFolder(root=str(root), batch_size=1)
+    data.setup()
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    assert np.array_equal(data._splits["train"].images[5].permute(1, 2, 0), expected)
+
+
 def test_a_class_without_a_pixel_is_named(tmp_path, said):
     root = make_mask_folder(tmp_path / "set", {"train": 4, "val": 2}, ids=[0, 2, 5])
     assert said(MaskFolder, root=str(root)) == [

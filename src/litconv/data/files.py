@@ -95,6 +95,15 @@ def read_size(path: str) -> tuple[int, int]:
         return image.height, image.width
 
 
+def read_frames(path: str) -> int:
+    """How many pictures the file holds: of an animation, of a TIFF of pages. The first is what is read."""
+    with open_image(path) as image:
+        try:
+            return getattr(image, "n_frames", 1)
+        except Exception as error:  # of a broken file, from wherever in it PIL was
+            raise broken(path, error) from error
+
+
 def read_dtype(path: str, channels: int) -> type:
     """uint16 for one channel of 16 bits, else uint8; from the header."""
     if channels != 1:

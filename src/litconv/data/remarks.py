@@ -2,14 +2,18 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
 
 import numpy as np
 
 from litconv.data.file_set import FileSet
+from litconv.data.files import read_frames
 from litconv.data.splits import listed
+from litconv.errors import DataError
 
 log = logging.getLogger(__name__)
+OF_FRAMES = (".gif", ".tif", ".tiff", ".webp", ".apng")
 LOOKED_AT, DARK = 64, 0.25  # images; the share of the range that they do not leave
 ORDER = ("train", "val", "test")
 
@@ -19,8 +23,22 @@ def remark(
 ) -> None:
     """`names`: of the classes. `decoded`: what `FileSet.decode` makes of a split, where that was done."""
     held = {name: images_per_class(len(names), splits[name], decoded.get(name)) for name in ORDER if name in splits}
-    for line in [*absent_classes(names, held), *same_pictures(splits, decoded)]:
+    for line in [*absent_classes(names, held), *same_pictures(splits, decoded), *several_frames(splits)]:
         log.warning("%s", line)
+
+
+def several_frames(splits: Mapping[str, FileSet]) -> Iterator[str]:
+    """Looked for in some of the files that may hold several; a phone's JPEG with a second one beside is none of them."""
+    paths = [path for split in splits.values() for path in split.images if path.lower().endswith(OF_FRAMES)]
+    looked_at, found = paths[:: max(len(paths) // LOOKED_AT, 1)], {}
+    for path in looked_at:
+        with suppress(DataError):  # a broken one is named when it is decoded
+            found[path] = read_frames(path)
+    several = {path: count for path, count in found.items() if count > 1}
+    if several:
+        path, count = next(iter(several.items()))
+        of = f" (as have {len(several)} of {len(looked_at)} files looked at)"
+        yield f"{path} holds {count} pictures{of}: the first is read; save the others as files of their own to use them"
 
 
 def remark_darkness(decoded: Mapping[str, Mapping[str, np.ndarray]]) -> None:
