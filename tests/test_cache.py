@@ -59,7 +59,7 @@ def decoded(monkeypatch):
     """The files that are decoded from now on."""
     found = []
     read = file_set.read_image
-    monkeypatch.setattr(file_set, "read_image", lambda path: found.append(path) or read(path))
+    monkeypatch.setattr(file_set, "read_image", lambda path, *how: found.append(path) or read(path, *how))
     return found
 
 

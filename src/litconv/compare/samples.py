@@ -89,6 +89,7 @@ def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
 
 def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[str]:
     pixels = x.transpose(0, 2, 3, 1) * np.array(std) + np.array(mean)  # (N, H, W, 3)
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3))  # grey ones, too
     return [png((one.clip(0, 1) * 255).round().astype(np.uint8)) for one in pixels]
 
 

@@ -25,15 +25,17 @@ def private_generator(*key: int | str) -> torch.Generator:
 
 
 @lru_cache(maxsize=16)
-def _affine(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """(1 / (255 · std), mean / std), kept on the device: making them anew in every step would wait for it."""
+def _affine(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, most: int = 255
+) -> tuple[Tensor, Tensor]:
+    """(1 / (most · std), mean / std), kept on the device: making them anew in every step would wait for it."""
     means, stds = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    return (1 / (255 * stds)).to(device), (means / stds).to(device)
+    return (1 / (most * stds)).to(device), (means / stds).to(device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """Turns a batch of uint8 images into what the model sees. Sizes are in pixels, (height, width).
+    """Turns a batch of uint8 or uint16 images into what the model sees. Sizes are in pixels, (height, width).
 
     `mean`, `std`: per channel, of values in 0..1. `crop_size`: after the crop. `crop_padding`: black border on all
     sides before the crop. `scale`: range of a random zoom, per image. `cutout`: side of one square set to the mean.
@@ -78,16 +80,16 @@ class Augment:
     def __call__(
         self, images: Tensor, targets: Tensor, draws: dict[str, Tensor], index: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """uint8 (N, C, H, W), labels (N,) or masks (N, H, W) → float32 (N, C, h, w), int64. No draws: normalised.
+        """uint8 or uint16 (N, C, H, W), labels (N,) or masks (N, H, W) → float32 (N, C, h, w), int64. No draws: normalised.
 
-        With `index` those of a whole set. On a CPU with a C++ compiler one pass makes the batch, else several, to the
-        same bits.
+        With `index` those of a whole set. On a CPU with a C++ compiler one pass makes the batch of 8-bit images, else
+        several, to the same bits.
         """
         if fused.takes(images, targets):
             x, y = self._in_one_pass(images, targets, draws, index)
         else:
             chosen = slice(None) if index is None else index
-            x, y = self.in_several_passes(images[chosen], targets[chosen], draws)
+            x, y = self.in_several_passes(_taken(images, chosen), targets[chosen], draws)
         if "cut_y" in draws:
             rows = self._band(draws["cut_y"], x.shape[-2])  # (N, h)
             columns = self._band(draws["cut_x"], x.shape[-1])  # (N, w)
@@ -105,11 +107,13 @@ class Augment:
 
     def in_several_passes(self, images: Tensor, targets: Tensor, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Without cutout."""
+        most = torch.iinfo(images.dtype).max
+        images = images if images.dtype == torch.uint8 else images.float()  # few operations take uint16
         targets = targets.long()
         dense = targets.ndim == 3
         if "scale" in draws:
             images, masks = self._zoom(images, targets if dense else None, draws)
-            return self.normalise(images), masks if dense else targets
+            return self.normalise(images, most), masks if dense else targets
         if "top" in draws or "left" in draws:
             zero = torch.zeros(len(images), dtype=torch.long, device=images.device)
             top, left = draws.get("top", zero), draws.get("left", zero)
@@ -121,11 +125,11 @@ class Augment:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
             if dense:
                 targets = torch.where(flip[:, None, None], targets.flip(-1), targets)
-        return self.normalise(images), targets
+        return self.normalise(images, most), targets
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """0..255 → (value / 255 − mean) / std."""
-        scale, shift = _affine(self.mean, self.std, images.device)
+    def normalise(self, images: Tensor, most: int = 255) -> Tensor:
+        """0..most → (value / most − mean) / std."""
+        scale, shift = _affine(self.mean, self.std, images.device, most)
         return images.float().mul(scale).sub_(shift)
 
     def _crop(self, x: Tensor, top: Tensor, left: Tensor, fill: int) -> Tensor:
@@ -176,6 +180,12 @@ class Augment:
         """True within `cutout` pixels around each centre: (N, length)."""
         distance = torch.arange(length, device=centre.device) - (centre[:, None] - self.cutout // 2)
         return (distance >= 0) & (distance < self.cutout)
+
+
+def _taken(images: Tensor, chosen: Tensor | slice) -> Tensor:
+    """uint16 by way of int16: not every device gathers the former."""
+    deep = images.dtype == torch.uint16
+    return images.view(torch.int16)[chosen].view(torch.uint16) if deep else images[chosen]
 
 
 def _neighbours(source: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:

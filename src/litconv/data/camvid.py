@@ -6,9 +6,10 @@ Laid out as `mask_folder` (root/{train,val,test}/{images,masks}) or as SegNet's 
 from dataclasses import dataclass
 from pathlib import Path
 
-from litconv.data.image_folder import split_folders
+from litconv.data.class_list import ClassList
 from litconv.data.mask_folder import MaskFolder
-from litconv.data.module import Size
+from litconv.data.sizes import Size
+from litconv.data.splits import split_folders
 
 CLASSES = (
     *("sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence", "car", "pedestrian", "bicyclist"),
@@ -25,14 +26,14 @@ class CamVid(MaskFolder):
     scale: tuple[float, float] = (0.5, 2.0)
 
     def count_classes(self) -> int:
-        return len(self.table()[0])
+        return len(self.classes().names)
 
     def folders(self) -> dict[str, tuple[Path, Path]]:
         root = Path(self.root).expanduser()
         if (root / "trainannot").is_dir():
             splits = split_folders(root, "train/* and trainannot/*")
-            return {name: (folder, root / f"{name}annot") for name, folder in splits.items()}
+            return {name: (folder, root / f"{folder.name}annot") for name, folder in splits.items()}
         return super().folders()
 
-    def classes(self) -> dict[int, str]:
-        return dict(enumerate(CLASSES))
+    def classes(self) -> ClassList:
+        return ClassList(dict(enumerate(CLASSES)), self._ignored)

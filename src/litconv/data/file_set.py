@@ -2,9 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +17,28 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from litconv.data.cache import Allocate, in_memory, key_of
-from litconv.data.files import open_image, read_image, read_mask
+from litconv.data.class_list import ClassList
+from litconv.data.files import open_image, read_image
+from litconv.data.mask_survey import unfitting
+from litconv.data.masks import DepthError, UnknownCodeError, read_mask
 from litconv.errors import DataError
+
+DECODING = 2  # of what is kept; what an earlier version decoded (its photographs as they lie) is not found any more
 
 
 @dataclass(frozen=True, eq=False)
 class FileSet(Dataset):
-    """Images in files, each with a label or a mask in a file. Items: uint8 (3, H, W), and a label or a uint8 (H, W)."""
+    """Images in files, each with a label or a mask in a file. Items: `dtype` (channels, H, W), and a label or a uint8 (H, W)."""
 
     images: Sequence[str]
     size: tuple[int, int]  # H, W of every item
     resize: bool  # to `size`; else an image of another size is an error
     labels: Tensor | None = None  # int64 (N,): the targets, or where there are masks what a split is stratified by
     masks: Sequence[str] | None = None
-    table: np.ndarray | None = None  # mask id → class, INVALID where there is none
+    classes: ClassList | None = None  # what the masks hold
     like: str = ""  # the file that `size` was taken from
+    channels: int = 3
+    dtype: type = np.uint8  # uint16: one channel of 16 bits
 
     def __len__(self) -> int:
         return len(self.images)
@@ -37,7 +46,12 @@ class FileSet(Dataset):
     @property
     def nbytes(self) -> int:
         """Of all items, decoded."""
-        return len(self) * self.size[0] * self.size[1] * (3 if self.masks is None else 4)
+        image = self.channels * np.dtype(self.dtype).itemsize
+        return len(self) * self.size[0] * self.size[1] * (image if self.masks is None else image + 1)
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        return self.classes.table()
 
     def subset(self, indices: Tensor) -> "FileSet":
         def take(files: Sequence[str]) -> list[str]:
@@ -48,7 +62,8 @@ class FileSet(Dataset):
         return replace(self, images=take(self.images), labels=labels, masks=masks)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image, target = self._read(index)
+        with self._explained():
+            image, target = self._read(index)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.as_tensor(target)
 
     def key(self) -> str:
@@ -65,46 +80,80 @@ class FileSet(Dataset):
                 raise
             line = f"{folders[folder]}/{name} {stat.st_size} {stat.st_mtime_ns}\0"
             digest.update(line.encode(errors="surrogateescape"))
-        labels, table = (None if x is None else np.asarray(x).tobytes() for x in (self.labels, self.table))
-        return key_of(digest.digest(), self.size, self.resize, labels, table, PIL.__version__)
+        labels = None if self.labels is None else np.asarray(self.labels).tobytes()
+        classes = None if self.classes is None else (self.table.tobytes(), sorted(self.classes.colours.items()))
+        pixels = DECODING, self.size, self.resize, self.channels, np.dtype(self.dtype).str
+        return key_of(digest.digest(), pixels, labels, classes, PIL.__version__)
 
     def decode(self, allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
-        """`images` and `targets`, everything. PIL decodes outside Python's lock, so threads help, but not with images as
-        small as CIFAR's."""
-        images = allocate("images", (len(self), 3, *self.size), np.uint8)
-        shape, dtype = ((len(self),), np.int64) if self.masks is None else ((len(self), *self.size), np.uint8)
-        targets = allocate("targets", shape, dtype)
+        """`images` and `targets`, everything; `digests`, equal for equal images; of masks `present`, which classes each
+        holds. PIL decodes outside Python's lock, so threads help, but not with images as small as CIFAR's."""
+        images = allocate("images", (len(self), self.channels, *self.size), self.dtype)
+        digests = allocate("digests", (len(self),), np.uint64)
+        made = {"images": images, "digests": digests}
+        if self.masks is None:
+            targets = made["targets"] = allocate("targets", (len(self),), np.int64)
+        else:
+            targets = made["targets"] = allocate("targets", (len(self), *self.size), np.uint8)
+            made["present"] = allocate("present", (len(self), 256), np.bool_)
+            made["present"][:] = False
 
         def fill(start: int) -> None:
             for index in range(start, min(start + 64, len(self))):
                 image, targets[index] = self._read(index)
                 images[index] = image.transpose(2, 0, 1)
+                digests[index] = np.frombuffer(hashlib.blake2b(images[index], digest_size=8).digest(), np.uint64)[0]
+                if self.masks is not None:
+                    made["present"][index, targets[index]] = True
 
         workers = min(8, os.cpu_count() or 1) if self.size[0] * self.size[1] >= 96 * 96 else 1  # measured
-        with ThreadPoolExecutor(workers) as threads:
+        with self._explained(), ThreadPoolExecutor(workers) as threads:
             for _ in threads.map(fill, range(0, len(self), 64)):
                 pass
-        return {"images": images, "targets": targets}
+        return made
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray | int]:
-        """(H, W, 3) and a label or (H, W)."""
+        """(H, W, channels) and a label or (H, W)."""
         path, (height, width) = self.images[index], self.size
-        image = read_image(path)
+        image = read_image(path, self.channels, self.dtype)
         fits = (image.height, image.width) == (height, width)
         if not fits and not self.resize:
             raise DataError(
                 f"{self.like} is {height}x{width} and {path} is {image.height}x{image.width} (height x width); "
                 f"set data.image_size=[{height},{width}] to resize every image"
             )
-        pixels = np.asarray(image if fits else image.resize((width, height), Image.Resampling.BILINEAR))
+        pixels = np.asarray(image) if fits else resized(image, (width, height))
+        pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
         if self.masks is None:
             return pixels, int(self.labels[index])
-        mask = read_mask(self.masks[index], self.table)
+        mask = read_mask(self.masks[index], self.classes, self.table)
         if mask.shape != (image.height, image.width):
             raise DataError(
                 f"{path} is {image.height}x{image.width} and its mask {self.masks[index]} is "
-                f"{mask.shape[0]}x{mask.shape[1]} (height x width); make them equal"
+                f"{mask.shape[0]}x{mask.shape[1]} (height x width{self._turned(index, mask)}); make them equal"
             )
         if not fits:
             mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         return pixels, mask
+
+    def _turned(self, index: int, mask: np.ndarray) -> str:
+        """A clause on an image of the mask's size that its EXIF tag lays on its side."""
+        with open_image(self.images[index]) as stored:
+            lies = (stored.height, stored.width) == mask.shape
+        return ", turned upright by its EXIF orientation, which the mask does not follow" if lies else ""
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A mask that does not fit its classes is explained by what all masks hold, once, not in every thread."""
+        try:
+            yield
+        except (UnknownCodeError, DepthError) as error:
+            raise unfitting(error, self.masks, self.classes) from None
+
+
+def resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """To (width, height), bilinear; 16 bits by way of floats, which PIL does resize."""
+    if image.mode in ("RGB", "L"):
+        return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    values = Image.fromarray(np.asarray(image).astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(values).round().astype(np.uint16)

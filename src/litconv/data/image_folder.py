@@ -3,34 +3,36 @@
 Without val a stratified tenth of train is held out; without test the validation set is tested.
 """
 
+import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from litconv.data.file_set import FileSet
-from litconv.data.files import list_images, read_size
+from litconv.data.files import check_channels, list_images, read_dtype, read_size, readable_extensions
 from litconv.data.module import DataModule
+from litconv.data.splits import folders_in, has_train, listed, no_images, say_undecoded, say_unread, split_folders
 from litconv.errors import DataError
 
-
-def split_folders(root: Path, inside: str) -> dict[str, Path]:
-    """The folders root/train, root/val and root/test that exist."""
-    if not root.is_dir():
-        raise DataError(f"data.root={root} is not a folder; set data.root to the folder that holds {inside}")
-    splits = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
-    if "train" not in splits:
-        raise DataError(f"data.root={root} has no folder 'train'; expected {inside}")
-    return splits
+log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ImageFolder(DataModule):
-    """Classification. Images become uint8 RGB (N, 3, H, W); classes are the folders of train, sorted by name."""
+    """Classification. Images become RGB or, with `in_channels` 1, grey (N, in_channels, H, W), uint8, or uint16 where the
+    first has 16 bits; classes are the folders of train, sorted by name."""
 
     root: str = "data"
+    in_channels: Literal[1, 3] = 3
     crop_padding: int = 4
     flip: bool = True
+
+    def __post_init__(self) -> None:
+        check_channels(self.in_channels)
+        super().__post_init__()
 
     def native_size(self) -> tuple[int, int]:
         """Of the first training image, by its header."""
@@ -38,41 +40,73 @@ class ImageFolder(DataModule):
 
     def count_classes(self) -> int | None:
         """As many as train has folders; None where it is not there."""
-        train = Path(self.root).expanduser() / "train"
-        return len(self._classes(train)) if train.is_dir() else None
+        there = has_train(Path(self.root).expanduser())
+        return len(self._classes(self._split_folders()["train"])) if there else None
 
     def load(self) -> dict[str, FileSet]:
         splits = self._split_folders()
         self.class_names = tuple(self._classes(splits["train"]))
-        like = "" if self._resize else self._first()
-        return {name: self._files(folder, like) for name, folder in splits.items()}
+        self._check_classes(splits["train"])
+        say_unread(Path(self.root).expanduser(), splits.values())
+        first = self._first()
+        dtype, like = read_dtype(first, self.in_channels), "" if self._resize else first
+        unread: Counter[str] = Counter()
+        found = {name: self._files(folder, unread) for name, folder in splits.items()}
+        say_undecoded(Path(self.root).expanduser(), unread)
+        return {
+            name: FileSet(
+                images,
+                self.image_size,
+                self._resize,
+                labels=torch.tensor(labels),
+                like=like,
+                channels=self.in_channels,
+                dtype=dtype,
+            )
+            for name, (images, labels) in found.items()
+        }
 
-    def _files(self, split: Path, like: str) -> FileSet:
+    def _files(self, split: Path, unread: Counter[str]) -> tuple[list[str], list[int]]:
+        """The images of a split and their labels."""
         images, labels = [], []
         for name in self._classes(split):
             if name not in self.class_names:
                 known = ", ".join(self.class_names)
                 raise DataError(f"{split / name} is a class that train lacks; it has {known}: rename or remove it")
-            files = list_images(split / name)
+            files = list_images(split / name, unread)
             if not files:
-                raise DataError(f"{split / name} holds no images; add some or remove the folder")
+                raise no_images(split / name)
             images += files
             labels += [self.class_names.index(name)] * len(files)
-        return FileSet(images, self.image_size, self._resize, labels=torch.tensor(labels), like=like)
+        readable = readable_extensions()
+        loose = sorted(p.name for p in split.iterdir() if p.suffix.lower() in readable and p.name[0] != ".")
+        if loose:
+            log.warning("%s: not read, for they lie in no class's folder: %s", split, listed(loose))
+        return images, labels
 
     def _split_folders(self) -> dict[str, Path]:
         return split_folders(Path(self.root).expanduser(), "train/<class>/*")
 
     def _classes(self, split: Path) -> list[str]:
-        classes = sorted(entry.name for entry in split.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        classes = sorted(folder.name for folder in folders_in(split))
         if not classes:
             raise DataError(f"{split} has no class folders; expected {split}/<class>/*")
         return classes
+
+    def _check_classes(self, train: Path) -> None:
+        """One class alone is told apart from none: accuracy 1 and loss 0 from the first step."""
+        if len(self.class_names) == 1:
+            only = train / self.class_names[0]
+            inside = [folder.name for folder in folders_in(only)]
+            deeper = f"; it holds {listed(inside)}: if these are the classes, move them to {train}" if inside else ""
+            raise DataError(
+                f"{only} is the only class, and one alone cannot be learned; add a folder of another{deeper}"
+            )
 
     def _first(self) -> str:
         train = self._split_folders()["train"]
         folder = train / self._classes(train)[0]
         files = list_images(folder)
         if not files:
-            raise DataError(f"{folder} holds no images; add some or remove the folder")
+            raise no_images(folder)
         return files[0]

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 class Arrays:
     """A split in memory."""
 
-    images: Tensor  # uint8 (N, C, H, W)
+    images: Tensor  # uint8, or uint16 for more than 8 bits (N, C, H, W)
     targets: Tensor  # labels int64 (N,), or masks uint8 (N, H, W)
 
     def __len__(self) -> int:

@@ -14,27 +14,17 @@ from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
+from litconv.data.remarks import remark, remark_darkness
+from litconv.data.sizes import Size, pair, show
 from litconv.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
-Size = int | tuple[int, int]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+GREY_MEAN, GREY_STD = (0.449,), (0.226,)  # of one channel: the means of the three
 AT_LEAST = {
     "batch_size": 1,
     **dict.fromkeys(("num_workers", "memory_limit_mb", "cache_limit_mb", "crop_padding", "cutout"), 0),
 }
-
-
-def pair(value: Size, key: str) -> tuple[int, int]:
-    """224 or (360, 480) → (height, width)."""
-    sides = value if isinstance(value, list | tuple) else [value, value]
-    if len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
-        raise ConfigError(f"data.{key}={value} must be one number of pixels or two, height and width, each at least 1")
-    return sides[0], sides[1]
-
-
-def show(size: tuple[int, int]) -> str:
-    """(360, 480) → '360x480', height first."""
-    return f"{size[0]}x{size[1]}"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -54,7 +44,7 @@ class DataModule(pl.LightningDataModule):
     cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
     cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
     image_size: Size | None = None  # every image is resized to it, its aspect ratio not kept; None: as the files are
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, of values in 0..1 (ImageNet's)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, of values in 0..1 (ImageNet's; grey: GREY_MEAN)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     crop_size: Size | None = None  # pixels of a training crop; None: the image's size
     crop_padding: int = 0  # pixels of black border before the crop
@@ -63,7 +53,7 @@ class DataModule(pl.LightningDataModule):
     cutout: int = 0  # side in pixels of a square set to the mean; 0: none
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
-    in_channels: ClassVar[int] = 3
+    in_channels: ClassVar[int] = 3  # a set whose images can be read as grey has an option of this name
     reads_files: ClassVar[bool] = True  # image by image, in `num_workers` processes if it is too large for memory
 
     def __post_init__(self) -> None:
@@ -81,6 +71,9 @@ class DataModule(pl.LightningDataModule):
             raise ConfigError(
                 f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
             )
+        if self.in_channels == 1:
+            self.mean = GREY_MEAN if self.mean == IMAGENET_MEAN else self.mean
+            self.std = GREY_STD if self.std == IMAGENET_STD else self.std
         for key, count in {"mean": self.in_channels, "std": self.in_channels, "scale": 2}.items():
             value = getattr(self, key)
             if not isinstance(value, list | tuple) or [type(v) in (int, float) for v in value] != [True] * count:
@@ -143,26 +136,29 @@ class DataModule(pl.LightningDataModule):
                 f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
                 f"use data.batch_size={self.sizes['train']} or less"
             )
-        size = sum(split.nbytes for split in splits.values() if isinstance(split, FileSet)) / 2**20
-        self._fits = size <= self.memory_limit_mb
-        if self._fits or (self._cache is not None and size <= self.cache_limit_mb):
-            splits = {name: self._decoded(name, split) for name, split in splits.items()}
-        if self.num_workers and not any(isinstance(split, FileSet) for split in splits.values()):
+        files = {name: split for name, split in splits.items() if isinstance(split, FileSet)}
+        decoded = self._decode(files)
+        if self.num_workers and files.keys() == decoded.keys():
             where = "the set fits into data.memory_limit_mb" if self._fits else "it is decoded, in data.cache_dir"
             log.warning("data.num_workers=%d has no effect: %s", self.num_workers, where)
-        self._splits = splits
+        remark(self.class_names, files, decoded)
+        if self.mean == GREY_MEAN:
+            remark_darkness(decoded)
+        self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
 
     def cached(self, split: str, key: str, make: Make) -> dict[str, np.ndarray] | None:
         """What `make` makes, from the cache if it has been made before. None: there is no cache, or it cannot be used."""
         return None if self._cache is None else self._cache.fetch(f"{type(self).__name__}-{split}", key, make)
 
-    def _decoded(self, name: str, split: Arrays | FileSet) -> Arrays | FileSet:
-        if isinstance(split, Arrays):
-            return split
-        decoded = self.cached(name, split.key(), split.decode)
-        if decoded is None and not self._fits:
-            return split
-        return Arrays.of(split.decode() if decoded is None else decoded)
+    def _decode(self, files: dict[str, FileSet]) -> dict[str, dict[str, np.ndarray]]:
+        """What `FileSet.decode` makes of the splits, of those that fit into memory or into the cache."""
+        size = sum(split.nbytes for split in files.values()) / 2**20
+        self._fits = size <= self.memory_limit_mb
+        if not self._fits and (self._cache is None or size > self.cache_limit_mb):
+            return {}
+        kept = {name: self.cached(name, split.key(), split.decode) for name, split in files.items()}
+        made = {name: files[name].decode() for name, found in kept.items() if found is None and self._fits}
+        return {name: found for name, found in (kept | made).items() if found is not None}
 
     def train_dataloader(self) -> InMemoryLoader | StreamLoader:
         return self._loader("train")

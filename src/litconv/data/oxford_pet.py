@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torchvision import datasets
 
+from litconv.data.class_list import ClassList
 from litconv.data.file_set import FileSet
-from litconv.data.mask_folder import mask_table
-from litconv.data.module import DataModule, Size
+from litconv.data.module import DataModule
+from litconv.data.sizes import Size
 from litconv.data.torchvision_sets import fetch, missing
 from litconv.errors import ConfigError, DataError
 
@@ -54,9 +55,9 @@ class OxfordPet(DataModule):
         if not self.folder.is_dir():
             raise missing(self.root, self.folder)
         lists = {name: self._read_list(listed) for name, listed in (("train", "trainval"), ("test", "test"))}
-        table = None
-        if self.task == "segmentation":
-            self.class_names, table, self.ignore_index = mask_table(TRIMAP, set())
+        classes = ClassList(TRIMAP) if self.task == "segmentation" else None
+        if classes is not None:
+            self.class_names, self.ignore_index = classes.names, classes.ignore_index
         else:
             breeds = {label: stem.rsplit("_", 1)[0].replace("_", " ") for stem, label in lists["train"]}
             if sorted(breeds) != list(range(len(breeds))):
@@ -64,7 +65,7 @@ class OxfordPet(DataModule):
                     f"{self.folder}/annotations/trainval.txt skips a class; unpack annotations.tar.gz again"
                 )
             self.class_names = tuple(breeds[label] for label in sorted(breeds))
-        return {name: self._files(listed, table) for name, listed in lists.items()}
+        return {name: self._files(listed, classes) for name, listed in lists.items()}
 
     def _read_list(self, name: str) -> list[tuple[str, int]]:
         """(stem, breed from 0) of every line "Abyssinian_100 1 1 1"."""
@@ -79,10 +80,10 @@ class OxfordPet(DataModule):
             raise DataError(f"{path} lists no images; unpack annotations.tar.gz again")
         return [(line[0], int(line[1]) - 1) for line in lines]
 
-    def _files(self, listed: list[tuple[str, int]], table: object) -> FileSet:
+    def _files(self, listed: list[tuple[str, int]], classes: ClassList | None) -> FileSet:
         images = [str(self.folder / "images" / f"{stem}.jpg") for stem, _ in listed]
         labels = torch.tensor([label for _, label in listed])
         masks = None
-        if table is not None:
+        if classes is not None:
             masks = [str(self.folder / "annotations" / "trimaps" / f"{stem}.png") for stem, _ in listed]
-        return FileSet(images, self.image_size, resize=True, labels=labels, masks=masks, table=table)
+        return FileSet(images, self.image_size, resize=True, labels=labels, masks=masks, classes=classes)

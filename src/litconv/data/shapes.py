@@ -19,7 +19,8 @@ from torch import Tensor
 from litconv.data.augment import private_generator
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
-from litconv.data.module import DataModule, Size
+from litconv.data.module import DataModule
+from litconv.data.sizes import Size
 from litconv.errors import ConfigError
 
 BLOCK = 500  # images drawn from one generator: a smaller split is the beginning of a larger one

@@ -18,7 +18,8 @@ from torchvision import datasets
 
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.loader import Arrays
-from litconv.data.module import DataModule, Size
+from litconv.data.module import DataModule
+from litconv.data.sizes import Size
 from litconv.errors import DataError
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from torchvision import datasets
 
+from litconv.data.class_list import ClassList
 from litconv.data.file_set import FileSet
-from litconv.data.mask_folder import mask_table
-from litconv.data.module import DataModule, Size
+from litconv.data.module import DataModule
+from litconv.data.sizes import Size
 from litconv.data.torchvision_sets import fetch, missing
 from litconv.errors import DataError
 
@@ -48,7 +49,8 @@ class VOC(DataModule):
     def load(self) -> dict[str, FileSet]:
         if not self.folder.is_dir():
             raise missing(self.root, self.folder)
-        self.class_names, table, self.ignore_index = mask_table(dict(enumerate(CLASSES)), {BORDER})
+        classes = ClassList(dict(enumerate(CLASSES)), {BORDER})
+        self.class_names, self.ignore_index = classes.names, classes.ignore_index
         splits = {}
         for name in ("train", "val"):
             listed = self.folder / "ImageSets" / "Segmentation" / f"{name}.txt"
@@ -59,5 +61,5 @@ class VOC(DataModule):
                 raise DataError(f"{listed} lists no images; unpack the archive again")
             images = [str(self.folder / "JPEGImages" / f"{stem}.jpg") for stem in stems]
             masks = [str(self.folder / "SegmentationClass" / f"{stem}.png") for stem in stems]
-            splits[name] = FileSet(images, self.image_size, resize=True, masks=masks, table=table)
+            splits[name] = FileSet(images, self.image_size, resize=True, masks=masks, classes=classes)
         return splits

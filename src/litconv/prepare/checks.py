@@ -39,7 +39,10 @@ def parts(asked: Asked) -> Parts:
 
 def early_network(config: DictConfig) -> Model:
     """On the meta device, before anything that takes longer is imported: what operators, backbone and head refuse."""
-    return build.on_meta(config, declared(config.data).constants["in_channels"], UNKNOWN_CLASSES)
+    in_channels = config.data.get(
+        "in_channels", declared(config.data).constants["in_channels"]
+    )  # where it is an option
+    return build.on_meta(config, in_channels, UNKNOWN_CLASSES)
 
 
 def check(asked: Asked, made: Parts, network: Model | None) -> None:

@@ -13,6 +13,7 @@ NOT_HASHED_IN = {
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
+OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""))
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
 
@@ -37,6 +38,8 @@ def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
     """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
     off = {"matmul_precision": "default", "compile": {"enabled": False}}
     asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
+    if isinstance(asked.get("data"), dict):
+        asked = {**asked, "data": {k: v for k, v in asked["data"].items() if (k, v) not in OFF_IN_DATA}}
     return {key: value for key, value in asked.items() if key not in off or value != off[key]}
 
 
