@@ -15,6 +15,8 @@ from litconv.build import on_meta
 from litconv.callbacks.divergence import FACTOR, Divergence
 from litconv.callbacks.ending import planned
 from litconv.config.composed import compose
+from litconv.conv.deform_kernels import gather
+from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.conv.deform_op import unordered
 from litconv.errors import ConfigError
 from litconv.prepare.checks import check_determinism
@@ -363,3 +365,53 @@ def test_a_run_that_shall_be_deterministic_and_cannot_be_is_refused(arguments, d
             check_determinism(config, network, device)
     else:
         check_determinism(config, network, device)
+
+
+@pytest.fixture
+def _ordinary_algorithms_afterwards():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("_ordinary_algorithms_afterwards")
+def test_a_deterministic_segmentation_is_counted_and_trained_as_any_other(tmp_path):
+    """torch makes another set of operations of its bilinear interpolation, which cannot be counted."""
+    _, plain, _, _ = train(tmp_path / "plain", "task=segmentation", "epochs=1")
+    code, found, _, _ = train(
+        tmp_path / "deterministic", "task=segmentation", "epochs=1", "+trainer.deterministic=true"
+    )
+    assert (code, found["status"]) == (0, "completed")
+    assert found["cost/macs"] == plain["cost/macs"]
+    assert found["cost/uncounted_ops"] == plain["cost/uncounted_ops"]
+    assert found["test/loss"] == pytest.approx(plain["test/loss"], rel=1e-3)
+
+
+def test_the_deformable_convolution_that_is_named_uses_no_operation_without_an_order():
+    x = torch.randn(2, 4, 6, 5)
+    weight, offset, mask = torch.randn(4, 4, 3, 3), torch.randn(2, 18, 6, 5), torch.rand(2, 9, 6, 5)
+    geometry = Geometry((1, 1), (1, 1), (1, 1), 1)
+    with Operations() as operations:
+        out = gather.forward(x, weight, offset, mask, geometry)
+        gather.backward(torch.ones_like(out), x, weight, offset, mask, geometry)
+    names = [name for name, _ in operations.seen]
+    sums = {"_embedding_bag_forward_only", "_embedding_bag"} & set(names)
+    assert sums  # each row by itself, in the order of its indices
+    by_place = {"scatter_add", "scatter_add_", "index_add", "index_add_", "index_put_", "embedding_dense_backward"}
+    assert not (NONE_ON_CUDA | by_place | {"_embedding_bag_dense_backward"}) & set(names)
+    assert not [args for name, args in operations.seen if name == "bincount" and len(args) > 1 and args[1] is not None]
+    assert not [args for name, args in operations.seen if name == "cumsum" and args[0].is_floating_point()]
+
+
+@pytest.mark.parametrize(
+    ("callback", "said"),
+    [
+        ("StochasticWeightAveraging, swa_lrs: 0.01", "takes another optimiser step"),
+        ("GradientAccumulationScheduler, scheduling: {0: 2}", "changes the number of steps after"),
+    ],
+)
+def test_a_callback_with_which_a_run_would_not_be_what_it_says_is_refused_by_name(tmp_path, capsys, callback, said):
+    node = f"+callbacks.extra.mine={{_target_: pytorch_lightning.callbacks.{callback}}}"
+    assert command(*RUN, FOUR, node, f"output_dir={tmp_path}") == 1
+    printed = capsys.readouterr().err
+    assert f"error: pytorch_lightning.callbacks.{callback.partition(',')[0]} {said}" in printed
+    assert not list(tmp_path.iterdir())
