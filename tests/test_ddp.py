@@ -53,7 +53,7 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tmp_path, task):
 
 def of_each_process(rank, where, x, gradient):
     torch.distributed.init_process_group("gloo", init_method=f"file://{where}/store", rank=rank, world_size=2)
-    norm = SyncNorm().apply(nn.Sequential(nn.BatchNorm2d(3).double()))
+    norm = SyncNorm().apply_for(torch.device("cpu"), nn.Sequential(nn.BatchNorm2d(3).double()))
     assert isinstance(norm[0], CpuSyncBatchNorm2d)
     share = slice(0, 3) if rank == 0 else slice(3, 8)
     mine = x[share].clone().requires_grad_()

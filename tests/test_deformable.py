@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deform_cases import GEOMETRIES, IMPLEMENTATIONS, ours, relative_error, tensors, theirs, with_gradients
 from litconv.conv import Deformable
+from litconv.conv.deform_kernels import cpp
 from litconv.conv.deform_op import deform_conv2d
 from litconv.conv.slot import DECLARED_COSTS
 from litconv.cost import count
@@ -127,6 +128,31 @@ def test_bfloat16_reaches_every_column_of_a_wide_image():
     wide = torch.arange(310.0).remainder(7).bfloat16().view(1, 1, 1, 310)
     one, still = torch.ones(1, 1, 1, 1).bfloat16(), torch.zeros(1, 2, 1, 310).bfloat16()
     assert torch.equal(deform_conv2d(wide, one, still, None, (1, 1), (0, 0), (1, 1), 1), wide)
+
+
+def test_autocast_leaves_the_precision_of_what_comes_in():
+    """As a convolution does: between two of them activations stay in 16 bits."""
+    module = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), shaken(False))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(torch.randn(2, 4, 6, 5)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("implementation", ["gather", "cpp", "torchvision"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_an_activation_passes_through_memory_once_on_its_way_in_and_once_on_its_way_out(implementation, dtype):
+    """Converted to float32 and laid out anew in one pass, and not at all where it lies and counts right already."""
+    if implementation == "cpp" and (reason := cpp.why_not()):
+        pytest.skip(reason)
+    x = torch.randn(2, 16, 24, 20, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    weight, offset = torch.randn(16, 16, 1, 1, dtype=dtype), torch.zeros(2, 2, 24, 20, dtype=dtype)
+    offset = offset.contiguous(memory_format=torch.channels_last)
+    deform_conv2d(x, weight, offset, None, (1, 1), (0, 0), (1, 1), 1, implementation)  # imports and compiles
+    with torch.autograd.profiler.profile(record_shapes=True) as profile:
+        deform_conv2d(x, weight, offset, None, (1, 1), (0, 0), (1, 1), 1, implementation)
+    copies = [event for event in profile.function_events if event.name == "aten::copy_"]
+    of_activations = [event for event in copies if event.input_shapes[0] == list(x.shape)]
+    needed = dtype != torch.float32 or implementation == "torchvision"  # which alone reads and writes NCHW
+    assert len(of_activations) == (2 if needed else 0)
 
 
 @pytest.mark.parametrize("modulated", [False, True], ids=["v1", "v2"])

@@ -1,13 +1,15 @@
 """Where jobs run, and what their end is called."""
 
+import re
 import signal
 
 import pytest
 
+from litconv.errors import ConfigError
 from litconv.sweep.board import Board, Running, duration, table
 from litconv.sweep.outcome import NOT_STARTED, Outcome, judge
 from litconv.sweep.pareto import front
-from litconv.sweep.slots import Slots, visible_gpus
+from litconv.sweep.slots import Slots, visible_gpus, wanted_gpus
 
 
 def on_gpus(count: int, per_gpu: int = 1, n_jobs: int = -1) -> Slots:
@@ -28,7 +30,10 @@ def test_slots_of_a_gpu_are_shared_evenly():
     assert slots.take(4, "gpu", 1) is None
 
 
-@pytest.mark.parametrize(("devices", "expected"), [(2, ["1", "2"]), ("2", ["1", "2"]), ([2, 1], ["2", "1"])])
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [(2, ["1", "2"]), ("2", ["1", "2"]), ([2, 1], ["2", "1"]), ("2,1", ["2", "1"]), ("1, 2,", ["1", "2"])],
+)
 def test_a_job_on_several_gpus_has_them_to_itself(devices, expected):
     slots = on_gpus(3, per_gpu=2)
     slots.take(0, "auto", 1)
@@ -41,7 +46,43 @@ def test_a_job_on_several_gpus_has_them_to_itself(devices, expected):
 
 
 def test_a_job_by_device_index_sees_all_devices_so_that_its_indices_hold():
-    assert on_gpus(2).take(0, "gpu", [1]).environment().keys() <= {"OMP_NUM_THREADS"}
+    for devices in ([1], "1,"):
+        slots = on_gpus(2)
+        assert slots.take(0, "gpu", devices).environment().keys() <= {"OMP_NUM_THREADS"}
+        assert slots.taken[0] == ["1"]
+
+
+@pytest.mark.parametrize("devices", [1, "1", 2, "2", -1, "-1", "auto", [0], [1, 0], "0,", "1,0", "0, 1,"])
+def test_devices_are_read_as_lightning_reads_them(devices, monkeypatch):
+    from lightning_fabric.accelerators import cuda
+    from pytorch_lightning.accelerators import CUDAAccelerator
+
+    monkeypatch.setattr(cuda, "num_cuda_devices", lambda: 2)
+    theirs = CUDAAccelerator.parse_devices(-1 if devices == "auto" else devices)
+    ours = wanted_gpus(devices, 2)
+    assert (list(range(ours)) if isinstance(ours, int) else ours) == theirs
+
+
+@pytest.mark.parametrize("devices", ["abc", "0;1", [0, 5], "0,5", 3, "3", 0, [], [-1], "0,x"])
+def test_devices_that_are_not_there_are_refused_in_one_line(devices):
+    with pytest.raises(ConfigError, match=re.escape(f"trainer.devices={devices} is ")):
+        wanted_gpus(devices, 2)
+
+
+def test_a_point_that_asks_for_a_gpu_that_is_not_there_is_refused_and_the_others_are_not(tmp_path, monkeypatch):
+    from litconv.config.composed import compose
+    from litconv.prepare import checks
+    from litconv.sweep.plan import plan
+
+    monkeypatch.setattr(checks, "parts", lambda asked: None)  # Lightning, which would look for GPUs
+    errors = [
+        plan(compose([f"output_dir={tmp_path}", f"trainer.devices={devices}"]), set(), ["0", "1"]).error
+        for devices in ("[0,5]", "[0,1]", "'0,5'", "'0,'", "3", "1")
+    ]
+    assert [error.partition(";")[0] for error in errors] == [
+        *("trainer.devices=[0, 5] is not there", "", "trainer.devices=0,5 is not there", ""),
+        *("trainer.devices=3 is not there", ""),
+    ]
 
 
 def test_jobs_on_the_cpu_leave_the_gpus_alone_and_share_the_cores():

@@ -6,6 +6,7 @@ steps: over the first w = round(warmup · total_steps) steps the rate rises line
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -47,16 +48,76 @@ def optimizer_for(model: nn.Module, optim: OptimizerFactory) -> Optimizer:
     return optimizer
 
 
-def check(optim: OptimizerFactory, schedule: Schedule) -> None:
-    """Refuse an impossible optimiser or schedule before any data is read, by building both on one parameter."""
+def unfused(optimizer: Optimizer, model: nn.Module, optim: OptimizerFactory) -> Optimizer:
+    """The same optimiser in a form that leaves the gradients' scale to others, who clip them before its step."""
     try:
-        optimizer = optim([{"params": [nn.Parameter(torch.zeros(1, 1))]}])
+        return optimizer_for(model, partial(optim, fused=False))
+    except TypeError as error:
+        raise ConfigError(
+            f"optim: {type(optimizer).__name__} scales gradients inside its step and has no option fused=false, so that they "
+            "cannot be clipped in a mixed precision; remove trainer.gradient_clip_val, or set trainer.precision=32-true"
+        ) from error
+
+
+def scales_inside_its_step(optimizer: Optimizer) -> bool:
+    """Fused ones take the scale of 16-bit training back there. By torch's own mark, which Lightning goes by as well."""
+    return getattr(optimizer, "_step_supports_amp_scaling", False)
+
+
+def check(optim: OptimizerFactory, schedule: Schedule) -> None:
+    """Refuse an impossible optimiser or schedule before any data is read: both are built, and a step is made."""
+    check_step(optim)
+    try:
+        schedule(optimizer_for(small_model(), optim), 1000)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise error if isinstance(error, ConfigError) else ConfigError(f"schedule: {error}") from error
+
+
+def small_model() -> nn.Module:
+    """With a parameter for each kind of group: weights, biases and norms, a rate of its own."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1))
+    model[2].lr_scale = 0.5
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(0.5)
+    return model
+
+
+def check_step(optim: OptimizerFactory) -> None:
+    """Refuse one that asks for the loss more than once a step (LBFGS, SAM), or for what this training has not got.
+
+    Each evaluation would be another training step to everything else: batch norm's statistics, mixup's draws, the losses
+    that are averaged, gradients that were added up over several batches.
+    """
+    name, evaluations = getattr(optim, "func", optim).__name__, 0
+    model = small_model()
+
+    def loss() -> torch.Tensor:
+        nonlocal evaluations
+        evaluations += 1
+        model.zero_grad()
+        value = torch.stack([parameter.square().sum() for parameter in model.parameters()]).sum()
+        value.backward()
+        return value
+
+    try:
+        optimizer = optimizer_for(model, optim)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"optim: {error}") from error
     try:
-        schedule(optimizer, 1000)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise error if isinstance(error, ConfigError) else ConfigError(f"schedule: {error}") from error
+        with torch.enable_grad():
+            optimizer.step(loss)
+    except Exception as error:  # whatever an optimiser of anybody's says in its first step
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(
+            f"optim: {name} fails in its first step ({said}); choose one that takes a step from one gradient of all parameters, "
+            "such as optim=sgd or optim=adamw"
+        ) from error
+    if evaluations != 1:
+        raise ConfigError(
+            f"optim: {name} evaluates the loss {evaluations} times a step, and this training does so once; choose another, such "
+            "as optim=sgd or optim=adamw"
+        )
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LRScheduler:

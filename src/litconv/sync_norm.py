@@ -4,6 +4,7 @@ On GPUs torch's own SyncBatchNorm. It refuses CPUs; there mean and variance are 
 μ = Σᵣ Σ x / Σᵣ m,  σ² = Σᵣ Σ (x − μ)² / Σᵣ m  over the processes r.
 """
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
@@ -31,8 +32,12 @@ class CpuSyncBatchNorm2d(nn.BatchNorm2d):
 class SyncNorm(TorchSyncBatchNorm):
     """Lightning applies it before a distributed training and reverts it afterwards; on one device it does nothing."""
 
-    def apply(self, model: nn.Module) -> nn.Module:
-        if next(model.parameters()).device.type != "cpu":
+    def apply(self, model: pl.LightningModule) -> nn.Module:
+        return self.apply_for(model.trainer.strategy.root_device, model)
+
+    def apply_for(self, device: torch.device, model: nn.Module) -> nn.Module:
+        """`device`: where the training runs. The parameters are still on the CPU; Lightning moves them afterwards."""
+        if device.type != "cpu":
             return super().apply(model)
         for module in model.modules():
             if type(module) is nn.BatchNorm2d:

@@ -63,6 +63,24 @@ def check_callbacks(config: DictConfig) -> None:
         if not (isinstance(kind, type) and issubclass(kind, Callback)):
             key = f"callbacks.extra.{name}._target_={node._target_}"
             raise ConfigError(f"{key} is no Callback of Lightning; name a class that is one")
+        for unfit, why in unfit_callbacks().items():
+            if issubclass(kind, unfit):
+                raise ConfigError(f"{node._target_} {why}")
+
+
+def unfit_callbacks() -> dict[type, str]:
+    """Of Lightning's own, those with which a run would not be what it says."""
+    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+
+    return {
+        StochasticWeightAveraging: (
+            "takes another optimiser step, and so changes the averaged weights, while it renews batch norm's statistics; "
+            "use pytorch_lightning.callbacks.WeightAveraging, or EMAWeightAveraging"
+        ),
+        GradientAccumulationScheduler: (
+            "changes the number of steps after the learning rate's schedule was made of it; use trainer.accumulate_grad_batches"
+        ),
+    }
 
 
 def loggers(config: DictConfig) -> dict[str, Callable[..., RunLogger]]:

@@ -22,6 +22,8 @@ from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+SKIPPED = "compile/skipped_cuda_graphs"
+
 
 def require(device: torch.device, mode: str) -> None:
     """Refuse what cannot be compiled for this device."""
@@ -69,6 +71,7 @@ class Compilation(pl.Callback):
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
+        self.graphs = False  # CUDA graphs: launched as one
         self.seconds = 0.0
         self.counts: dict[str, int] = {}
 
@@ -79,6 +82,7 @@ class Compilation(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage != "fit":
             return
+        self.graphs = self.mode != "default" and trainer.strategy.root_device.type == "cuda"
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it would tell of CUDA
         keep_programs()
         os.environ.setdefault(
@@ -102,8 +106,7 @@ class Compilation(pl.Callback):
         self.seconds += time.perf_counter() - self.started
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        graphs = self.mode != "default" and trainer.strategy.root_device.type == "cuda"
-        if graphs and index % trainer.accumulate_grad_batches == 0:
+        if self.graphs and index % trainer.accumulate_grad_batches == 0:
             torch.compiler.cudagraph_mark_step_begin()  # a CUDA graph may write over what it gave in the step before
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -133,10 +136,19 @@ class Compilation(pl.Callback):
         graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
         fallbacks = counters["frames"]["total"] - counters["frames"]["ok"]
         self.counts = {"compile/graphs": graphs, "compile/graph_breaks": breaks, "compile/fallbacks": fallbacks}
+        if self.graphs:
+            self.counts[SKIPPED] = counters["inductor"]["cudagraph_skips"]
         return True
 
     def warn(self) -> None:
-        graphs, breaks, fallbacks = self.counts.values()
+        graphs, breaks, fallbacks, *_ = self.counts.values()
+        if skipped := self.counts.get(SKIPPED):
+            log.warning(
+                "compile.mode=%s: %d of the compiled programs run without CUDA graphs, as in compile.mode=default; "
+                "TORCH_LOGS=perf_hints says why",
+                self.mode,
+                skipped,
+            )
         if breaks or fallbacks or not graphs:
             log.warning(
                 "the model was compiled in part only: %d graphs, %d breaks between them, %d functions left as they are; "

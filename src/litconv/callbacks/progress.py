@@ -6,6 +6,8 @@ import time
 import pytorch_lightning as pl
 from tqdm import tqdm
 
+from litconv.callbacks.ending import planned
+
 REFRESH_SECONDS = 0.5
 
 
@@ -25,11 +27,12 @@ class ProgressBar(pl.callbacks.ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.perf_counter()
         self.first_epoch = trainer.current_epoch
+        per_epoch = int(trainer.num_training_batches)
+        self.epochs, batches = planned(pl_module.total_steps, per_epoch, trainer.accumulate_grad_batches)
         if self.enabled and sys.stderr.isatty():
-            batches = int(trainer.num_training_batches)
             self.bar = tqdm(
-                total=batches * trainer.max_epochs,
-                initial=batches * trainer.current_epoch,
+                total=batches,
+                initial=per_epoch * trainer.current_epoch,
                 mininterval=REFRESH_SECONDS,
                 unit="batch",
                 dynamic_ncols=True,
@@ -38,7 +41,7 @@ class ProgressBar(pl.callbacks.ProgressBar):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.bar is not None:
-            self.bar.set_description_str(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
+            self.bar.set_description_str(f"epoch {trainer.current_epoch + 1}/{self.epochs}", refresh=False)
 
     def on_train_batch_end(self, *unused: object) -> None:
         if self.bar is not None:
@@ -52,8 +55,8 @@ class ProgressBar(pl.callbacks.ProgressBar):
         elif self.enabled:
             done = trainer.current_epoch + 1
             per_epoch = (time.perf_counter() - self.started) / (done - self.first_epoch)
-            left = tqdm.format_interval(per_epoch * (trainer.max_epochs - done))
-            print(f"epoch {done}/{trainer.max_epochs}  {shown}  {left} left", file=sys.stderr, flush=True)
+            left = tqdm.format_interval(per_epoch * (self.epochs - done))
+            print(f"epoch {done}/{self.epochs}  {shown}  {left} left", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._close()

@@ -19,6 +19,10 @@ class Timing(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.perf_counter()
 
+    def on_train_batch_start(self, *unused: object) -> None:
+        if self.started is None:  # after a validation, and the checkpoint that it led to
+            self.started = time.perf_counter()
+
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
@@ -31,10 +35,6 @@ class Timing(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit":
-            self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

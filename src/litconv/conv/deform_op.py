@@ -1,8 +1,10 @@
 """`litconv::deform_conv2d`: deformable convolution as one `torch.library` operation.
 
-Autograd, autocast, torch.compile and the cost counters see this one operation, whatever computes it (`deform_kernels`).
-Sampling positions are computed in float32 (float64 for float64 input) in every precision: bfloat16 holds a coordinate
-of 60 only to a quarter pixel. Semantics are those of `torchvision.ops.deform_conv2d`: samples outside the image are zero.
+Autograd, torch.compile and the cost counters see this one operation, whatever computes it (`deform_kernels`). It is computed
+in float32 (float64 for float64 input) in every precision: bfloat16 holds a coordinate of 60 only to a quarter pixel. The
+output has the precision of x, under autocast, too. Each module of `deform_kernels` says in which layout it reads `IMAGES` (x
+and the gradient of y) and `SAMPLES` (offset and mask). Semantics are those of `torchvision.ops.deform_conv2d`: samples outside
+the image are zero.
 """
 
 import logging
@@ -26,6 +28,7 @@ from litconv.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Implementation = Literal["auto", "cpp", "gather", "torchvision", "triton"]
+ATOMIC = ("torchvision", "triton")  # on GPUs
 
 
 def require(implementation: str) -> None:
@@ -52,6 +55,16 @@ def chosen(implementation: str, device: torch.device) -> str:
     return "torchvision" if device.type == "cuda" else "gather"
 
 
+def unordered(implementation: str, device: torch.device) -> str:
+    """Why equal runs can differ there, and the implementation with which they do not; empty where that is this one."""
+    name = chosen(implementation, device)
+    if name not in ATOMIC or device.type == "cpu":
+        return ""
+    return (
+        f"conv.implementation={name} adds up gradients on {device} in no fixed order; choose conv.implementation=gather"
+    )
+
+
 def _kernels(implementation: str, device: torch.device) -> ModuleType:
     return import_module(f"litconv.conv.deform_kernels.{chosen(implementation, device)}")
 
@@ -63,15 +76,19 @@ def _without_kernel(reason: str) -> bool:
     return bool(reason)
 
 
-def _wide(*tensors: Tensor | None) -> list[Tensor | None]:
-    """float32 for the half precisions, float64 if any input is."""
+def _wide(
+    kernels: ModuleType, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """float32 for the half precisions, float64 if any input is; in the same pass in the layout that the kernels read."""
+    tensors = (x, weight, offset, mask)
     dtype = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
-    return [None if t is None else t.to(dtype) for t in tensors]
+    samples = (None if t is None else t.to(dtype, memory_format=kernels.SAMPLES) for t in (offset, mask))
+    return (x.to(dtype, memory_format=kernels.IMAGES), weight.to(dtype), *samples)
 
 
 def _dense(t: Tensor, dtype: torch.dtype) -> Tensor:
-    """NHWC in memory, as activations and their gradients leave this operation."""
-    return t.to(dtype).contiguous(memory_format=torch.channels_last)
+    """NHWC in memory, as activations and their gradients leave this operation; one pass at most."""
+    return t.to(dtype, memory_format=torch.channels_last).contiguous(memory_format=torch.channels_last)
 
 
 def _empty_output(x: Tensor, weight: Tensor, offset: Tensor) -> Tensor:
@@ -97,7 +114,8 @@ def deform_conv2d(
         return _empty_output(x, weight, offset)
     kernels = _kernels(implementation, x.device)
     geometry = Geometry(stride, padding, dilation, offset_groups)
-    return _dense(kernels.forward(*_wide(x, weight, offset, mask), geometry), x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        return _dense(kernels.forward(*_wide(kernels, x, weight, offset, mask), geometry), x.dtype)
 
 
 @deform_conv2d.register_fake
@@ -122,10 +140,11 @@ def _backward(
     inputs = [t for t in (x, weight, offset, mask) if t is not None]
     if x.shape[0] == 0:
         return [torch.zeros_like(t, memory_format=torch.channels_last) for t in inputs]
-    wide = _wide(x, weight, offset, mask)
     kernels = _kernels(implementation, x.device)
+    wide = _wide(kernels, x, weight, offset, mask)
     geometry = Geometry(stride, padding, dilation, offset_groups)
-    gradients = kernels.backward(grad.to(wide[0].dtype), *wide, geometry)
+    with torch.autocast(x.device.type, enabled=False):
+        gradients = kernels.backward(grad.to(wide[0].dtype, memory_format=kernels.IMAGES), *wide, geometry)
     return [_dense(g, t.dtype) for g, t in zip(gradients, inputs, strict=True)]
 
 
@@ -147,9 +166,6 @@ def _differentiate(ctx, grad: Tensor) -> tuple:
 
 
 deform_conv2d.register_autograd(_differentiate, setup_context=_setup_context)
-for _device in ("cpu", "cuda"):
-    for _name in ("litconv::deform_conv2d", "litconv::deform_conv2d_backward"):
-        torch.library.register_autocast(_name, _device, torch.float32)
 
 
 def _macs(inputs: Sequence[Sequence[int] | None], output: Sequence[int]) -> int:

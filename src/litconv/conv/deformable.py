@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litconv.conv.deform_op import Implementation, chosen, deform_conv2d, require
+from litconv.conv.deform_op import Implementation, chosen, deform_conv2d, require, unordered
 from litconv.conv.same import SameConv2d
 from litconv.conv.slot import RELU_GAIN, Formula, out_size, require_divisors
 
@@ -67,6 +67,10 @@ class Deformable(nn.Module):
     def implementation_on(self, device: torch.device) -> str:
         """Which implementation computes it there."""
         return chosen(self.implementation, device)
+
+    def unordered_on(self, device: torch.device) -> str:
+        """Why two equal runs can differ there, and what to choose."""
+        return unordered(self.implementation, device)
 
     def formula(self, height: int, width: int) -> Formula:
         rows, columns = out_size(height, self.stride[0]), out_size(width, self.stride[1])

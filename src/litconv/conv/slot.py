@@ -11,6 +11,7 @@ Beside `forward`, an operator and every layer inside it may have these powers, a
     lr_scale: float                         its learning rate, relative to that of all others
     deployed() -> nn.Module                 the form in which it is used after training, if that is another
     implementation_on(device) -> str        which of several implementations computes it there
+    unordered_on(device) -> str             why two equal runs can differ there, and what to choose; "" where they cannot
 """
 
 from collections.abc import Callable, Sequence
@@ -65,6 +66,11 @@ class HasDeployedForm(Protocol):
 @runtime_checkable
 class HasImplementations(Protocol):
     def implementation_on(self, device: torch.device) -> str: ...
+
+
+@runtime_checkable
+class MayBeUnordered(Protocol):
+    def unordered_on(self, device: torch.device) -> str: ...
 
 
 def gain_of(module: nn.Module) -> float:

@@ -20,7 +20,7 @@ from litconv.cost.elementwise import ELEMENTWISE
 from litconv.cost.layers import Layer, layers
 from litconv.cost.opinions import inside, second_opinion
 from litconv.cost.products import ACTIVATIONS, MACS, fvcore_handles
-from litconv.cost.replica import replica, untouched
+from litconv.cost.replica import ordinary_algorithms, replica, untouched
 from litconv.cost.tracing import ConvolutionsRecorded, ShapesAlone
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
@@ -74,7 +74,7 @@ def count(
     effective_field: bool = False,
 ) -> Count:
     """Count a copy: weights, statistics, mode, hooks, gradients and every RNG of the model stay as they were."""
-    with untouched():
+    with untouched(), ordinary_algorithms():
         copied, x, witness = run(model, (1, in_channels, *image_size))
         analysis = JitModelAnalysis(copied, x).set_op_handle(**fvcore_handles())
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")

@@ -36,15 +36,21 @@ def cpu_clock(call: Call) -> float:
     return 1e3 * (time.perf_counter() - started)
 
 
-def cuda_clock(call: Call) -> float:
-    """By events on the stream: from the first kernel's start to the last one's end."""
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize()
-    begin.record()
-    call()
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end)
+def cuda_clock(device: torch.device) -> Clock:
+    """By events on the device's stream: from the first kernel's start to the last one's end. They belong to the current
+    device, which is another where a run trains on any but the first GPU."""
+
+    def clock(call: Call) -> float:
+        with torch.cuda.device(device):
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda.synchronize(device)
+            begin.record()
+            call()
+            end.record()
+            end.synchronize()
+            return begin.elapsed_time(end)
+
+    return clock
 
 
 def waited_clock(device: torch.device) -> Clock:
@@ -61,7 +67,9 @@ def waited_clock(device: torch.device) -> Clock:
 
 
 def clock_of(device: torch.device) -> Clock:
-    return {"cpu": cpu_clock, "cuda": cuda_clock}.get(device.type) or waited_clock(device)
+    if device.type == "cpu":
+        return cpu_clock
+    return cuda_clock(device) if device.type == "cuda" else waited_clock(device)
 
 
 def time_beside(model: Call, reference: Call | None, clock: Clock, budget_ms: float) -> Latency:

@@ -65,6 +65,7 @@ def measure(
     reference_format: torch.memory_format,
     batch: int,
     seconds: float,
+    shared: bool = False,  # with jobs whose energy the device's counter would count as ours
 ) -> Measured | None:
     """Latencies of one image and of `batch`, some `seconds` each, in turns with `reference` (None: the model is its own).
 
@@ -81,6 +82,7 @@ def measure(
                 precision,
                 (memory_format, reference_format),
                 seconds,
+                shared,
             )
     except torch.OutOfMemoryError:
         log.warning("cost: %s has no memory for a batch of %d; try a smaller cost.latency.batch", device, batch)
@@ -96,6 +98,7 @@ def _measure(
     precision: str,
     formats: tuple[torch.memory_format, torch.memory_format],  # of the model, of the reference
     seconds: float,
+    shared: bool,
 ) -> Measured:
     dtype, cast = in_precision(precision, device)
     images = torch.randn(shape, device=device, dtype=dtype)  # zeros would need less energy
@@ -126,7 +129,7 @@ def _measure(
         for x, y in ((images[:1], others[:1]), (images, others))
     ]
     peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images), cast)(), device)
-    energy = joules_per_call(forward(copied, images, cast), device)
+    energy = None if shared else joules_per_call(forward(copied, images, cast), device)
     return Measured(describe(device), shape[0], *latencies, peak, train_peak, energy)
 
 

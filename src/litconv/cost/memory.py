@@ -13,12 +13,13 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int | None:
     On CUDA by the caching allocator, on the CPU by the profiler's record of every allocation and release.
     """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        call()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
+        with torch.cuda.device(device):  # what the call allocates without naming a device lies there, too
+            torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            call()
+            torch.cuda.synchronize(device)
+            return torch.cuda.max_memory_allocated(device) - before
     if device.type == "cpu":
         with profiler.profile(use_cpu=True, use_kineto=False, profile_memory=True) as profile:  # kineto: 1.5 s to start
             call()

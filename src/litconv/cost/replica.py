@@ -69,3 +69,17 @@ def untouched(device: torch.device = CPU) -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.backends.mha.set_fastpath_enabled(fast_attention)
+
+
+@contextmanager
+def ordinary_algorithms() -> Iterator[None]:
+    """Deterministic ones are made of other operations (bilinear interpolation of gathers), which a counter does not know."""
+    if not torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=warns)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from litconv.callbacks import Timing, compilation
+from litconv.callbacks import Divergence, Timing, compilation
 from litconv.callbacks.compilation import Compilation
+from litconv.callbacks.ending import epochs_trained
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
@@ -57,11 +59,26 @@ def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | No
         raise TrainingError("the training ended without one optimiser step; see trainer.max_steps and trainer.max_time")
 
 
+def judged(trainer: pl.Trainer, task: Task) -> dict[str, Any]:
+    """What should not pass for a sound training, as keys of summary.json."""
+    if trainer.global_step < task.total_steps and trainer.is_global_zero:
+        log.info(
+            "the training was ended after %d of %d steps: the learning rate's schedule did not come to its end",
+            trainer.global_step,
+            task.total_steps,
+        )
+    warnings = [c.warning(task.guessing_loss()) for c in trainer.callbacks if isinstance(c, Divergence)]
+    return {"train/diverged": True, "warnings": warnings} if any(warnings) else {}
+
+
 def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -> None:
     """Record the figures of the checkpoint that validation chose, on both splits, and how long the training took."""
     if not folder.best.exists():
-        raise TrainingError(f"{folder.best} was never written: no epoch came to its end")
+        raise TrainingError(f"{folder.best} was never written: the training ended before its first validation")
+    folder.record(judged(trainer, task))
     trainer.logger = None  # they are for the summary, not for the history
+    # Their averages are in the checkpoint; validating, they would put those of the training's end in its place.
+    trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]
     load_into(task, read(folder.best), folder.best)
     with in_one_line():
         (validated,) = trainer.validate(task, data, verbose=False)
@@ -75,7 +92,7 @@ def amounts(trainer: pl.Trainer) -> dict[str, Any]:
     compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
     return {
         **(compiled[0] if compiled else {}),
-        "train/epochs": trainer.current_epoch,
+        "train/epochs": epochs_trained(trainer),
         "train/seconds": timing.train_seconds,
         "train/images_per_second": timing.images_per_second,
     }

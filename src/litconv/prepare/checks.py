@@ -2,13 +2,16 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from litconv import build
 from litconv.build.network import Model
 from litconv.config.checks import check_libraries
 from litconv.config.composed import declared, select
 from litconv.config.environment import is_checked
+from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
@@ -62,6 +65,7 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
         width = find_width(asked, problem, device)
         network = build.on_meta(width.config, problem.in_channels, problem.num_classes)
     check_size(network, problem.image_size)
+    check_determinism(config, network, device)
     names = [str(number) for number in range(problem.num_classes)]
     build.task_around(network, config, problem.num_classes, {"ignore_index": -100, "class_names": names})
     check_effects(asked, network)
@@ -75,6 +79,20 @@ def check_size(network: Model, image_size: tuple[int, int]) -> None:
         raise ConfigError(
             f"data.image_size={height}x{width} is smaller than the backbone's stride of {stride}, which leaves less "
             f"than one value of it; use at least {stride}, or backbone.output_stride={largest}"
+        )
+
+
+def check_determinism(config: DictConfig, network: nn.Module, device: torch.device) -> None:
+    """Refuse what trainer.deterministic=true would end with a traceback at the first step, or could not hold."""
+    if config.trainer.get("deterministic") is not True:
+        return
+    for module in network.modules():
+        if isinstance(module, MayBeUnordered) and (why := module.unordered_on(device)):
+            raise ConfigError(f"trainer.deterministic=true: {why}")
+    if config.trainer.get("benchmark") and device.type == "cuda":
+        raise ConfigError(
+            "trainer.deterministic=true with trainer.benchmark=true: cuDNN chooses its algorithms by their speed in each run, "
+            "so that equal runs differ; set trainer.benchmark=false"
         )
 
 
@@ -100,7 +118,12 @@ def check_trainer(config: DictConfig, trainer: Any) -> None:
     check_precision(precision({"trainer": config.trainer}), trainer.precision, device)
     if config.compile.enabled:
         compilation.require(device, config.compile.mode)
-    if trainer.max_epochs is not None and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise ConfigError(
+            "trainer.max_epochs=-1 without trainer.max_steps: the learning rate's schedule needs the number of steps; set one "
+            "of them (trainer.max_time may end the training before)"
+        )
+    if trainer.max_epochs not in (None, -1) and trainer.max_epochs < (trainer.check_val_every_n_epoch or 1):
         raise ConfigError(
             f"trainer.max_epochs={trainer.max_epochs} ends before the first validation "
             f"(trainer.check_val_every_n_epoch={trainer.check_val_every_n_epoch}); set epochs to that or more"

@@ -47,6 +47,7 @@ def measured(
         reference_format=build.memory_format(with_format(asked, standard_format)),
         batch=latency.batch,
         seconds=latency.seconds,
+        shared=asked.slots_per_gpu > 1,
     )
     return measurement.summary() if measurement else {}
 

@@ -72,6 +72,8 @@ class RunFolder:
             return objectives(state.read_summary(self.path))
         if rank_zero_only.rank == 0:
             print(f"{self.path}\n{table(self.summary)}")
+            for warning in self.summary.get("warnings", []):
+                print(f"warning: {warning}")
         return objectives(self.summary)
 
     def keep_aside(self) -> None:

@@ -90,7 +90,7 @@ def table(summary: dict[str, Any]) -> str:
             rows.append((key, f"{value:,}"))
         elif key in SHOWN or key.startswith("conv_stage"):
             rows.append((key, str(value)))
-        elif isinstance(value, list) and value and key != "overrides":
+        elif isinstance(value, list) and value and key not in ("overrides", "warnings"):
             rows.append((key, ", ".join(map(str, value))))
     width = max(len(key) for key, _ in rows)
     return "\n".join(f"  {key:<{width}}  {value}" for key, value in rows)

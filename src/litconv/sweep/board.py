@@ -96,7 +96,8 @@ def table(outcomes: list[Outcome]) -> str:
         figures = [f"{value:.4f}" if (value := outcome.summary.get(key)) is not None else "" for key in metrics]
         macs = f"{outcome.summary['cost/macs']:,}" if "cost/macs" in outcome.summary else ""
         seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before" if outcome.summary else ""
-        rows.append([outcome.status, outcome.name, *figures, macs, seconds, outcome.error])
+        said = outcome.error or "; ".join(outcome.summary.get("warnings", []))
+        rows.append([outcome.status, outcome.name, *figures, macs, seconds, said])
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))

@@ -17,6 +17,7 @@ from litconv.run import summary
 from litconv.run.asked import Asked
 from litconv.run.state import is_wanted, status
 from litconv.sweep.parenthood import adopt
+from litconv.sweep.slots import on_gpus, visible_gpus, wanted_gpus
 
 
 @dataclass
@@ -36,12 +37,13 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
     adopt(environment)
     quiet()
     checked: set[str] = set()  # arms: a seed changes nothing of what can be built
+    gpus = visible_gpus()
     with connection:
         for config in configs:
-            connection.send(plan(config, checked))
+            connection.send(plan(config, checked, gpus))
 
 
-def plan(config: DictConfig, checked: set[str]) -> Plan:
+def plan(config: DictConfig, checked: set[str], gpus: list[str]) -> Plan:
     from litconv.prepare.checks import parts  # here, since the launcher imports this file, and this imports torch
 
     try:
@@ -50,14 +52,17 @@ def plan(config: DictConfig, checked: set[str]) -> Plan:
         if asked.arm_hash not in checked and is_wanted(status(asked.folder), config.rerun):
             parts(asked)
             checked.add(asked.arm_hash)
+        trainer = asked.settings["trainer"]
+        accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", 1)
+        if on_gpus(accelerator, gpus):
+            wanted_gpus(devices, len(gpus))  # a point that asks for one that is not there would never have its turn
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return Plan(error=one_line(error))
-    trainer = asked.settings["trainer"]
     return Plan(
         name=asked.name,
         folder=asked.folder,
         facts=summary.facts(asked),
-        epochs=trainer.get("max_epochs") or 1,
-        accelerator=trainer.get("accelerator", "auto"),
-        devices=trainer.get("devices", 1),
+        epochs=max(trainer.get("max_epochs") or 1, 1),  # -1: trainer.max_steps alone
+        accelerator=accelerator,
+        devices=devices,
     )

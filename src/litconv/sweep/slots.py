@@ -5,6 +5,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from litconv.errors import ConfigError
+
 MANY = 8  # jobs at once on CPUs, at most, if nobody says more: beyond that they wait for memory rather than for cores
 
 
@@ -27,6 +29,32 @@ def visible_gpus() -> list[str]:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()
     except (OSError, subprocess.SubprocessError):  # no such tool, no driver: no GPU
         return []
+
+
+def on_gpus(accelerator: str, gpus: list[str]) -> bool:
+    return bool(gpus) and accelerator in ("auto", "gpu", "cuda")
+
+
+def wanted_gpus(devices: int | str | list[int], there: int) -> int | list[int]:
+    """As Lightning reads `trainer.devices`: how many GPUs (2, "2", -1, auto) or which ones ([0, 1], "0,1", "0,")."""
+    if devices in ("auto", "-1", -1):
+        return there
+    try:
+        if isinstance(devices, list):
+            wanted = [int(index) for index in devices]
+        elif "," in str(devices):
+            wanted = [int(index) for index in devices.split(",") if index.strip()]
+        else:
+            wanted = int(devices)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"trainer.devices={devices} is neither a number of devices, nor indices such as [0,1], nor auto"
+        ) from None
+    is_there = 1 <= wanted <= there if isinstance(wanted, int) else wanted and all(0 <= i < there for i in wanted)
+    if not is_there:
+        last = f", with indices 0 to {there - 1}" if there > 1 else ", with index 0"
+        raise ConfigError(f"trainer.devices={devices} is not there; this machine has {there} GPUs{last}")
+    return wanted
 
 
 @dataclass
@@ -58,30 +86,30 @@ class Slots:
         """A place for this job, None while there is none."""
         if self.n_jobs > 0 and len(self.taken) >= self.n_jobs:
             return None
-        if not self.gpus or accelerator not in ("auto", "gpu", "cuda"):
+        if not on_gpus(accelerator, self.gpus):
             if self.n_jobs < 0 and sum(gpus is None for gpus in self.taken.values()) >= min(self.cores, MANY):
                 return None
             self.taken[job] = None
             return Place(None, self.threads(min(self.cores, MANY)))
-        gpus = self.free_gpus(devices)
+        wanted = wanted_gpus(devices, len(self.gpus))
+        gpus = self.free_gpus(wanted)
         if gpus is None:
             return None
         self.taken[job] = gpus
-        whole = isinstance(devices, list)  # by index, so that the indices must keep their meaning
+        whole = isinstance(wanted, list)  # by index, so that the indices must keep their meaning
         return Place(None if whole else gpus, self.threads(len(self.gpus) * self.slots_per_gpu))
 
-    def free_gpus(self, devices: int | str | list[int]) -> list[str] | None:
-        """One device: the slot of the GPU that has most of them free. Several: GPUs of their own."""
+    def free_gpus(self, wanted: int | list[int]) -> list[str] | None:
+        """One device: the slot of the GPU that has most of them free. Several, or by index: GPUs of their own."""
         used = {gpu: sum(gpu in (gpus or []) for gpus in self.taken.values()) for gpu in self.gpus}
-        if devices in (1, "1"):
+        if wanted == 1:
             gpu = min(self.gpus, key=used.__getitem__)
             return [gpu] if used[gpu] < self.slots_per_gpu else None
-        if isinstance(devices, list):
-            wanted = [self.gpus[index] for index in devices]
-            return wanted if not any(used[gpu] for gpu in wanted) else None
-        count = len(self.gpus) if devices in ("auto", "-1", -1) else int(devices)
+        if isinstance(wanted, list):
+            chosen = [self.gpus[index] for index in wanted]
+            return chosen if not any(used[gpu] for gpu in chosen) else None
         free = [gpu for gpu in self.gpus if not used[gpu]]
-        return free[:count] if len(free) >= count else None
+        return free[:wanted] if len(free) >= wanted else None
 
     def give_back(self, job: int) -> None:
         del self.taken[job]

@@ -1,5 +1,6 @@
 """What both tasks share: optimiser, epoch means, evaluation. A train step logs nothing and never awaits the device."""
 
+import logging
 import random
 from math import isfinite
 from typing import ClassVar
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from litconv.errors import ConfigError, TrainingError
-from litconv.optim import OptimizerFactory, Schedule, optimizer_for
+from litconv.optim import OptimizerFactory, Schedule, optimizer_for, scales_inside_its_step, unfused
 from litconv.tasks.finite import FiniteLoss
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
 
@@ -28,6 +31,7 @@ class Task(pl.LightningModule):
         self.schedule = schedule
         self.seed = seed
         self.generator = np.random.default_rng([seed, 0, 0])
+        self.total_steps = 0  # that the schedule spans
         self.train_values: dict[str, list[Tensor]] = {}  # one scalar a step
         self.evaluation_losses: list[tuple[Tensor, int]] = []  # (mean over the batch, images)
 
@@ -46,6 +50,10 @@ class Task(pl.LightningModule):
         """The metrics of all batches since the last call."""
         raise NotImplementedError
 
+    def guessing_loss(self) -> float:
+        """Of a network that gives all classes the same probability; 0 where that is not known."""
+        return 0.0
+
     def configure_optimizers(self) -> dict:
         total_steps = self.trainer.estimated_stepping_batches
         if total_steps in (0, float("inf")):
@@ -53,11 +61,24 @@ class Task(pl.LightningModule):
                 f"trainer.max_epochs={self.trainer.max_epochs} gives {total_steps} steps: "
                 "a schedule needs a finite number, at least 1"
             )
+        self.total_steps = int(total_steps)
         optimizer = optimizer_for(self.model, self.optim)
+        if self.clips_in_mixed_precision() and scales_inside_its_step(optimizer):
+            optimizer = unfused(optimizer, self.model, self.optim)
+            if self.trainer.is_global_zero:
+                log.info(
+                    "trainer.gradient_clip_val=%s with trainer.precision=%s: the optimiser is not fused, so that gradients can "
+                    "be clipped before its step; the updates are the same",
+                    self.trainer.gradient_clip_val,
+                    self.trainer.precision,
+                )
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.schedule(optimizer, int(total_steps)), "interval": "step"},
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, self.total_steps), "interval": "step"},
         }
+
+    def clips_in_mixed_precision(self) -> bool:
+        return bool(self.trainer.gradient_clip_val) and self.trainer.precision in ("16-mixed", "bf16-mixed")
 
     def on_train_epoch_start(self) -> None:
         # An epoch's draws depend on seed and epoch alone, so that a resumed run repeats them: those of this task by a
@@ -67,7 +88,8 @@ class Task(pl.LightningModule):
         random.seed(int(self.generator.integers(2**63)))  # ours draw from neither; a user's own part may
         np.random.seed(int(self.generator.integers(2**32)))
         self.train_values = {}
-        where = f"epoch {self.current_epoch + 1}/{self.trainer.max_epochs}"
+        last = self.trainer.max_epochs
+        where = f"epoch {self.current_epoch + 1}" + (f"/{last}" if last > 0 else "")
         self.finite = FiniteLoss(where, self.trainer.num_training_batches)
         self.first_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
 
@@ -83,7 +105,11 @@ class Task(pl.LightningModule):
             self.log_train_means()
 
     def on_train_epoch_end(self) -> None:
-        if self.train_values:  # the epoch was cut short: no batch was the last
+        self.close_epoch()
+
+    def close_epoch(self) -> None:
+        """Where the epoch was cut short no batch was the last."""
+        if self.train_values:
             self.log_train_means()
 
     def log_train_means(self) -> None:

@@ -5,7 +5,7 @@ CutMix x' = x with one box, (1 − λ) of its area, from x[π] (https://arxiv.or
 both   loss = λ·CE(f(x'), y) + (1 − λ)·CE(f(x'), y[π]): cross-entropy with the mixed target, since CE is linear in it.
 """
 
-from math import sqrt
+from math import log, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,7 @@ class Classification(Task):
         for key, alpha in (("mixup", mixup), ("cutmix", cutmix)):
             if alpha < 0:
                 raise ConfigError(f"task.{key}={alpha} must be 0 (off) or the α > 0 of Beta(α, α)")
+        self.num_classes = num_classes
         self.label_smoothing = label_smoothing
         self.mixup = mixup
         self.cutmix = cutmix
@@ -50,6 +51,9 @@ class Classification(Task):
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(logits, y, label_smoothing=self.label_smoothing)
+
+    def guessing_loss(self) -> float:
+        return log(self.num_classes)
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         x, other, share = self.mix(x, y, self.generator)

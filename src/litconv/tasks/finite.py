@@ -34,7 +34,7 @@ class FiniteLoss:
                 self.check(values, before)
             values = torch.stack(losses[-EVERY:]).to("cpu", non_blocking=True)
             done = torch.cuda.Event()
-            done.record()
+            done.record(torch.cuda.current_stream(losses[-1].device))
             self.copied = steps - EVERY, values, done
 
     def check(self, losses: Tensor, before: int) -> None:

@@ -7,6 +7,7 @@ Pixels of the ignore index count in none of them.
 """
 
 from collections.abc import Sequence
+from math import log
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,8 @@ class Segmentation(Task):
         loss = logits.new_zeros(())
         if self.cross_entropy:
             # A batch without one labelled pixel has loss 0, not 0/0.
-            total = F.cross_entropy(logits, y, ignore_index=self.ignore_index, reduction="sum")
+            # Summed apart: on CUDA cross_entropy's own sum over pixels is by atomics, in no fixed order.
+            total = F.cross_entropy(logits, y, ignore_index=self.ignore_index, reduction="none").sum()
             pixels = (y != self.ignore_index).sum()
             if self.training:
                 total, pixels = summed(total), summed(pixels)
@@ -60,6 +62,9 @@ class Segmentation(Task):
         if self.dice:
             loss = loss + self.dice * dice_loss(logits, y, self.ignore_index, everywhere=self.training)
         return loss
+
+    def guessing_loss(self) -> float:
+        return self.cross_entropy * log(len(self.class_names)) + self.dice
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {"loss": self.loss(self(x), y)}

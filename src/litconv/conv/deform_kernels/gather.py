@@ -13,6 +13,7 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels.geometry import Geometry
 
+IMAGES, SAMPLES = torch.preserve_format, torch.preserve_format
 _SUM = 0  # embedding_bag's mode
 COLUMN_VALUES = 2**20  # of the images that are computed at a time; one image at least
 
@@ -118,7 +119,7 @@ def _scatter(grad_columns: Tensor, samples: Samples) -> Tensor:
     and the four sums moved to their places: one sort of M keys where embedding_bag's own backward sorts 4·M."""
     first, steps = samples.index[:, 0], (samples.index[0] - samples.index[0, 0]).tolist()
     rows = samples.table.shape[0] - steps[-1]
-    order, weights = first.argsort(), samples.weights
+    order, weights = first.argsort(stable=True), samples.weights
     ends = first.bincount(minlength=rows).cumsum(0)
     starts = F.pad(ends[:-1], (1, 0))
     grad_table = torch.zeros_like(samples.table)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels.geometry import Geometry
 
+IMAGES, SAMPLES = torch.contiguous_format, torch.contiguous_format
+
 
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
     _register()

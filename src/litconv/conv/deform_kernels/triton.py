@@ -16,6 +16,7 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels.geometry import Geometry
 
+IMAGES, SAMPLES = torch.channels_last, torch.channels_last
 PIXELS, CHANNELS, OUTPUTS = 64, 32, 64  # of a tile
 SPLITS = 16  # of the pixels, for the gradient of the weight
 
@@ -242,9 +243,10 @@ class _Problem:
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:
     p = _Problem(x, weight, offset, mask, geometry)
     out = x.new_empty((x.shape[0], *p.out_size, weight.shape[0]))
-    _forward_kernel[(p.tiles, p.output_tiles, p.groups)](
-        p.x, p.weight, p.offset, p.mask, out, p.blocks, p.group_starts, p.numbers, **p.options
-    )
+    with torch.cuda.device_of(x):  # Triton launches on the current device, whatever its tensors lie on
+        _forward_kernel[(p.tiles, p.output_tiles, p.groups)](
+            p.x, p.weight, p.offset, p.mask, out, p.blocks, p.group_starts, p.numbers, **p.options
+        )
     return out.permute(0, 3, 1, 2)
 
 
@@ -254,15 +256,16 @@ def backward(
     p = _Problem(x, weight, offset, mask, geometry)
     grad = _nhwc(grad)
     grad_x, grad_offset, grad_mask = torch.zeros_like(p.x), torch.empty_like(p.offset), torch.empty_like(p.mask)
-    _samples_kernel[(p.tiles, p.taps, p.offset_groups)](
-        p.x, p.weight, p.offset, p.mask, grad, grad_x, grad_offset, grad_mask,
-        p.blocks, p.offset_group_starts, p.numbers, **p.options,
-    )  # fmt: skip
     splits = min(SPLITS, p.tiles)
     grad_weight = x.new_empty((splits, *p.weight.shape))
-    _weight_kernel[(len(p.blocks) * p.taps, p.output_tiles, splits)](
-        p.x, p.offset, p.mask, grad, grad_weight, p.blocks, p.numbers, SPLITS=splits, **p.options
-    )
+    with torch.cuda.device_of(x):
+        _samples_kernel[(p.tiles, p.taps, p.offset_groups)](
+            p.x, p.weight, p.offset, p.mask, grad, grad_x, grad_offset, grad_mask,
+            p.blocks, p.offset_group_starts, p.numbers, **p.options,
+        )  # fmt: skip
+        _weight_kernel[(len(p.blocks) * p.taps, p.output_tiles, splits)](
+            p.x, p.offset, p.mask, grad, grad_weight, p.blocks, p.numbers, SPLITS=splits, **p.options
+        )
     grad_weight = grad_weight.sum(0).permute(0, 3, 2, 1).reshape(weight.shape)
     gradients = [grad_x.permute(0, 3, 1, 2), grad_weight, grad_offset.permute(0, 3, 1, 2)]
     return gradients if mask is None else [*gradients, grad_mask.permute(0, 3, 1, 2)]
