@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from litconv.data import fused
 from litconv.data.augment import Augment, private_generator
 from litconv.errors import DataError
 
@@ -100,8 +99,6 @@ class _BatchLoader:
     def __init__(self, augment: Augment, image_size: tuple[int, int], device: torch.device, sampler: EpochSampler):
         self.augment, self.image_size, self.device, self.sampler = augment, image_size, device, sampler
         self.batch_size = sampler.batch_size
-        if device.type == "cpu":
-            fused.prepare()
 
     def __len__(self) -> int:
         return len(self.sampler)
