@@ -52,11 +52,23 @@ def check(optim: OptimizerFactory, schedule: Schedule) -> None:
     try:
         optimizer = optim([{"params": [nn.Parameter(torch.zeros(1, 1))]}])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"optim: {error}") from error
+        raise ConfigError(f"optim{option_at_fault(optim)}: {error}") from error
     try:
         schedule(optimizer, 1000)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise error if isinstance(error, ConfigError) else ConfigError(f"schedule: {error}") from error
+
+
+def option_at_fault(optim: OptimizerFactory) -> str:
+    """The one without which the optimiser can be built, and its value; empty where there is no such."""
+    options = optim.keywords
+    for key, value in options.items():
+        try:
+            optim.func([nn.Parameter(torch.zeros(1, 1))], **{k: v for k, v in options.items() if k != key})
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        return f".{key}={value}"
+    return ""
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LRScheduler:
