@@ -384,3 +384,20 @@ def test_what_moves_values_about_is_no_operation(name):
     cost = count(nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), Only(MOVES[name])), 3, (8, 8))
     assert (cost.macs, cost.elementwise_ops, cost.uncounted_ops) == (9 * 64, 0, {})
     assert cost.agrees
+
+
+SUMS = {  # element-wise operations of an image of 3×8×8 = 192 values
+    "rms_norm": (nn.RMSNorm((3, 8, 8)), 4 * 192),
+    "rms_norm without weights": (nn.RMSNorm((3, 8, 8), elementwise_affine=False), 3 * 192),
+    "fold": (nn.Sequential(nn.Unfold(2), nn.Fold((8, 8), 2)), 3 * 4 * 49),  # 7×7 windows of 2×2
+    "avg_pool3d": (Only(lambda x: nn.functional.avg_pool3d(x[:, None], (1, 2, 2))), 192),
+    "divide": (Only(lambda x: x.divide(2.0)), 192),
+    "atan2": (Only(lambda x: x.atan2(x)), 192),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_and_arithmetic_are_element_wise_operations(name):
+    module, operations = SUMS[name]
+    cost = count(nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), module), 3, (8, 8))
+    assert (cost.macs, cost.elementwise_ops, cost.uncounted_ops) == (9 * 64, operations, {})

@@ -41,7 +41,6 @@ HEADERS = [f"-isystem{TORCH / 'include'}", f"-isystem{TORCH / 'include/torch/csr
 ABI = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
 # No -fopenmp here: the functions of OpenMP are those of the runtime that torch brings, or there would be two.
 LIBRARIES = [f"-L{TORCH / 'lib'}", "-lc10", "-ltorch_cpu", "-ltorch"]
-USUAL_SECONDS = 4  # of one source, on a core that has nothing else to do
 LOOK_SECONDS = 0.1
 
 
@@ -49,9 +48,9 @@ class BuildError(RuntimeError):
     """Why there is no library, in one line."""
 
 
-def library_of(source: Path, options: tuple[str, ...] = ()) -> Path:
+def library_of(source: Path) -> Path:
     """The compiled source; waits for it where it is not there yet."""
-    compilation = Compilation(source, options)
+    compilation = Compilation(source)
     if not compilation.is_done():
         begun = "waiting for another process that compiles" if compilation.compiler is None else "compiling"
         seconds, folder = compilation.expected_seconds(), compilation.library.parent
@@ -63,8 +62,9 @@ def library_of(source: Path, options: tuple[str, ...] = ()) -> Path:
 class Compilation:
     """Of one source. One process compiles, others see that it does; a library is there whole or not at all."""
 
-    def __init__(self, source: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, source: Path, options: tuple[str, ...] = (), usual_seconds: float = 4) -> None:
         self.source, self.flags = source, [*FLAGS, *options]
+        self.usual_seconds = usual_seconds  # on a core that has nothing else to do
         self.command = shlex.split(os.environ.get("CXX", "c++"))
         folder = _folder(source, self.flags)
         self.library, self.build, self.errors = folder / f"{source.stem}.so", folder / "build", folder / "errors"
@@ -97,10 +97,9 @@ class Compilation:
                 bar.n, bar.postfix = min(passed, 0.99 * expected), [max(round(expected - passed), 1)]
                 bar.refresh()
 
-    @staticmethod
-    def expected_seconds() -> int:
+    def expected_seconds(self) -> int:
         """More on a machine that is busy."""
-        return round(USUAL_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+        return round(self.usual_seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
     def _begin(self) -> None:
         """Nothing, where another process compiles it; once that has ended without a library, this one does."""

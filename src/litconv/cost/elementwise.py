@@ -5,9 +5,9 @@
 | moving values: views, concatenation, padding, splits, dropout in eval mode | 0 |
 | arithmetic of two tensors, activation functions (a GELU is one) | 1 per output value |
 | softmax: exponential, sum, division | 3 per value |
-| BatchNorm in eval mode | 2 per value (1 without weights), a norm with its own statistics 5 (4) |
+| BatchNorm in eval mode | 2 per value (1 without weights), a norm with its own statistics 5 (4), RMSNorm 4 (3) |
 | max and average pooling | the window's size per output value |
-| adaptive pooling, means, sums | 1 per input value |
+| adaptive pooling, means, sums, folding | 1 per input value |
 | interpolation: nearest, bilinear, bicubic; grid sampling | 1, 4, 16; 4 per output value |
 | sampling of deformable convolution | N·Ho·Wo·Cin·K²·(4 + mask): `DECLARED_COSTS` |
 
@@ -54,7 +54,7 @@ PER_OUTPUT = """
 """.split()  # noqa: SIM905
 PER_INPUT = """
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
-    adaptive_max_pool3d all amax amin any argmax argmin cumprod cumsum frobenius_norm linalg_vector_norm logsumexp max
+    adaptive_max_pool3d all amax amin any argmax argmin col2im cumprod cumsum frobenius_norm linalg_vector_norm logsumexp max
     mean min norm prod std std_mean sum var var_mean
 """.split()  # noqa: SIM905
 SCALED = {
@@ -67,6 +67,7 @@ POOLS = (
     *("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
 )
 NORMS = {
+    "rms_norm": lambda inputs, outputs: (3 + (shape(inputs[2]) is not None)) * numel(inputs[0]),
     "batch_norm": batchnorm_flop_jit,
     "group_norm": norm_flop_counter(2),
     "instance_norm": norm_flop_counter(1),

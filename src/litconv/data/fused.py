@@ -31,7 +31,7 @@ class Batch(ctypes.Structure):
 @cache
 def _compilation() -> Compilation:
     """Begun by the first batch."""
-    return Compilation(SOURCE, EXACT)
+    return Compilation(SOURCE, EXACT, usual_seconds=1)
 
 
 @cache
