@@ -32,9 +32,8 @@ from litconv.cost.counter import count
 from litconv.cost.memory import peak_bytes
 from litconv.data.image_folder import ImageFolder
 from litconv.data.loader import Arrays, InMemoryLoader
-from litconv.match import matched
 from litconv.optim import optimizer_for
-from litconv.prepare.costs import survey
+from litconv.prepare.points import survey
 from litconv.run.checkpoints import AtomicCheckpoints
 from litconv.sweep.plan import plan
 
@@ -228,7 +227,7 @@ def of_runs(folder: Path, rounds: int) -> None:
             "composed by Hydra": [lambda n=n: composed(n) for n in fewer],
             "planned": [lambda n=n: planned(points[n]) for n in fewer],
             "sent to the planner": [lambda n=n: pickle.loads(pickle.dumps(points[n])) for n in fewer],
-            "costs of `scripts/cost.py`": [lambda n=n: [survey(p, matched) for p in models[n]] for n in fewer],
+            "costs of `scripts/cost.py`": [lambda n=n: [survey(p) for p in models[n]] for n in fewer],
         },
         once,
     ))  # fmt: skip
