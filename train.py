@@ -43,7 +43,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             trainer.logger = start_loggers(asked, folder, layers)
             fit(trainer, task, data, checkpoint)
             test(trainer, task, data, folder)
-    return folder.report()
+    return folder.report(config.details)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from litconv.config.command_line import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measurement import describe, device_named
 from litconv.cost.memory import peak_bytes
+from litconv.device import describe, device_named
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width
 VALUES = 2**20  # of the input, which gives the batch; at most 32 images
@@ -99,7 +99,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet()
     torch.set_num_threads(arguments.threads)
-    device, milliseconds = device_named(arguments.device), 1e3 * arguments.seconds
+    device, milliseconds = device_named(arguments.device, "--device"), 1e3 * arguments.seconds
     names = ["torchvision", "gather", "cpp" if device.type == "cpu" else "triton"]
     ours = names[1:]
     for name in names:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, io, transforms, tv_tensors
 from torchvision.transforms import v2
 
+from litconv.data import fused
 from litconv.data.image_folder import ImageFolder
 from litconv.data.loader import InMemoryLoader, StreamLoader
 from litconv.data.mask_folder import MaskFolder, pair_by_stem
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5120, help="of an epoch of classification by the slow arms")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    fused.wait()
     with tempfile.TemporaryDirectory(prefix="litconv-input-") as folder:
         temporary = Path(folder)
         labels = options.cifar or made_images(temporary / "made-images")

@@ -20,8 +20,7 @@ from litconv.config import composed as config
 from litconv.config.command_line import quiet
 from litconv.cost import latency
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measurement import describe, device_named
-from litconv.device import in_precision
+from litconv.device import describe, device_named, in_precision
 
 FORMATS = {"NHWC": torch.channels_last, "NCHW": torch.contiguous_format}
 WAYS = {  # (layout, precision, compiled)
@@ -70,7 +69,7 @@ def main() -> None:
     compiling.keep_programs()
     latency.MIN_ROUNDS = 5
     torch.set_num_threads(arguments.threads)
-    device = device_named(arguments.device)
+    device = device_named(arguments.device, "--device")
     ways = {name: way for name, way in WAYS.items() if not (way[-1] and arguments.uncompiled)}
 
     def network(conv: str) -> nn.Module:

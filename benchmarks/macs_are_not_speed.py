@@ -16,7 +16,7 @@ from torch import nn
 from litconv import build
 from litconv.config import composed as config
 from litconv.cost.latency import clock_of, time_beside
-from litconv.cost.measurement import describe, device_named
+from litconv.device import describe, device_named
 
 FORMATS = {"contiguous (NCHW)": torch.contiguous_format, "channels_last (NHWC)": torch.channels_last}
 CELLS = list(itertools.product((64, 256), (32, 56), (1, 32)))  # channels, height = width, batch
@@ -38,12 +38,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 4 rounds at least")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--operators", nargs="+", help="these alone; each is measured beside the standard convolution")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    device = device_named(arguments.device)
-    names = sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml"))
+    device = device_named(arguments.device, "--device")
+    every = sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml"))
+    names = arguments.operators or every
     cells = [cell for cell in CELLS if cell[2] in arguments.batches]
-    macs = {(n, c, s): operator(n, c).formula(s, s).macs for n in names for c, s, _ in cells}
+    macs = {(n, c, s): operator(n, c).formula(s, s).macs for n in {*names, "standard"} for c, s, _ in cells}
     names.sort(key=lambda name: macs[name, *cells[0][:2]])
     print(
         f"{describe(device)}, torch {torch.__version__}, float32, `python {Path(__file__).parent.name}/{Path(__file__).name}`"

@@ -22,7 +22,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from litconv import build
 from litconv.config import composed as config
 from litconv.config.command_line import quiet
-from litconv.cost.measurement import describe
+from litconv.device import describe
 
 SEEDS = 8
 LR = 0.01

@@ -1,6 +1,7 @@
 """A finished run's checkpoint on a split: python scripts/evaluate.py run=outputs/runs/NAME split=val
 
-Rebuilds data and model from the run's config.yaml, so that the figures are those that the run itself reported.
+Rebuilds data and model from the run's config.yaml, so that the figures are those that the run itself reported. Packages
+of your own that your own run named need not be named again.
 """
 
 import sys
@@ -13,6 +14,7 @@ from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 from litconv.errors import ConfigError
 from litconv.files import local
+from litconv.run import own_runs
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="evaluate")
@@ -31,7 +33,8 @@ def main(arguments: DictConfig) -> None:
     if not checkpoint.exists():
         there = ", ".join(sorted(p.stem for p in checkpoint.parent.glob("*.ckpt"))) or "none"
         raise ConfigError(f"checkpoint={arguments.checkpoint} is not in {folder}; there: {there}")
-    config = configuration.load_run(folder / "config.yaml", list(arguments.allowed_packages))
+    written = folder / "config.yaml"
+    config = configuration.load_run(written, [*arguments.allowed_packages, *own_runs.packages_of(written)])
 
     import pytorch_lightning as pl
 

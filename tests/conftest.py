@@ -23,6 +23,7 @@ from litconv.config.composed import compose
 CONF = Path(__file__).parents[1] / "conf" / "conv"
 kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, removed at its end
 os.environ.setdefault("LITCONV_CACHE_DIR", kept.name)  # xdist's workers inherit the first one
+os.environ["XDG_STATE_HOME"] = kept.name
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 torch.set_num_threads(1)  # two xdist workers share two cores: faster than fighting for them
 gc.set_threshold(50_000, 20, 100)  # a fifth of the time went into looking through what torch's import leaves

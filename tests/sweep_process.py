@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -83,7 +84,9 @@ def check(sweep: Path, names: int) -> None:
     assert {run.parent for run in runs} == {sweep}  # none was completed, kept aside and trained again
     for run in runs:
         console = (run / "console.log").read_text()
-        assert console.count(f"{run}\n  status") == 1, console  # as it says at its end
+        score = json.loads((run / "summary.json").read_text())["test/accuracy"]
+        ends = re.findall(rf"^{re.escape(str(run))}\n  accuracy +{score:.4f} on test$", console, flags=re.MULTILINE)
+        assert len(ends) == 1, console  # as it says at its end
         with (run / "metrics.csv").open(newline="") as file:
             assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
         for checkpoint in ("best.ckpt", "last.ckpt"):

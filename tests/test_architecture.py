@@ -1,6 +1,7 @@
 """The house of CONTRIBUTING.md, held by reading imports (late ones too), names and texts."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -205,6 +206,19 @@ def test_every_cost_key_is_of_the_one_table_and_every_row_of_it_is_written_somew
     # cost/layers is a logger's table of the layers, no key of summary.json
     assert written - {"cost/layers"} == {cost.key for cost in COST_KEYS}
     assert len({cost.key for cost in COST_KEYS}) == len(COST_KEYS)
+
+
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_of_litconv_is_there(path):
+    """They are run by hand, and rarely."""
+    for statement in ast.walk(tree(path)):
+        if isinstance(statement, ast.ImportFrom) and statement.module.startswith("litconv"):
+            module = importlib.import_module(statement.module)
+            missing = [alias.name for alias in statement.names if not hasattr(module, alias.name)]
+            assert all(f"{statement.module}.{name}" in FILES for name in missing), missing
 
 
 def test_the_run_reads_as_its_story():

@@ -67,7 +67,7 @@ class Fourier(nn.Module):
 
 def test_an_operation_that_nobody_can_count_is_refused_or_listed_not_zero():
     model = nn.Sequential(Standard(3, 4), Fourier())
-    with pytest.raises(ConfigError, match=r"^no MAC rule for aten::fft_fft2 ×2, .* \(in 1\): .*allow_uncounted=true$"):
+    with pytest.raises(ConfigError, match=r"^no MAC rule for aten::fft_fft2 ×2 \(in 1\): .*allow_uncounted=true$"):
         count(model, 3, (8, 8))
     cost = count(model, 3, (8, 8), allow_uncounted=True)
     assert cost.macs == 9 * 3 * 4 * 64

@@ -73,7 +73,50 @@ def test_markdown_is_the_printed_table(tmp_path):
     assert row.startswith("| standard | resnet | 78,042 | 1.000 | 12,501,632 |")
 
 
+KNOWN = {  # channels, height, width, classes; "…": what the command line says of it
+    "data=shapes": (3, 32, 32, 10),
+    "data=cifar10": (3, 32, 32, 10),
+    "data=cifar100": (3, 32, 32, 100),
+    "data=fashion_mnist": (1, 28, 28, 10),
+    "data=oxford_pet": (3, 128, 128, 37),
+    "data=oxford_pet task=segmentation": (3, 128, 128, 3),
+    "data=camvid task=segmentation": (3, 360, 480, 11),
+    "data=voc task=segmentation": (3, 256, 256, 21),
+    "data=image_folder data.image_size=[40,48] num_classes=7": (3, 40, 48, 7),
+    "data=mask_folder task=segmentation data.image_size=40 num_classes=7": (3, 40, 40, 7),
+    "data=cifar10 +data.image_size=64": (3, 64, 64, 10),
+    "data=cifar10 num_classes=2": (3, 32, 32, 2),
+}
+
+
+@pytest.mark.parametrize("root_exists", [False, True])
+@pytest.mark.parametrize("arguments", KNOWN)
+def test_costs_need_no_data_where_channels_size_and_classes_are_known(arguments, root_exists, tmp_path):
+    root = tmp_path / "data"
+    if root_exists:
+        root.mkdir()
+    channels, height, width, classes = KNOWN[arguments]
+    where = [] if arguments == "data=shapes" else [f"data.root={root}"]
+    layers, whole = tmp_path / "layers.json", tmp_path / "whole.json"
+    assert cost(*arguments.split(), *where, "per_layer=true", f"out={layers}") == 0
+    stem, *_, last = json.loads(layers.read_text())
+    assert stem["shape_in"] == f"{channels}×{height}×{width}"
+    assert last["shape_out"].split("×")[0] == str(classes)
+    assert cost(*arguments.split(), *where, f"out={whole}") == 0
+    (row,) = json.loads(whole.read_text())
+    assert row["cost/params"] == sum(layer["params"] for layer in json.loads(layers.read_text()))
+
+
+def test_the_table_of_known_sets_has_every_choice_of_data():
+    chosen = {arguments.split()[0].removeprefix("data=") for arguments in KNOWN}
+    assert chosen == {path.stem for path in (ROOT / "conf" / "data").glob("*.yaml")}
+
+
 REFUSED = {
+    "data=image_folder data.root=/no/such/place": (
+        "data.root=/no/such/place is not a folder; set data.root to the folder that holds train/<class>/*; "
+        "costs need no data where its facts are given, as in data.image_size=224 num_classes=10"
+    ),
     "data.image_size=8 backbone=mobilenet": (
         "data.image_size=8x8 is smaller than the backbone's stride of 16, which leaves less than one value of it; "
         "use at least 16, or backbone.output_stride=8"

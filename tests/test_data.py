@@ -36,7 +36,6 @@ from litconv.data.mask_folder import MaskFolder
 from litconv.data.oxford_pet import OxfordPet
 from litconv.data.torchvision_sets import CIFAR10, CIFAR100, FashionMNIST
 from litconv.data.voc import VOC
-from litconv.native import BuildError
 
 CONF = Path(__file__).parents[1] / "conf" / "data"
 RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255,) * 3}  # batches in 0..255
@@ -67,7 +66,7 @@ def masks(tmp_path_factory):
 def passes(request, monkeypatch):
     if request.param == "several passes":
         monkeypatch.setattr(fused, "takes", lambda *unused: False)
-    elif not fused.takes(*_batch(1, 2, 2)):
+    elif not fused.wait():
         pytest.skip("there is no C++ compiler")
 
 
@@ -170,7 +169,7 @@ def test_normalisation_equals_torchvisions(passes):
 )
 @pytest.mark.parametrize("dense", [False, True], ids=["labels", "masks"])
 def test_one_pass_gives_the_bits_of_several_and_of_each_image_by_itself(options, dense):
-    if not fused.takes(*_batch(1, 2, 2)):
+    if not fused.wait():
         pytest.skip("there is no C++ compiler")
     images, targets = _batch(40, 20, 26)
     targets = targets if dense else torch.arange(40)
@@ -202,24 +201,77 @@ def _several_passes(augment, images, targets, draws):
         return augment(images, targets, draws)
 
 
-def test_without_a_compiler_the_batches_are_the_same_and_one_line_says_so(images, monkeypatch, caplog):
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """machine(compiler): as if nothing had been compiled here, and that were the compiler."""
+    remembered = (fused._compilation, fused._library, fused._say_that_it_is_compiled)
+
+    def becomes(compiler):
+        monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "compiled"))
+        monkeypatch.setenv("CXX", compiler)
+        for function in remembered:
+            function.cache_clear()
+
+    yield becomes
+    for function in remembered:
+        function.cache_clear()
+
+
+def said_by_fused(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == fused.__name__]
+
+
+def test_without_a_compiler_the_batches_are_the_same_and_one_line_says_so(images, machine, caplog):
     data = ImageFolder(root=str(images), batch_size=16, scale=(0.5, 2.0))
     data.setup()
     expected = batches(data.train_dataloader(), 1)
-
-    def refuse(*unused):
-        raise BuildError("there is no C++ compiler (c++)")
-
-    monkeypatch.setattr(fused, "library_of", refuse)
-    fused._library.cache_clear()
-    try:
-        with caplog.at_level("INFO", logger="litconv"):
-            assert same(expected, batches(data.train_dataloader(), 1))
-    finally:
-        fused._library.cache_clear()
-    assert [record.getMessage() for record in caplog.records if record.name == fused.__name__] == [
-        "batches are made in several passes instead of one (there is no C++ compiler (c++)): the same, slower"
+    machine("no-such-compiler")
+    with caplog.at_level("INFO", logger="litconv"):
+        assert same(expected, batches(data.train_dataloader(), 1))
+    assert said_by_fused(caplog) == [
+        "batches are made in several passes instead of one (there is no C++ compiler (no-such-compiler)): the same, slower"
     ]
+
+
+def test_batches_do_not_wait_for_the_compiler_and_are_the_same_before_and_after(images, machine, tmp_path, caplog):
+    if not fused.wait():
+        pytest.skip("there is no C++ compiler")
+    data = ImageFolder(root=str(images), batch_size=16, scale=(0.5, 2.0))
+    data.setup()
+    expected, made = batches(data.train_dataloader(), 1), fused._compilation().library
+    slow = tmp_path / "compiler"  # it ends when it is let, and what it makes is what was made before
+    slow.write_text(
+        f"""#!/bin/sh
+while [ $# -gt 1 ]; do shift; done
+while [ ! -e {tmp_path}/go ]; do sleep 0.05; done
+cp {made} "$1"
+"""
+    )
+    slow.chmod(0o755)
+    machine(str(slow))
+    x, y = _batch(1, 2, 2)
+    with caplog.at_level("INFO", logger="litconv"):
+        assert same(expected, batches(data.train_dataloader(), 1))
+        assert not fused.takes(x, y)
+        (tmp_path / "go").touch()
+        assert fused.wait()
+        assert fused.takes(x, y)
+        assert same(expected, batches(data.train_dataloader(), 1))
+    (line,) = said_by_fused(caplog)
+    assert line.startswith("compiling the C++ kernel augment.cpp in the background, once for this machine: about ")
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_nothing_is_compiled_before_a_batch_is_made_on_the_cpu(images, machine, tmp_path, device):
+    """As on a machine with a GPU: the loaders are made, and the images of the batches lie elsewhere."""
+    data = ImageFolder(root=str(images), batch_size=16)
+    data.setup()
+    machine("false")
+    assert len(data.train_dataloader()) > 0
+    assert not (tmp_path / "compiled").exists()
+    x, y = (part.to(device) for part in _batch(1, 2, 2))
+    assert not fused.takes(x, y)
+    assert (tmp_path / "compiled").exists() == (device == "cpu")
 
 
 def test_switching_one_augmentation_on_leaves_the_draws_of_the_others():

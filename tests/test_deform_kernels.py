@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from command import ROOT
 from deform_cases import HAS_COMPILER, IMPLEMENTATIONS, ours, relative_error, tensors, theirs, with_gradients
 from litconv import native as compiled
 from litconv.build import model as build_model
@@ -151,9 +154,44 @@ def test_of_two_that_need_a_library_at_once_one_compiles_it_and_the_other_waits(
         again = compiled.library_of(source)
     assert first == second == again
     assert ctypes.CDLL(str(first)).seven() == 7
-    assert sum("compiling" in message for message in caplog.messages) == 1
+    assert sum(message.startswith("compiling") for message in caplog.messages) == 1
     source.write_text('extern "C" int seven() { return 8; }\n')
     assert compiled.library_of(source) != first
+
+
+LEAVES = """
+import os, sys
+from pathlib import Path
+from litconv.native import Compilation
+assert not Compilation(Path(sys.argv[1])).is_done()
+os.kill(os.getpid(), 9)
+"""
+
+
+@needs_compiler
+def test_a_compilation_outlives_the_process_that_began_it_and_is_found_by_the_next(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "cache"))
+    source = tmp_path / "seven.cpp"
+    source.write_text('extern "C" int seven() { return 7; }\n')
+    killed = subprocess.run([sys.executable, "-c", LEAVES, source], cwd=ROOT / "src")
+    assert killed.returncode == -9
+    compilation = compiled.Compilation(source)
+    compilation.wait()
+    assert compilation.compiler is None  # this process compiled nothing
+    assert ctypes.CDLL(str(compilation.library)).seven() == 7
+    assert not compilation.build.exists()
+
+
+@needs_compiler
+def test_what_a_killed_compiler_leaves_does_not_stop_the_next_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "cache"))
+    source = tmp_path / "seven.cpp"
+    source.write_text('extern "C" int seven() { return 7; }\n')
+    compilation = compiled.Compilation(source)
+    compilation.build.mkdir(parents=True)
+    (compilation.build / "made.o").write_text("torn")
+    (compilation.library.parent / "lock").touch()
+    assert ctypes.CDLL(str(compiled.library_of(source))).seven() == 7
 
 
 @needs_compiler

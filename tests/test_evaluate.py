@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
 from command import TINY, command
+from litconv.run import own_runs
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,58 @@ def test_arguments_that_cannot_be_met_are_one_line(finished, capsys, argument, s
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1, error
+
+
+OWN = """
+from litconv.conv import Standard
+class Op(Standard): ...
+"""
+
+
+@pytest.fixture
+def own_run(tmp_path, monkeypatch):
+    """A run with an operator of the user's own, in a home of its own."""
+    (tmp_path / "own_op.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    mine = ("conv._target_=own_op.Op", "allowed_packages=[own_op]")
+    assert command(*TINY, *mine, "logger=csv", f"output_dir={tmp_path / 'out'}") == 0
+    yield next((tmp_path / "out" / "runs").iterdir())
+    sys.modules.pop("own_op", None)
+
+
+REFUSED = "conv._target_=own_op.Op may not be built: "
+
+
+def test_a_run_of_ones_own_is_evaluated_without_naming_its_packages_again_wherever_it_lies(own_run, tmp_path, capsys):
+    assert evaluated(own_run) == 0
+    assert evaluated(own_run.rename(tmp_path / "moved")) == 0
+    assert REFUSED not in capsys.readouterr().err
+
+
+def test_a_run_that_somebody_else_made_or_changed_names_its_packages_on_the_command_line(
+    own_run, monkeypatch, tmp_path, capsys
+):
+    with monkeypatch.context() as patch:  # another user's machine
+        patch.setenv("XDG_STATE_HOME", str(tmp_path / "nothing"))
+        assert evaluated(own_run) == 1
+        assert REFUSED in capsys.readouterr().err
+        assert evaluated(own_run, "allowed_packages=[own_op]") == 0
+    edit(own_run, seed=1)  # one's own run, with one word changed by whoever it was
+    assert evaluated(own_run) == 1
+    assert REFUSED in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_what_others_could_have_written_is_no_proof_of_an_own_run(own_run, mode, capsys):
+    own_runs.place().chmod(mode)
+    assert evaluated(own_run) == 1
+    assert REFUSED in capsys.readouterr().err
+    own_runs.place().chmod(0o700)
+    assert evaluated(own_run) == 0
+
+
+def test_a_run_without_packages_of_its_own_leaves_no_trace_outside_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert command(*TINY, "logger=csv", f"output_dir={tmp_path / 'out'}") == 0
+    assert not (tmp_path / "state").exists()

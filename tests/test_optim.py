@@ -157,9 +157,18 @@ sgd = partial(torch.optim.SGD, lr=0.1)
 @pytest.mark.parametrize(
     ("optimizer", "schedule", "message"),
     [
-        (partial(torch.optim.SGD, lr=-1.0), optim.cosine, "optim: Invalid learning rate: -1.0"),
-        (partial(torch.optim.SGD, lr=0.1, nesterov=True), optim.cosine, "optim: Nesterov momentum requires a momentum"),
-        (partial(torch.optim.SGD, lr=0.1, beta=1), optim.cosine, "optim: .*unexpected keyword argument 'beta'"),
+        (partial(torch.optim.SGD, lr=-1.0), optim.cosine, r"optim\.lr=-1\.0: Invalid learning rate: -1\.0"),
+        (
+            partial(torch.optim.SGD, lr=0.1, nesterov=True),
+            optim.cosine,
+            r"optim\.nesterov=True: Nesterov momentum requires",
+        ),
+        (
+            partial(torch.optim.SGD, lr=0.1, beta=1),
+            optim.cosine,
+            r"optim\.beta=1: .*unexpected keyword argument 'beta'",
+        ),
+        (partial(torch.optim.SGD, lr=-1.0, momentum=-1.0), optim.cosine, "^optim: Invalid"),
         (sgd, partial(optim.cosine, warmup=1.5), "schedule.warmup=1.5 must be a fraction of all steps"),
         (sgd, partial(optim.one_cycle, warmup=-0.1), "schedule.warmup=-0.1 must be a fraction of all steps"),
         (

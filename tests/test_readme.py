@@ -1,5 +1,6 @@
 """What the README says can be run as it stands there."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +15,7 @@ from litconv.config import checks
 from litconv.config import composed as config
 from litconv.prepare.checks import parts
 from litconv.run.asked import Asked
+from litconv.run.summary import table
 from yamls import CONF, names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +39,32 @@ def points(command: str) -> list[list[str]]:
 def test_the_two_commands_that_the_project_promises_are_there():
     assert "pip install -e . && python train.py conv=grouped groups=4" in BLOCKS
     assert "pip install -e '.[dev]' && pytest" in BLOCKS
+
+
+def test_beside_the_first_command_stand_the_size_of_what_it_downloads_and_the_form_without_cuda():
+    beginning = README.partition("## What can be swapped")[0]
+    assert "5.8 GB" in beginning
+    (line,) = (line for line in beginning.splitlines() if "https://download.pytorch.org/whl/cpu" in line)
+    assert re.match(r"pip install torch torchvision --index-url \S+ && pip install -e \. +# CPU only$", line)
+    assert "uv pip install" in beginning
+
+
+def test_the_table_that_it_shows_is_the_one_that_a_run_ends_with():
+    shown = re.search(r"^(outputs/runs/\S+)\n((?:  .+\n)+)", BLOCKS, flags=re.MULTILINE)
+    values = dict(re.split(r" {2,}", line.strip(), maxsplit=1) for line in shown[2].splitlines()[:-1])
+    summary = {
+        "monitor": "val/accuracy",
+        "test/accuracy": float(values["accuracy"].split()[0]),
+        "cost/params": int(values["params"].replace(",", "")),
+        "cost/macs": int(values["MACs"].replace(",", "")),
+        "cost/latency_ratio": float(values["latency ÷ standard"]),
+        "train/seconds": float(values["training time"].removesuffix(" s")),
+    }
+    assert f"{table(summary)}\n" == shown[2]
+    asked = Asked.of(config.compose(["conv=grouped", "groups=4"]))
+    assert shown[1] == str(asked.folder)
+    ledger = json.loads((ROOT / "tests" / "golden" / "cost.json").read_text())
+    assert summary["cost/macs"] < ledger["resnet grouped"]["macs"]  # of two groups
 
 
 @pytest.mark.parametrize("line", [c for c in COMMANDS if f"$ {c}" not in BLOCKS])

@@ -68,6 +68,47 @@ def test_hydra_alone_calls_what_any_file_names_and_here_it_is_refused_at_any_dep
         assert not marker.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["+hydra.callbacks.own={evil}"], "hydra.callbacks.own._target_"),
+        (["~hydra.callbacks.pareto", "+hydra.callbacks.own={evil}"], "hydra.callbacks.own._target_"),
+        (
+            ["+hydra.callbacks.own={{_target_: litconv.sweep.pareto.ParetoFile, a: [{evil}]}}"],
+            "hydra.callbacks.own.a[0]",
+        ),
+        (["+hydra.callbacks.own=${{trainer.own}}", "+trainer.own={evil}"], "hydra.callbacks.own._target_"),
+        (["-m", "seed=0,1", "+hydra.callbacks.own={evil}"], "hydra.callbacks.own._target_"),
+        (["-m", "seed=0,1", "hydra.sweeper._target_=os.mkdir"], "hydra.sweeper._target_"),
+        (["-m", "seed=0,1", "hydra/launcher=basic", "hydra.launcher._target_=os.mkdir"], "hydra.launcher._target_"),
+        (["-m", "seed=0,1", "hydra/launcher=basic", "+hydra.launcher.own={evil}"], "hydra.launcher.own._target_"),
+        (["-m", "seed=0,1", "+hydra.sweeper.own={evil}"], "hydra.sweeper.own._target_"),
+    ],
+)
+@pytest.mark.parametrize("name", ["os.mkdir", "subprocess.Popen"])
+def test_what_hydra_itself_builds_is_held_to_the_same_rule(tmp_path, capsys, arguments, key, name):
+    marker = tmp_path / "called"
+    evil = f"{{_target_: {name}, path: {marker}}}"
+    written = [a.format(evil=evil).replace("_=os.mkdir", f"_={name}") for a in arguments]
+    assert command(*TINY, *written, "logger=csv", f"output_dir={tmp_path}") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {key}")
+    assert f"{name} may not be built: a configuration names classes of litconv" in error
+    assert not marker.exists()
+
+
+def test_hydras_own_callbacks_and_those_of_a_package_that_is_named_are_built(tmp_path, monkeypatch):
+    (tmp_path / "own_callback.py").write_text(
+        "from hydra.experimental.callback import Callback\nseen = []\n"
+        "class Own(Callback):\n    def on_run_start(self, config, **kwargs): seen.append(config.seed)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ("+hydra.callbacks.own._target_=own_callback.Own", "allowed_packages=[own_callback]")
+    theirs = "+hydra.callbacks.log._target_=hydra.experimental.callbacks.LogJobReturnCallback"
+    assert command(*TINY, *own, theirs, "seed=7", "logger=csv", f"output_dir={tmp_path}") == 0
+    assert sys.modules.pop("own_callback").seen == [7]
+
+
 def test_a_users_own_package_is_allowed_on_purpose(tmp_path, monkeypatch):
     package = tmp_path / "my_package"
     package.mkdir()

@@ -3,6 +3,9 @@
 The library lies in TORCH_EXTENSIONS_DIR (default: ~/.cache/torch_extensions), in a folder named by all that it depends
 on: source, flags, versions and the instruction set. That is one of torch's own levels (AVX2, AVX512) rather than
 `-march=native`, so that a home directory shared between machines serves all of them.
+
+The compiler is a process of its own: what can do without the library need not wait for it, and a run that is
+interrupted meanwhile leaves a compiler that finishes, for the next one.
 """
 
 import fcntl
@@ -10,14 +13,16 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
+from typing import TextIO
 
 import torch
+from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -31,28 +36,115 @@ FLAGS = [
     "-Wno-psabi",
     *LEVELS.get(torch.backends.cpu.get_cpu_capability(), []),
 ]
+TORCH = Path(torch.__file__).parent
+HEADERS = [f"-isystem{TORCH / 'include'}", f"-isystem{TORCH / 'include/torch/csrc/api/include'}"]
+ABI = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}"
+# No -fopenmp here: the functions of OpenMP are those of the runtime that torch brings, or there would be two.
+LIBRARIES = [f"-L{TORCH / 'lib'}", "-lc10", "-ltorch_cpu", "-ltorch"]
+LOOK_SECONDS = 0.1
 
 
 class BuildError(RuntimeError):
     """Why there is no library, in one line."""
 
 
-def library_of(source: Path, options: tuple[str, ...] = ()) -> Path:
-    """The compiled source. One process compiles, others wait for it; a library is there whole or not at all."""
-    flags = [*FLAGS, *options]
-    folder = _folder(source, flags)
-    library = folder / f"{source.stem}.so"
-    if library.exists():
-        return library
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / "lock"):
-            if not library.exists():
-                _compile(source, flags, folder / "build").replace(library)
-                shutil.rmtree(folder / "build")
-    except OSError as error:
-        raise BuildError(str(error)) from error
-    return library
+def library_of(source: Path) -> Path:
+    """The compiled source; waits for it where it is not there yet."""
+    compilation = Compilation(source)
+    if not compilation.is_done():
+        begun = "waiting for another process that compiles" if compilation.compiler is None else "compiling"
+        seconds, folder = compilation.expected_seconds(), compilation.library.parent
+        log.info("%s the C++ kernel %s, once for this machine: about %d s (%s)", begun, source.name, seconds, folder)
+        compilation.wait()
+    return compilation.library
+
+
+class Compilation:
+    """Of one source. One process compiles, others see that it does; a library is there whole or not at all."""
+
+    def __init__(self, source: Path, options: tuple[str, ...] = (), usual_seconds: float = 4) -> None:
+        self.source, self.flags = source, [*FLAGS, *options]
+        self.usual_seconds = usual_seconds  # on a core that has nothing else to do
+        self.command = shlex.split(os.environ.get("CXX", "c++"))
+        folder = _folder(source, self.flags)
+        self.library, self.build, self.errors = folder / f"{source.stem}.so", folder / "build", folder / "errors"
+        self.compiler: subprocess.Popen | None = None
+
+    def is_done(self) -> bool:
+        """Whether the library is there. Where it is not and nobody compiles it, this begins to. Raises BuildError."""
+        if self.library.exists():
+            return True
+        if self.compiler is None:
+            self._begin()
+        elif self.compiler.poll() is not None and not self.library.exists():
+            raise BuildError(self._reason())
+        return self.library.exists()
+
+    def wait(self) -> None:
+        """With the time left, on a terminal."""
+        began, expected = time.monotonic(), self.expected_seconds()
+        with tqdm(
+            total=expected,
+            desc=f"compiling {self.source.name}",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, about {postfix[0]} s left",
+            postfix=[expected],
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        ) as bar:
+            while not self.is_done():
+                time.sleep(LOOK_SECONDS)
+                passed = time.monotonic() - began
+                bar.n, bar.postfix = min(passed, 0.99 * expected), [max(round(expected - passed), 1)]
+                bar.refresh()
+
+    def expected_seconds(self) -> int:
+        """More on a machine that is busy."""
+        return round(self.usual_seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+
+    def _begin(self) -> None:
+        """Nothing, where another process compiles it; once that has ended without a library, this one does."""
+        if shutil.which(self.command[0]) is None:
+            raise BuildError(f"there is no C++ compiler ({self.command[0]})")
+        try:
+            self.library.parent.mkdir(parents=True, exist_ok=True)
+            with (self.library.parent / "lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                if not self.library.exists():
+                    self.compiler = self._started(lock)
+        except OSError as error:
+            raise BuildError(str(error)) from error
+
+    def _started(self, lock: TextIO) -> subprocess.Popen:
+        """It holds the lock as long as it runs, and Ctrl-C does not reach it."""
+        made, linked = self.build / "made.o", self.build / self.library.name
+        steps = [
+            ["rm", "-rf", self.build],
+            ["mkdir", self.build],
+            [*self.command, *self.flags, ABI, *HEADERS, "-fPIC", "-c", self.source, "-o", made],
+            [*self.command, made, "-shared", *LIBRARIES, "-o", linked],
+            ["mv", linked, self.library],
+            ["rm", "-rf", self.build, self.errors],
+        ]
+        script = " && ".join(shlex.join(map(str, step)) for step in steps)
+        with self.errors.open("w") as errors:
+            return subprocess.Popen(
+                ["sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,
+            )
+
+    def _reason(self) -> str:
+        """The first error that the compiler prints; train.log keeps all of it."""
+        said = self.errors.read_text() if self.errors.exists() else ""
+        log.debug("%s", said)
+        lines = said.splitlines() or [f"{self.command[0]} ended with status {self.compiler.returncode}"]
+        return next((line for line in lines if "error:" in line), lines[0])
 
 
 def _folder(source: Path, flags: list[str]) -> Path:
@@ -61,39 +153,3 @@ def _folder(source: Path, flags: list[str]) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")
     return root / f"litconv_{source.stem}_{key}"
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """The kernel releases it when its holder dies."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("waiting for another process that compiles %s", path.parent)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _compile(source: Path, flags: list[str], folder: Path) -> Path:
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it would tell of CUDA, which this is not
-    from torch.utils import cpp_extension  # 0.5 s
-
-    compiler = cpp_extension.get_cxx_compiler()
-    if shutil.which(compiler) is None:
-        raise BuildError(f"there is no C++ compiler ({compiler})")
-    log.info("compiling the C++ kernel %s, once for this machine (5 to 20 s; kept in %s)", source.name, folder.parent)
-    folder.mkdir(exist_ok=True)
-    path = os.environ["PATH"]
-    os.environ["PATH"] = f"{path}{os.pathsep}{Path(sys.executable).parent}"  # ninja, if the environment is not active
-    try:
-        built = cpp_extension.load(
-            f"litconv_{source.stem}", [str(source)], flags, build_directory=str(folder), is_python_module=False
-        )
-    except (RuntimeError, subprocess.SubprocessError) as error:
-        log.debug("%s", error)  # train.log keeps all of it
-        lines = str(error).splitlines()
-        raise BuildError(next((line for line in lines if "error:" in line), lines[0])) from error
-    finally:
-        os.environ["PATH"] = path
-    return Path(built)

@@ -103,7 +103,7 @@ def check_step(optim: OptimizerFactory) -> None:
     try:
         optimizer = optimizer_for(model, optim)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"optim: {error}") from error
+        raise ConfigError(f"optim{option_at_fault(optim)}: {error}") from error
     try:
         with torch.enable_grad():
             optimizer.step(loss)
@@ -118,6 +118,18 @@ def check_step(optim: OptimizerFactory) -> None:
             f"optim: {name} evaluates the loss {evaluations} times a step, and this training does so once; choose another, such "
             "as optim=sgd or optim=adamw"
         )
+
+
+def option_at_fault(optim: OptimizerFactory) -> str:
+    """The one without which the optimiser can be built, and its value; empty where there is no such."""
+    options = optim.keywords
+    for key, value in options.items():
+        try:
+            optim.func([nn.Parameter(torch.zeros(1, 1))], **{k: v for k, v in options.items() if k != key})
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        return f".{key}={value}"
+    return ""
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LRScheduler:

@@ -4,9 +4,12 @@ Keys that no class takes, values of the wrong type, and overrides without an eff
 ablation are a lie. Every fault is one clause that names the key, the value and what would be accepted.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
+
+from omegaconf import ListConfig
 
 from litconv import secrets
 from litconv.config import signatures, targets
@@ -120,5 +123,17 @@ def value_faults(config: Mapping) -> Iterator[str]:
             yield f"{key}={shown(value)} must be {describe(row.type)}"
         elif is_right and row.bound and not row.bound.holds(value):
             yield f"{key}={value} must be {row.bound.words}"
+    if (devices := select(config, "trainer.devices")) is not None and not are_devices(devices):
+        yield (
+            f"trainer.devices={shown(devices)} must be auto, how many (at least 1; -1: all of them), or their indices, "
+            "such as [0,1]"
+        )
     if select(config, "memory_format") == "auto" and select(config, "match.by") == "latency":
         yield "memory_format=auto: match=latency measures in one layout; choose memory_format=channels_last or contiguous"
+
+
+def are_devices(devices: Any) -> bool:
+    """As Lightning writes them; which of them there are is its affair."""
+    if isinstance(devices, list | ListConfig):
+        return len(devices) > 0 and all(type(index) is int and index >= 0 for index in devices)
+    return re.fullmatch(r"auto|-1|[1-9]\d*|\d+,[\d, ]*", str(devices)) is not None

@@ -19,15 +19,15 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from litconv.config.environment import is_checked, pass_on_arguments
+from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
+from litconv.config.spelling import SWEEPERS, as_hydra_reads
 from litconv.config.sweep_name import check_sweep_name, name_the_sweep
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
 from litconv.secrets import Masking
 
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
 OF_USER = (ConfigError, DataError, TrainingError, HydraException, OSError)  # one line each; others are bugs
-
-SPELLINGS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}
 
 # Of the command that runs: what shows the table of its sweep and returns how many jobs failed.
 _tables: ContextVar[list[Callable[[], int]]] = ContextVar("tables")
@@ -123,8 +123,9 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
     if {"-m", "--multirun"} & set(sys.argv[1:]):
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
-        sys.argv = [SPELLINGS.get(a, a) for a in sys.argv]
+        sys.argv = [SWEEPERS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
+    sys.argv[1:] = map(as_hydra_reads, sys.argv[1:])
     pass_on_arguments()
     before = _tables.set([])
     try:
@@ -157,7 +158,8 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
     for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
         check_sweep_name(name)
     try:
-        main()
+        with held_to_the_rule():
+            main()
     except RunError as stopped:
         error = stopped.error
     except (ValueError, OmegaConfBaseException) as fault:

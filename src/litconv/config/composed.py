@@ -17,6 +17,7 @@ from yaml import YAMLError
 from litconv.config import targets
 from litconv.config.root_keys import LAUNCH_KEYS, SHORT_NAMES, STAGES
 from litconv.config.signatures import Signature
+from litconv.config.spelling import as_hydra_reads
 from litconv.errors import ConfigError
 
 RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
@@ -29,7 +30,7 @@ CONF = Path(__file__).resolve().parents[3] / "conf"
 def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
     """The configuration of a command line, as train.py gets it; for tests, scripts and notebooks."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return hydra.compose(config_name, overrides, return_hydra_config=True)
+        return hydra.compose(config_name, [*map(as_hydra_reads, overrides)], return_hydra_config=True)
 
 
 def raw(config: DictConfig) -> dict[str, Any]:

@@ -77,6 +77,7 @@ ROOT_KEYS = {
     "compile.enabled": RootKey(bool),
     "compile.mode": RootKey(Literal["default", "reduce-overhead", "max-autotune"]),
     "output_dir": RootKey(str, hashed=False),
+    "details": RootKey(bool, hashed=False),
     "allowed_packages": RootKey(list, required=False, hashed=False),
     "sweep": RootKey(Any, SWEEP, required=False, hashed=False),
     "n_jobs": RootKey(int, JOBS, of_launch=True),

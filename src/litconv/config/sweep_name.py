@@ -7,7 +7,9 @@ from litconv.config.root_keys import LAUNCH_KEYS, SWEEP
 from litconv.errors import ConfigError
 
 # Of the launch, not of what is swept: they do not change a sweep's name.
-LAUNCH_ARGUMENTS = re.compile(rf"({'|'.join(LAUNCH_KEYS)}|output_dir|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*)=")
+LAUNCH_ARGUMENTS = re.compile(
+    rf"({'|'.join(LAUNCH_KEYS)}|output_dir|details|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*)="
+)
 
 
 def check_sweep_name(name: str) -> None:

@@ -1,7 +1,8 @@
 """The copy of a model that is counted, and the fence around the counting: the model itself is never run or changed.
 
 The copy lies on the meta device (shapes without memory) where the model can run there, else on the CPU; it is in eval
-mode and not compiled. Weights are replaced while copying, so that a large model is never held twice.
+mode, not compiled and not spread over devices. Weights are replaced while copying, so that a large model is never held
+twice.
 """
 
 import copy
@@ -14,36 +15,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from litconv.conv.slot import HasDeployedForm
+from litconv.cost.folding import in_deployed_form
 
 CPU = torch.device("cpu")
 
 
 def replica(model: nn.Module, device: str | torch.device, deployed: bool = True) -> nn.Module:
-    """A float32 copy in eval mode; where the model holds a compiled module, the copy holds what was compiled.
-
-    A module that is trained in another form than it is used in has a method `deployed() -> nn.Module`; the copy holds
-    what that returns.
-    """
+    """A float32 copy in eval mode; where the model holds a wrapper, the copy holds what is wrapped. `deployed`: in the
+    form in which it is used after training."""
     memo: dict[int, object] = {}
-    for module in model.modules():
+    modules = list(model.modules())
+    for module in modules:
         for value in (*module.parameters(recurse=False), *module.buffers(recurse=False), *vars(module).values()):
             if isinstance(value, Tensor):
                 memo.setdefault(id(value), moved(value, device))
-        for child in module.children():
-            if hasattr(child, "_orig_mod"):
-                memo[id(child)] = replica(child._orig_mod, device, deployed=False)
-    copied = copy.deepcopy(getattr(model, "_orig_mod", model), memo).eval()
+    for module in reversed(modules):  # a wrapper may wrap a wrapper: the inner one first
+        if (inner := wrapped_by(module)) is not None:
+            memo[id(module)] = copy.deepcopy(inner, memo)
+    copied = copy.deepcopy(model, memo).eval()
     return in_deployed_form(copied) if deployed else copied
 
 
-def in_deployed_form(model: nn.Module) -> nn.Module:
-    if isinstance(model, HasDeployedForm):
-        return model.deployed().eval()
-    for name, child in model.named_children():
-        if (form := in_deployed_form(child)) is not child:
-            setattr(model, name, form)
-    return model
+def wrapped_by(module: nn.Module) -> nn.Module | None:
+    """Of what only says where or how a module runs; its own forward costs nothing."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return module.module
+    return module._orig_mod if hasattr(module, "_orig_mod") else None  # of torch.compile
 
 
 def moved(value: Tensor, device: str | torch.device) -> Tensor:

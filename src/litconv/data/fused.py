@@ -1,4 +1,8 @@
-"""A batch in one pass on the CPU: `augment.cpp`, compiled at its first use. Without a compiler `augment.py` takes several."""
+"""A batch in one pass on the CPU: `augment.cpp`, compiled in the background of the first batches.
+
+Until it is there, and where there is no compiler, `augment.py` takes several passes, to the same bits. Data on a GPU are
+augmented there, and nothing is compiled.
+"""
 
 import ctypes
 import logging
@@ -8,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from litconv.native import BuildError, library_of
+from litconv.native import BuildError, Compilation
 
 log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("augment.cpp")
@@ -25,9 +29,17 @@ class Batch(ctypes.Structure):
 
 
 @cache
+def _compilation() -> Compilation:
+    """Begun by the first batch."""
+    return Compilation(SOURCE, EXACT, usual_seconds=1)
+
+
+@cache
 def _library() -> ctypes.CDLL | None:
+    """Waits for it."""
     try:
-        library = ctypes.CDLL(str(library_of(SOURCE, EXACT)))
+        _compilation().wait()
+        library = ctypes.CDLL(str(_compilation().library))
     except (BuildError, OSError) as error:
         log.info("batches are made in several passes instead of one (%s): the same, slower", error)
         return None
@@ -36,16 +48,36 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-def prepare() -> None:
-    """Compile it now, not in the first step."""
-    _library()
+@cache
+def _say_that_it_is_compiled() -> None:
+    log.info(
+        "compiling the C++ kernel %s in the background, once for this machine: about %d s, in which batches are made in "
+        "several passes instead of one: the same, slower",
+        SOURCE.name,
+        _compilation().expected_seconds(),
+    )
+
+
+def _has_ended() -> bool:
+    try:
+        ended = _compilation().is_done()
+    except BuildError:
+        return True
+    if not ended:
+        _say_that_it_is_compiled()
+    return ended
+
+
+def wait() -> bool:
+    """Whether there is a kernel, once it is compiled: for what measures or compares it."""
+    return _library() is not None
 
 
 def takes(images: Tensor, targets: Tensor) -> bool:
-    """Whether there is a kernel for these."""
+    """Whether there is a kernel for these. The first ones have it compiled."""
     parts = [images, targets] if targets.ndim == 3 else [images]
     fit = all(part.device.type == "cpu" and part.dtype == torch.uint8 and part.is_contiguous() for part in parts)
-    return fit and _library() is not None
+    return fit and (_library.cache_info().currsize > 0 or _has_ended()) and wait()
 
 
 def batch(

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from litconv.data import fused
 from litconv.data.augment import Augment, private_generator
 from litconv.errors import DataError
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from litconv import build
 from litconv.config import composed
+from litconv.cost.folding import in_deployed_form
 from litconv.cost.latency import Latency
 from litconv.cost.measurement import latency
-from litconv.cost.replica import in_deployed_form
 from litconv.cost.tally import Tally, tally
 from litconv.data.problem import Problem
 from litconv.device import device_named

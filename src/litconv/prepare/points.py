@@ -1,7 +1,7 @@
 """What one point of `scripts/cost.py` costs, without training: a row with the keys of summary.json."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from litconv.config import composed
 from litconv.cost import Count, Layer
 from litconv.data.problem import Problem
 from litconv.device import set_matmul_precision
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, DataError
 from litconv.match import find_width
 from litconv.prepare.checks import check_size
 from litconv.prepare.costs import counted, measured
@@ -53,16 +53,20 @@ def survey(config: DictConfig) -> Point:
 
 
 def problem_of(config: DictConfig, asked: Asked) -> Problem:
-    """Of the data set, which need not be there where its classes are known or given."""
-    problem = build.data(config).problem
+    """Of the data set, which need not be there where its size and its classes are known or given."""
+    try:
+        data = build.data(config)
+    except DataError as error:  # it looked for the size of the first image
+        sizes = "data.image_size=224 num_classes=10"
+        raise ConfigError(f"{error}; costs need no data where its facts are given, as in {sizes}") from error
     if config.num_classes is not None:
-        return replace(problem, num_classes=config.num_classes, classes_known=True)
-    if not problem.classes_known:
+        data.class_names = tuple(map(str, range(config.num_classes)))
+    if not data.problem.classes_known:
         raise ConfigError(
             f"data={asked.choices['data']} names its classes on disk, and nothing is at data.root={config.data.root}; "
             "set data.root to where it is, or say how many classes there are: num_classes=10"
         )
-    return problem
+    return data.problem
 
 
 def needs_device(config: DictConfig) -> bool:

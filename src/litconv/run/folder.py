@@ -12,9 +12,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from litconv import files, secrets, signals
 from litconv.errors import DataError, TrainingError
-from litconv.run import checkpoints, state
+from litconv.run import checkpoints, own_runs, state
 from litconv.run.asked import Asked
-from litconv.run.summary import objectives, table, write_summary
+from litconv.run.summary import details, objectives, table, write_summary
 
 log = logging.getLogger("litconv")
 RESERVED_BYTES = 2**18  # given back before the summary is written, so that a full disk still takes it
@@ -66,12 +66,12 @@ class RunFolder:
         """Keys of summary.json, as soon as they are known."""
         self.summary |= facts
 
-    def report(self) -> tuple[float, float] | None:
+    def report(self, with_details: bool) -> tuple[float, float] | None:
         """Print what became of the run that was trained here; returns what a search goes by."""
         if "status" not in self.summary:  # it was not wanted: an earlier one's figures count
             return objectives(state.read_summary(self.path))
         if rank_zero_only.rank == 0:
-            print(f"{self.path}\n{table(self.summary)}")
+            print(f"{self.path}\n{(details if with_details else table)(self.summary)}")
             for warning in self.summary.get("warnings", []):
                 print(f"warning: {warning}")
         return objectives(self.summary)
@@ -116,6 +116,7 @@ class RunFolder:
     def write_config(self, config_yaml: str) -> None:
         if rank_zero_only.rank == 0:
             files.write_whole(self.path / "config.yaml", config_yaml.encode())
+            own_runs.remember(config_yaml)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         with signals.of_run.held():  # what the status stands for is decided here

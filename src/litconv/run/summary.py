@@ -15,7 +15,8 @@ from litconv.run.asked import Asked
 from litconv.run.naming import precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
-SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts in the table
+SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts among the figures
+NAMES = {"miou": "mIoU"}  # of metrics whose keys are not written as the field does
 
 
 def facts(asked: Asked) -> dict[str, Any]:
@@ -81,16 +82,49 @@ def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def table(summary: dict[str, Any]) -> str:
-    """The figures a person wants to see last."""
-    rows = []
+    """What a person wants to know first; the rest stands in summary.json, and `details` shows it."""
+    monitor = summary.get("monitor", "")
+    name = monitor.rpartition("/")[2]
+    rows = {}
+    if (score := summary.get(f"test/{name}")) is not None:
+        split = summary.get("test/split", "test")
+        where = "on test" if split == "test" else f"on {split}: the set has no test split"
+        rows[NAMES.get(name, name)] = f"{score:.4f} {where}"
+    for key, label in (("cost/params", "params"), ("cost/macs", "MACs")):
+        if key in summary:
+            rows[label] = f"{summary[key]:,}"
+    if (ratio := summary.get("cost/latency_ratio")) is not None:
+        rows["latency ÷ standard"] = f"{ratio:.2f}"
+    if (seconds := summary.get("train/seconds")) is not None:
+        rows["training time"] = duration(seconds)
+    return "\n".join([aligned(rows), "  all figures: summary.json, or details=true"])
+
+
+def details(summary: dict[str, Any]) -> str:
+    """All figures, by their keys in summary.json."""
+    rows = {}
     for key, value in summary.items():
         if isinstance(value, float):
-            rows.append((key, f"{value:.4f}"))
+            rows[key] = f"{value:.4f}"
         elif isinstance(value, int) and not isinstance(value, bool):
-            rows.append((key, f"{value:,}"))
+            rows[key] = f"{value:,}"
         elif key in SHOWN or key.startswith("conv_stage"):
-            rows.append((key, str(value)))
+            rows[key] = str(value)
         elif isinstance(value, list) and value and key not in ("overrides", "warnings"):
-            rows.append((key, ", ".join(map(str, value))))
-    width = max(len(key) for key, _ in rows)
-    return "\n".join(f"  {key:<{width}}  {value}" for key, value in rows)
+            rows[key] = ", ".join(map(str, value))
+    return aligned(rows)
+
+
+def aligned(rows: dict[str, str]) -> str:
+    width = max(map(len, rows), default=0)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items())
+
+
+def duration(seconds: float) -> str:
+    """27 s, 3 min 20 s, 2 h 5 min"""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s" if whole >= 10 else f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
