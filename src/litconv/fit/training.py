@@ -13,6 +13,7 @@ from torch import nn
 
 from litconv.callbacks import Timing, compilation
 from litconv.callbacks.compilation import Compilation
+from litconv.callbacks.threads import Threads
 from litconv.conv.slot import HasImplementations
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
@@ -80,11 +81,11 @@ def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:
 
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:
-    """Epochs, seconds of training steps (validation left out), images a second; and what became of compiling."""
+    """Epochs, seconds of training steps (validation left out), images a second; what became of compiling, and the threads."""
     (timing,) = (callback for callback in trainer.callbacks if isinstance(callback, Timing))
-    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
+    others = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation | Threads)]
     return {
-        **(compiled[0] if compiled else {}),
+        **{key: fact for facts in others for key, fact in facts.items()},
         "train/epochs": trainer.current_epoch,
         "train/seconds": timing.train_seconds,
         "train/images_per_second": timing.images_per_second,
