@@ -23,7 +23,6 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     if not is_checked():
         check(config)
     asked = Asked.of(config)
-
     from litconv.prepare.checks import parts  # torch from here on
 
     data, trainer = parts(asked)
@@ -32,10 +31,11 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.prepare.loggers import start_loggers
     from litconv.prepare.reading import read
     from litconv.prepare.settling import settle
+    from litconv.prepare.threads import computing_with
     from litconv.run.folder import RunFolder
     from litconv.run.summary import facts
 
-    with RunFolder(asked.folder, facts(asked)) as folder:
+    with RunFolder(asked.folder, facts(asked)) as folder, computing_with(config.threads):
         if folder.is_wanted(asked):
             checkpoint = folder.open(asked.config_yaml(config))
             read(asked, data, trainer)

@@ -31,6 +31,7 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     quiet()
     from litconv.prepare.points import survey
     from litconv.prepare.table import CostTable
+    from litconv.prepare.threads import computing_with
 
     surveyed, table = [], None
     with keep_going() as attempt:
@@ -40,7 +41,8 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
             with attempt(overrides):
                 checks.check(config)
                 checks.check_libraries(config)
-                surveyed.append(survey(config))
+                with computing_with(config.threads):
+                    surveyed.append(survey(config))
         if surveyed:
             table.show(surveyed)
 

@@ -41,6 +41,7 @@ def main(arguments: DictConfig) -> None:
     from litconv import build
     from litconv import device as precision
     from litconv.fit import training
+    from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
 
     weights = read(checkpoint)
@@ -63,7 +64,7 @@ def main(arguments: DictConfig) -> None:
     task = build.task(config, data)
     load_into(task, weights, checkpoint)
     metrics: dict[str, Any]
-    with training.in_one_line():
+    with training.in_one_line(), computing_with(config.get("threads", "auto")):
         (metrics,) = (trainer.test if split == "test" else trainer.validate)(task, data, verbose=False)
     print(f"{checkpoint} on {split} ({data.sizes[split]} images)")
     for key, value in metrics.items():

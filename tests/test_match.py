@@ -279,7 +279,7 @@ def test_latency_is_matched_in_turns_with_the_reference_and_kept_for_the_other_s
 def test_a_latency_that_does_not_hold_when_measured_again_is_refused(monkeypatch, tmp_path):
     def slower_when_watched(model, reference, shape, *, seconds, **settings) -> Latency:
         ms = tally(model, 3, (32, 32)).macs / 1e6 * (1 if seconds == 0.001 else 2)
-        return Latency(ms, ms, ms, 1.0, 4)
+        return Latency(ms, ms, ms, 1.0, 4, False)
 
     monkeypatch.setattr("litconv.match.meters.latency", slower_when_watched)
     with pytest.raises(ConfigError, match=r"took .* in the search and .* when measured again: the machine is too busy"):

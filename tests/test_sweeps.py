@@ -21,6 +21,7 @@ import pytest
 from command import TINY, command
 from litconv import build
 from litconv.config import composed as config
+from litconv.config.environment import cores
 from litconv.cost import count
 from litconv.run import state
 from litconv.run.summary import write_summary
@@ -57,6 +58,7 @@ def swept(done, tmp_path) -> Path:
 
 def test_the_same_command_again_trains_only_what_is_missing(swept, capsys):
     assert "[2/2]  completed" in (swept / "printed.log").read_text()
+    assert all(1 <= summary["train/threads"] <= max(1, cores() // 2) for summary in runs(swept).values())
     before = {path: path.stat().st_mtime_ns for path in swept.rglob("*.ckpt")}
     assert sweep(swept, "seed=0,1,2", "n_jobs=1") == 0
     printed = capsys.readouterr().out

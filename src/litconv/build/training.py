@@ -48,11 +48,13 @@ def task_around(network: torch.nn.Module, config: DictConfig, num_classes: int, 
 def callbacks(config: DictConfig, folder: Path) -> list[Any]:
     """Those of every run, the user's own and torch.compile's; they write into `folder`, once training starts."""
     from litconv.callbacks.compilation import Compilation
+    from litconv.callbacks.threads import Threads
 
     check_callbacks(config)
     watched = declared(config.task).constants
     compilation = [Compilation(config.compile.mode)] if config.compile.enabled else []
-    return [*part(config.callbacks)(folder, watched["monitor"], watched["mode"]), *compilation]
+    of_every_run = part(config.callbacks)(folder, watched["monitor"], watched["mode"])
+    return [*of_every_run, *compilation, Threads(config.threads)]
 
 
 def check_callbacks(config: DictConfig) -> None:

@@ -1,8 +1,9 @@
-"""What a process is told by the one that started it, and what torch must be told before it is imported."""
+"""What a process is told by the one that started it, what it may use, and what torch must be told before it is imported."""
 
 import json
 import os
 import sys
+from pathlib import Path
 
 COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
 CHECKED = "LITCONV_CHECKED"
@@ -30,3 +31,13 @@ def is_checked() -> bool:
     """Whether another process has checked this run's configuration: the launcher of its sweep, or the first process of a
     DDP run, which started this one."""
     return CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def cores() -> int:
+    """Those that this process may use: by its affinity and by the quota of its container."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        quota, period = "max", "1"
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))

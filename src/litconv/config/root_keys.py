@@ -51,6 +51,7 @@ SWEEP = Bound(
     "letters, digits, '.', '_' and '-' (at most 80): it names a folder",
     lambda name: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", str(name)) is not None,
 )
+THREADS = Bound("auto, or a whole number of at least 1", lambda threads: threads == "auto" or threads >= 1)
 SHORT_NAME = RootKey(SaidByClass, at_least(1), required=False, hashed=False, short_name=True)
 STAGES = range(1, 6)  # that may have an operator of their own
 
@@ -74,6 +75,7 @@ ROOT_KEYS = {
     "cost.latency.device": RootKey(str, hashed=False),
     "memory_format": RootKey(Literal["channels_last", "contiguous", "auto"]),
     "matmul_precision": RootKey(Literal["default", "highest", "high", "medium"]),
+    "threads": RootKey(int | Literal["auto"], THREADS, hashed=False),
     "compile.enabled": RootKey(bool),
     "compile.mode": RootKey(Literal["default", "reduce-overhead", "max-autotune"]),
     "output_dir": RootKey(str, hashed=False),

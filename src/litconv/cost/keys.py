@@ -34,6 +34,7 @@ COST_KEYS = (
     CostKey("cost/latency_single_p10_ms", "latency at batch 1, 10th percentile", "ms"),
     CostKey("cost/latency_single_p90_ms", "latency at batch 1, 90th percentile", "ms"),
     CostKey("cost/latency_single_ratio", "latency at batch 1 ÷ standard", "×", listed=True),
+    CostKey("cost/latency_disturbed", "latencies measured on a busy machine"),
     CostKey("cost/images_per_second", "images per second", listed=True),
     CostKey("cost/peak_memory_mb", "peak memory", "MB", compared="table", listed=True),
     CostKey("cost/train_peak_memory_mb", "training's peak memory", "MB", compared="figures", listed=True),

@@ -3,20 +3,28 @@
 A single latency on a shared machine is noise. A round is model, reference, reference, model: what slows one of them slows
 the other as well, drift and the advantage of going second cancel out, and the median of the rounds' ratios holds still
 where the milliseconds do not.
+
+A round in which this process waited for a core, because another held it, is left out. Linux counts that wait for every thread
+(/proc/<pid>/task/<tid>/schedstat); elsewhere no round is left out. Where too few are left within four times the
+time that was meant, the least disturbed ones count, and `is_disturbed` says so.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 Call = Callable[[], object]
 Clock = Callable[[Call], float]  # milliseconds of one call
+Waiting = Callable[[], float]  # milliseconds since the process began
 
 WARM_UP = 3
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
+WAIT = 0.05  # of a round: waits of its threads that are still no disturbance
+PATIENCE = 4  # times the budget, for undisturbed rounds
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Latency:
     p90_ms: float
     ratio: float  # the model's time ÷ the reference's, median over the rounds
     rounds: int
+    is_disturbed: bool  # fewer than 4 rounds in which this process did not wait for a core
 
 
 def cpu_clock(call: Call) -> float:
@@ -72,18 +81,68 @@ def clock_of(device: torch.device) -> Clock:
     return cuda_clock(device) if device.type == "cuda" else waited_clock(device)
 
 
-def time_beside(model: Call, reference: Call | None, clock: Clock, budget_ms: float) -> Latency:
-    """Rounds until `budget_ms` is spent, at least 4. Without a reference the model is its own: its ratio is 1."""
+def waited_for_a_core() -> float:
+    """By all threads of this process: ready to compute while another program had the core."""
+    waited_ns = 0
+    for task in Path("/proc/self/task").glob("*"):
+        try:
+            waited_ns += int((task / "schedstat").read_text().split()[1])
+        except OSError:  # the thread has ended meanwhile, or the kernel does not count
+            continue
+    return waited_ns / 1e6
+
+
+@dataclass(frozen=True)
+class Round:
+    own: tuple[float, float]
+    others: float  # of both calls of the reference; 0 without one
+    waited_ms: float
+
+    @property
+    def milliseconds(self) -> float:
+        return sum(self.own) + self.others
+
+    @property
+    def wait(self) -> float:
+        """Its share of the round."""
+        return self.waited_ms / self.milliseconds
+
+    @property
+    def ratio(self) -> float:
+        return sum(self.own) / self.others if self.others else 1.0
+
+
+def time_beside(
+    model: Call, reference: Call | None, clock: Clock, budget_ms: float, waiting: Waiting = lambda: 0.0
+) -> Latency:
+    """Rounds until `budget_ms` is spent in undisturbed ones, at least 4. Without a reference the model is its own: its
+    ratio is 1. Without `waiting` every round counts, which a median bears."""
     for call in (model, reference or model):
         for _ in range(WARM_UP):
             clock(call)
-    own, ratios, spent = [], [], 0.0
-    while len(ratios) < MIN_ROUNDS or (spent < budget_ms and len(ratios) < MAX_ROUNDS):
+    rounds: list[Round] = []
+    while not is_enough(rounds, budget_ms):
+        before = waiting()
         first = clock(model)
         others = clock(reference) + clock(reference) if reference else 0.0
-        last = clock(model)
-        own += [first, last]
-        ratios.append((first + last) / others if reference else 1.0)
-        spent += first + others + last
-    p10, median, p90 = np.quantile(own, [0.1, 0.5, 0.9])
-    return Latency(float(median), float(p10), float(p90), float(np.median(ratios)), len(ratios))
+        rounds.append(Round((first, clock(model)), others, waiting() - before))
+    quiet = undisturbed(rounds)
+    counted = quiet if len(quiet) >= MIN_ROUNDS else sorted(rounds, key=lambda one: one.wait)[:MIN_ROUNDS]
+    p10, median, p90 = np.quantile([own for one in counted for own in one.own], [0.1, 0.5, 0.9])
+    ratio = np.median([one.ratio for one in counted])
+    return Latency(float(median), float(p10), float(p90), float(ratio), len(counted), len(quiet) < MIN_ROUNDS)
+
+
+def undisturbed(rounds: list[Round]) -> list[Round]:
+    return [one for one in rounds if one.wait <= WAIT]
+
+
+def is_enough(rounds: list[Round], budget_ms: float) -> bool:
+    quiet = undisturbed(rounds)
+    if len(quiet) < MIN_ROUNDS:
+        return len(rounds) >= 2 * MIN_ROUNDS and spent(rounds) >= PATIENCE * budget_ms
+    return spent(quiet) >= budget_ms or len(quiet) >= MAX_ROUNDS or spent(rounds) >= PATIENCE * budget_ms
+
+
+def spent(rounds: list[Round]) -> float:
+    return sum(one.milliseconds for one in rounds)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from litconv.cost.energy import joules_per_call
-from litconv.cost.latency import Latency, clock_of, time_beside
+from litconv.cost.latency import Latency, clock_of, time_beside, waited_for_a_core
 from litconv.cost.memory import peak_bytes
 from litconv.cost.replica import replica, untouched
 from litconv.device import describe, in_precision
@@ -31,6 +31,10 @@ class Measured:
     train_peak_bytes: int | None  # of a training step at `batch`: gradients and the optimiser's state as well
     joules: float | None  # of inference at `batch`
 
+    @property
+    def is_disturbed(self) -> bool:
+        return self.single.is_disturbed or self.batched.is_disturbed
+
     def summary(self) -> dict[str, Any]:
         """The flat keys of summary.json; what could not be measured is absent."""
         values = {
@@ -43,6 +47,7 @@ class Measured:
             "cost/latency_single_p10_ms": self.single.p10_ms,
             "cost/latency_single_p90_ms": self.single.p90_ms,
             "cost/latency_single_ratio": self.single.ratio,
+            "cost/latency_disturbed": self.is_disturbed or None,
             "cost/images_per_second": 1e3 * self.batch / self.batched.median_ms,
             "cost/peak_memory_mb": self.peak_bytes and self.peak_bytes / MB,
             "cost/train_peak_memory_mb": self.train_peak_bytes and self.train_peak_bytes / MB,
@@ -125,12 +130,19 @@ def _measure(
             forward(beside, y, cast) if beside is not None else None,
             clock_of(device),
             1e3 * seconds,
+            waited_for_a_core,
         )
         for x, y in ((images[:1], others[:1]), (images, others))
     ]
     peak = peak_bytes(lambda: forward(placed(model), torch.zeros_like(images), cast)(), device)
     energy = None if shared else joules_per_call(forward(copied, images, cast), device)
-    return Measured(describe(device), shape[0], *latencies, peak, train_peak, energy)
+    measured = Measured(describe(device), shape[0], *latencies, peak, train_peak, energy)
+    if measured.is_disturbed:
+        log.warning(
+            "cost: the machine was too busy to measure latencies, other programs had its cores in almost every round; "
+            "their ratio to standard may hold, the milliseconds do not (cost/latency_disturbed)"
+        )
+    return measured
 
 
 def latency(
@@ -151,7 +163,9 @@ def latency(
             replica(m, device).to(dtype=dtype, memory_format=memory_format) for m in (model, reference) if m is not None
         ]
         calls = [forward(copied, x, cast) for copied in copies]
-        return time_beside(calls[0], calls[1] if len(calls) > 1 else None, clock_of(device), 1e3 * seconds)
+        return time_beside(
+            calls[0], calls[1] if len(calls) > 1 else None, clock_of(device), 1e3 * seconds, waited_for_a_core
+        )
 
 
 def forward(model: nn.Module, x: Tensor, cast: Callable[[], AbstractContextManager]) -> Callable[[], object]:

@@ -104,13 +104,7 @@ class _BatchLoader:
         return len(self.sampler)
 
     def draws(self) -> dict[str, Tensor]:
-        """The augmentation of the epoch, by position in its order, on the device; empty for evaluation.
-
-        On a CPU the kernel that makes batches is compiled by now, not in the first step; and not when a loader is built,
-        which may be before it is known where the training runs.
-        """
-        if self.device.type == "cpu":
-            fused.prepare()
+        """The augmentation of the epoch, by position in its order, on the device; empty for evaluation."""
         plan = self.sampler
         draws = self.augment.draw(plan.count, self.image_size, plan.seed, plan.epoch) if plan.train else {}
         return {name: values.to(self.device) for name, values in draws.items()}

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from litconv.callbacks import Divergence, Timing, compilation
 from litconv.callbacks.compilation import Compilation
 from litconv.callbacks.ending import epochs_trained
+from litconv.callbacks.threads import Threads
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
@@ -87,11 +88,11 @@ def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -
 
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:
-    """Epochs, seconds of training steps (validation left out), images a second; and what became of compiling."""
+    """Epochs, seconds of training steps (validation left out), images a second; what became of compiling, and the threads."""
     (timing,) = (callback for callback in trainer.callbacks if isinstance(callback, Timing))
-    compiled = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation)]
+    others = [callback.facts() for callback in trainer.callbacks if isinstance(callback, Compilation | Threads)]
     return {
-        **(compiled[0] if compiled else {}),
+        **{key: fact for facts in others for key, fact in facts.items()},
         "train/epochs": epochs_trained(trainer),
         "train/seconds": timing.train_seconds,
         "train/images_per_second": timing.images_per_second,

@@ -13,14 +13,14 @@ from multiprocessing.connection import Connection
 
 from hydra.types import HydraContext
 
-from litconv.config.environment import CHECKED
+from litconv.config.environment import CHECKED, cores
 from litconv.run import state
 from litconv.sweep import job, server
 from litconv.sweep.board import Board, table
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.plan import Plan, send_plans
 from litconv.sweep.running import Job, Point
-from litconv.sweep.slots import Place, Slots, cores, visible_gpus
+from litconv.sweep.slots import Place, Slots, visible_gpus
 
 LOOK_SECONDS = 1.0  # between two looks at the clock, and at points that another launch trains
 

@@ -3,21 +3,10 @@
 import os
 import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from litconv.errors import ConfigError
 
 MANY = 8  # jobs at once on CPUs, at most, if nobody says more: beyond that they wait for memory rather than for cores
-
-
-def cores() -> int:
-    """Those that this process may use: by its affinity and by the quota of its container."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        quota, period = "max", "1"
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))
 
 
 def visible_gpus() -> list[str]:
