@@ -56,7 +56,7 @@ PRIVATE = {
     "_compiled_call_impl": "nn.Module.compile has no way back",
     "_iterator": "Lightning ends a loader's processes by this attribute",
     "_get_root": "the root of a node of the configuration",
-    "_key": "the key under which a node stands",
+    "_get_full_key": "the key under which a node stands",
 }
 
 

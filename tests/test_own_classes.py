@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from command import command
 from litconv.config import checks
 from litconv.config.composed import compose
 from litconv.config.signatures import signature
@@ -67,3 +68,17 @@ def test_help_ends_quietly_when_its_reader_does():
         capture_output=True,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_typo_beside_an_operator_of_ones_own_with_a_yaml_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_operator.py").write_text("from litconv.conv import Standard\nclass Op(Standard): ...\n")
+    (tmp_path / "conf" / "conv").mkdir(parents=True)
+    (tmp_path / "conf" / "conv" / "mine.yaml").write_text(
+        "_target_: own_operator.Op\n_partial_: true\nkernel_size: 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["conv=mine", f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "conv.kernel_siz=5"]
+    for allowed in (["allowed_packages=[own_operator]"], []):
+        assert command(*own, *allowed, f"output_dir={tmp_path / 'o'}") == 1
+        said = "error: conv.kernel_siz: unknown key (did you mean 'conv.kernel_size'?); "
+        assert capsys.readouterr().err.startswith(said)

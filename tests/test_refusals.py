@@ -20,6 +20,10 @@ REFUSED = {
     "+callbacks.extra.a._target_=pytorch_lightning.callbacks.EarlyStopping": (
         "callbacks.extra.a.monitor is missing, and pytorch_lightning.callbacks.EarlyStopping needs it; "
     ),
+    "conv@conv_stage3=deformabel": "conv@conv_stage3=deformabel: no such conv (did you mean 'deformable'?); ",
+    "+callbacks.hi._target_=torch.nn.ReLU": "+callbacks.hi: your own callbacks stand under extra: write ",
+    "++foo=1": "++foo: unknown key",
+    "+logger.mine._target_=litconv.loggers.csv.Nope": "logger.mine._target_=litconv.loggers.csv.Nope cannot be loaded ",
     "logger={a:1}": "logger={a:1}: a group needs one of its options: csv, mlflow, tensorboard, wandb; ",
     "optim.mometum=0.5": "optim.mometum: unknown key (did you mean 'optim.momentum'?); accepted here: ",
     "optim.dampening=0.5": "optim.dampening: its yaml leaves it at the default; to set it write +optim.dampening=…",
@@ -205,3 +209,19 @@ def test_an_unknown_wandb_mode_is_refused_before_any_data(capsys, tmp_path):
 def test_full_error_shows_the_traceback(tmp_path):
     with pytest.raises(ValueError, match="groups=3 must divide"):
         command("conv=grouped", "groups=3", f"output_dir={tmp_path}", full_error=True)
+
+
+ALONE = {
+    "logger=[]": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",
+    "~logger": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",
+    "~logger.wandb": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",
+    "output_dir=": "output_dir= must be the name of a folder",
+}
+
+
+@pytest.mark.parametrize("arguments", ALONE)
+def test_what_is_empty_is_refused_before_anything_is_written(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command(*arguments.split()) == 1
+    assert capsys.readouterr().err == f"error: {ALONE[arguments]}\n"
+    assert not list(tmp_path.iterdir())

@@ -27,6 +27,8 @@ __all__ = ["check", "check_libraries"]
 def check(config: Mapping) -> None:
     """Refuse what can be refused without torch and Lightning: first all that needs no import, then what classes of the
     user's own say. The faults of either stand in one message."""
+    if not select(config, "logger"):
+        raise ConfigError("logger names none; logger=csv logs to nothing but metrics.csv, which every run writes")
     check_structure(config)
     check_loggers(config.logger)
     settings, allowed = plain(config), allowed_packages(config)

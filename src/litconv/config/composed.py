@@ -90,7 +90,8 @@ def allowed_packages(node: DictConfig) -> list[str]:
 
 
 def key_of(node: DictConfig) -> str:
-    return str(node._key() or "") if isinstance(node, DictConfig) else ""
+    """Dotted, from the root of the configuration in which it stands."""
+    return node._get_full_key(None) if isinstance(node, DictConfig) else ""
 
 
 def declared(node: DictConfig) -> Signature:

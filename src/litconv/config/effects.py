@@ -52,7 +52,7 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
     if (CONF / group).is_dir() and re.fullmatch(r"\{\s*\}", value):
         yield f"{key}={value} has no effect: it changes nothing of {key}={chosen.get(key)}; remove it"
     if override.startswith("+") and not is_known(config, key):
-        yield f"+{unknown_key(key, keys())}"
+        yield f"{override[: -len(override.lstrip('+'))]}{unknown_key(key, keys())}"
     if group.partition(".")[0] == "upsample" and not takes(config.head, "upsample") and not multirun:
         heads = heads_that(lambda node: takes(node, "upsample"))
         yield f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"

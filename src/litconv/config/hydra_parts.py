@@ -27,7 +27,7 @@ def held_to_the_rule() -> Iterator[None]:
     """Inside, Hydra builds what the rule allows and nothing else."""
     plugins = hydra.core.plugins.Plugins
     places = [
-        (hydra.utils, "instantiate", lambda node: (f"hydra.callbacks.{key_of(node)}", node)),
+        (hydra.utils, "instantiate", lambda node: (f"hydra.callbacks.{key_of(node).rpartition('.')[2]}", node)),
         (plugins, "instantiate_sweeper", lambda config: ("hydra.sweeper", config.hydra.sweeper)),
         (plugins, "instantiate_launcher", lambda config: ("hydra.launcher", config.hydra.launcher)),
     ]

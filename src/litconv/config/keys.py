@@ -6,11 +6,13 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from litconv.config import signatures
-from litconv.config.composed import CONF, compose, declared, raw
+from litconv.config.composed import CONF, compose, declared, raw, select
 from litconv.config.environment import arguments
 from litconv.config.root_keys import STAGES
+from litconv.errors import ConfigError
 
 # What litconv passes itself, whatever the default of the class, or has something of its own in place of.
 LOGGER_PASSED = ("folder", "name", "group", "job_type", "tags", "config")
@@ -43,7 +45,7 @@ def first_value(argument: str) -> str:
 
 
 def is_place_or_group(key: str) -> bool:
-    return key == "hydra.searchpath" or (CONF / key).is_dir()
+    return key in ("hydra.searchpath", "allowed_packages") or (CONF / key).is_dir()
 
 
 @cache  # it composes a configuration, for every key that a point of a sweep adds
@@ -67,13 +69,19 @@ def known_keys(config_name: str, asked: str, *chosen: str) -> list[str]:
             if isinstance(child, dict):
                 target = child.get("_target_")
                 if target and ((prefix, key) == ("", asked) or not signatures.needs_import(target)):
-                    known.extend(f"+{prefix}{key}.{option}" for option in left_at_default(child))
+                    known.extend(
+                        f"+{prefix}{key}.{option}" for option in left_at_default(select(config, f"{prefix}{key}"))
+                    )
                 walk(child, f"{prefix}{key}.")
 
     walk(raw(config), "")
     return [key for key in known if not key.rpartition(".")[2].startswith("_")]
 
 
-def left_at_default(node: dict[str, Any]) -> list[str]:
-    parameters = declared(node).parameters.values()
+def left_at_default(node: DictConfig) -> list[str]:
+    """None of a class that cannot be loaded: what is wrong with it is not said here."""
+    try:
+        parameters = declared(node).parameters.values()
+    except ConfigError:
+        return []
     return [p.name for p in parameters if p.default is not p.empty and p.name not in {*node, *PASSED}]

@@ -33,7 +33,10 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
         if extra := EXTRAS.get(f"{group}/{name}"):
             return f"{group}={name} is not installed: pip install 'litconv[{extra}]'"
         options = re.findall(r"^\t(.+)$", text.partition("Config search path")[0], flags=re.MULTILINE) or stems(group)
-        return f"{group}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
+        place = next(
+            (key for key, _, value in (a.partition("=") for a in sys.argv[1:]) if value == name and "@" in key), group
+        )
+        return f"{place}={name}: no such {group}{did_you_mean(name, options)}; choose from {', '.join(options)}"
     if match := re.search(r"Could not override '([^']+)'", text):
         at_fault = str(getattr(error.__cause__, "full_key", ""))
         key = at_fault if at_fault.startswith(f"{match[1]}.") else match[1]  # of `logger={a:1}` it is logger.a

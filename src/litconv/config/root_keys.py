@@ -78,7 +78,7 @@ ROOT_KEYS = {
     "threads": RootKey(int | Literal["auto"], THREADS, hashed=False),
     "compile.enabled": RootKey(bool),
     "compile.mode": RootKey(Literal["default", "reduce-overhead", "max-autotune"]),
-    "output_dir": RootKey(str, hashed=False),
+    "output_dir": RootKey(str, Bound("the name of a folder", lambda name: bool(name.strip())), hashed=False),
     "details": RootKey(bool, hashed=False),
     "allowed_packages": RootKey(list, required=False, hashed=False),
     "sweep": RootKey(Any, SWEEP, required=False, hashed=False),

@@ -32,11 +32,13 @@ def unknown_options(path: str, node: Mapping, added: Collection[str]) -> Iterato
     name = node["_target_"].rpartition(".")[2]
     for option in (option for option in map(str, node) if not option.startswith("_")):
         key = f"{path}.{option}"
-        is_added = any(f"{key}.".startswith(f"{other}.") for other in added)
+        is_added = any(f"{key}.".startswith(f"{other}.") or other.startswith(f"{key}.") for other in added)
         if is_added and option in (LOGGER_PASSED if path.startswith("logger.") else PASSED):
             yield f"+{key} has no effect: litconv itself sets {option} of {name}; remove it"
         elif option in parameters or takes_any:
             continue
+        elif is_added and path == "callbacks":
+            yield f"+{key}: your own callbacks stand under extra: write +callbacks.extra.{option}._target_=package.module.Class"
         elif is_added:
             meant = did_you_mean(option, list(parameters))
             yield f"+{key}: {name} takes no {option!r}{meant}; it takes {', '.join(parameters)}"
