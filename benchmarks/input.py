@@ -25,8 +25,9 @@ from torchvision.transforms import v2
 from litconv.data import fused
 from litconv.data.image_folder import ImageFolder
 from litconv.data.loader import InMemoryLoader, StreamLoader
-from litconv.data.mask_folder import MaskFolder, pair_by_stem
+from litconv.data.mask_folder import MaskFolder
 from litconv.data.module import DataModule
+from litconv.data.pairs import pair_by_stem
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IGNORED = 255

@@ -73,6 +73,7 @@ def targets(root, **options):
         ((0, 1, 2, 255), None, "0 class 0\n1 class 1\n2 class 2\n255 void (ignore)\n"),
         ((0, 1, 255), "0 sky\n1 road\n", "0 sky\n1 road\n255 void (ignore)\n"),
         ((0, 128, 255), None, "0 class 0\n128 class 128\n255 class 255\n"),
+        ((5, 6, 255), None, "5 class 5\n6 class 6\n255 class 255\n"),
         ((7, 50000), None, "7 background\n50000 foreground\n"),
         ((0, 1, 4), "0 sky\n1 road\n2 car (ignore)\n", "0 sky\n1 road\n2 car (ignore)\n4 class 4\n"),
     ],

@@ -130,6 +130,14 @@ def test_what_an_earlier_version_kept_of_a_photograph_is_not_used(tmp_path):
             assert not again.cached("val", key, pytest.fail)["images"].any()
 
 
+def test_another_way_to_decode_is_another_key(tmp_path, monkeypatch):
+    data = ImageFolder(root=str(make_image_folder(tmp_path, {"train": 1, "val": 1})), batch_size=1, memory_limit_mb=0)
+    data.setup()
+    before = data._splits["val"].key()
+    monkeypatch.setattr("litconv.data.file_set.DECODING", 0)
+    assert data._splits["val"].key() != before
+
+
 def copied(arrays, allocate):
     made = {name: allocate(name, values.shape, values.dtype) for name, values in arrays.items()}
     for name, values in arrays.items():
