@@ -181,7 +181,7 @@ def test_cuda_graphs_that_were_skipped_are_counted_and_said(caplog):
     assert "compile.mode=reduce-overhead: 3 of the compiled programs run without CUDA graphs" in caplog.text
 
 
-def test_lightning_does_not_tell_of_the_visible_gpus_at_every_fit_and_test(capfd):
+def test_lightning_does_not_tell_of_the_visible_gpus_at_every_fit_and_test(caplog):
     """It sets its own logger anew when it is imported, which is after `quiet`."""
     from pytorch_lightning.accelerators.cuda import CUDAAccelerator
 
@@ -191,7 +191,7 @@ def test_lightning_does_not_tell_of_the_visible_gpus_at_every_fit_and_test(capfd
     ours.setLevel(logging.INFO)  # as its import does
     CUDAAccelerator.set_nvidia_flags(0)
     ours.setLevel(before)
-    assert "LOCAL_RANK" not in "".join(capfd.readouterr())
+    assert "LOCAL_RANK" not in caplog.text
 
 
 def test_the_kernel_that_makes_batches_on_a_cpu_is_not_compiled_where_the_data_go_to_a_gpu(monkeypatch):
