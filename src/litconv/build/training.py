@@ -1,5 +1,6 @@
 """What trains a network: the data, the task around the model, and Lightning's Trainer with the callbacks of a run."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def trainer(config: DictConfig, own: list[Any]) -> Any:
     except ConfigError as error:
         elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
         reason = str(error).removeprefix("trainer: ")
-        named = [f"trainer.{key}={value}" for key, value in config.trainer.items() if f"`{key}`" in reason]
+        named = [f"trainer.{key}={value}" for key, value in config.trainer.items() if is_named(str(key), value, reason)]
         where = ", ".join([f"trainer={choices(config)['trainer']}", *named])
         raise ConfigError(f"{where}: {reason}{elsewhere}") from error
 
@@ -115,3 +116,9 @@ def trainer(config: DictConfig, own: list[Any]) -> Any:
 def device(config: DictConfig) -> torch.device:
     """Where a run of this configuration trains, for what has no Trainer of its own."""
     return trainer(config, []).strategy.root_device
+
+
+def is_named(key: str, value: Any, reason: str) -> bool:
+    """Whether Lightning speaks of this option, by its name or by a text that is its value."""
+    by_name = f"`{key}`" in reason or f"`{key}=" in reason or ("_" in key and re.search(rf"\b{key}\b", reason))
+    return bool(by_name) or (isinstance(value, str) and f"'{value}'" in reason)

@@ -23,6 +23,8 @@ from litconv.files import local
 
 __all__ = ["check", "check_libraries"]
 
+TRAINER_AT_LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "gradient_clip_val": 0}
+
 
 def check(config: Mapping) -> None:
     """Refuse what can be refused without torch and Lightning: first all that needs no import, then what classes of the
@@ -130,6 +132,10 @@ def value_faults(config: Mapping) -> Iterator[str]:
             f"trainer.devices={shown(devices)} must be auto, how many (at least 1; -1: all of them), or their indices, "
             "such as [0,1]"
         )
+    for option, least in TRAINER_AT_LEAST.items():
+        value = select(config, f"trainer.{option}")
+        if matches(value, float) and value < least:
+            yield f"trainer.{option}={value} must be at least {least}"
     if select(config, "memory_format") == "auto" and select(config, "match.by") == "latency":
         yield "memory_format=auto: match=latency measures in one layout; choose memory_format=channels_last or contiguous"
 
