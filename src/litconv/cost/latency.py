@@ -5,12 +5,11 @@ the other as well, drift and the advantage of going second cancel out, and the m
 where the milliseconds do not.
 
 A round in which this process waited for a core, because another held it, is left out. Linux counts the waits of every thread
-(/proc/<pid>/task/<tid>/schedstat); elsewhere no round is left out. Threads that wake for a parallel region wait for tens
-of µs each on an idle machine, which is no disturbance. Where too few rounds are left within four times the time
-that was meant, the least disturbed ones count, and `is_disturbed` says so.
+(/proc/<pid>/task/<tid>/schedstat); elsewhere no round is left out. Threads that wake for a parallel region, dozens of times a
+forward, wait for some 2 µs each on a quiet machine; that is no disturbance. Where too few rounds are left within four times
+the time that was meant, the least disturbed ones count, and `is_disturbed` says so.
 """
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ Clock = Callable[[Call], float]  # milliseconds of one call
 WARM_UP = 3
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
 WAIT = 0.05  # of a round, that its threads may have waited
-WAKING_MS = 0.2  # of a wait, on average: longer ones are not those of waking
+WAKING_MS = 0.01  # a dispatch: so much is waking
 PATIENCE = 4  # times the budget, for undisturbed rounds
 
 
@@ -35,7 +34,6 @@ class Waits(NamedTuple):
 
     ms: float
     dispatches: int  # how often a thread was given a core
-    displaced: int  # how often one had to leave it
 
     def since(self, before: "Waits") -> "Waits":
         return Waits(*(now - then for now, then in zip(self, before, strict=True)))
@@ -88,7 +86,7 @@ def clock_of(device: torch.device) -> Clock:
 
 
 def nothing_known() -> Waits:
-    return Waits(0.0, 0, 0)
+    return Waits(0.0, 0)
 
 
 def waits_for_a_core() -> Waits:
@@ -101,7 +99,7 @@ def waits_for_a_core() -> Waits:
             continue
         waited_ns += waited
         dispatches += times
-    return Waits(waited_ns / 1e6, dispatches, resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw)
+    return Waits(waited_ns / 1e6, dispatches)
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,7 @@ class Round:
     @property
     def wait(self) -> float:
         """Its share of the round, waking left out."""
-        is_waking = not self.waits.displaced and self.waits.ms <= WAKING_MS * self.waits.dispatches
-        return 0.0 if is_waking else self.waits.ms / self.milliseconds
+        return (self.waits.ms - WAKING_MS * self.waits.dispatches) / self.milliseconds
 
     @property
     def ratio(self) -> float:
