@@ -3,7 +3,8 @@
 The default run's network, data and batch, everything between two steps included; three processes, one for each setting, train
 it in turns of some steps, on an idle machine, beside one and beside two processes that compute without
 end. For each load the three begin anew, so that auto's figures contain its first, measuring steps. Seconds by the clock
-of all steps but the first, without validation. Prints Markdown: images a second, and seconds ÷ those of the fastest setting.
+of all steps but the first, without validation. Prints Markdown: images a second; in brackets seconds ÷ those of the fastest
+setting, of all turns and of the median turn, which what else runs on the machine for a while disturbs less.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -122,13 +124,13 @@ def main() -> None:
         "`python benchmarks/load.py`\n"
     )
     columns = [*(f"`threads={threads}`" for threads in settings), "auto's last choice, changes"]
-    print(f"| images a second (seconds ÷ the fastest's) | {' | '.join(columns)} |")
+    print(f"| images a second (seconds ÷ the fastest's: all, median turn) | {' | '.join(columns)} |")
     print("| --- " * (len(columns) + 1) + "|")
     for name, busy in LOADS.items():
         found = measure(settings, busy, options.turns, options.steps)
-        seconds = {threads: sum(turn.seconds for turn in turns) for threads, turns in found.items()}
-        best = min(seconds.values())
-        cells = [f"{steps * BATCH / spent:.0f} ({spent / best:.2f})" for spent in seconds.values()]
+        seconds = [[turn.seconds for turn in turns] for turns in found.values()]
+        best, best_turn = min(map(sum, seconds)), min(map(median, seconds))
+        cells = [f"{steps * BATCH / sum(s):.0f} ({sum(s) / best:.2f}, {median(s) / best_turn:.2f})" for s in seconds]
         last = found["auto"][-1]
         print(f"| {name} | {' | '.join(cells)} | {last.threads}, {last.changes} |", flush=True)
 

@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from command import TINY, command
 from litconv.cost import count, measure
-from litconv.cost.latency import MAX_ROUNDS, MIN_ROUNDS, PATIENCE, WARM_UP, Latency, time_beside, waited_for_a_core
+from litconv.cost.latency import (
+    MAX_ROUNDS,
+    MIN_ROUNDS,
+    PATIENCE,
+    WARM_UP,
+    Latency,
+    Waits,
+    time_beside,
+    waits_for_a_core,
+)
 from litconv.cost.measurement import Measured
 from litconv.cost.memory import peak_bytes
 
@@ -91,37 +100,47 @@ def test_a_disturbance_that_hits_a_round_does_not_move_the_ratio():
 
 
 class Held:
-    """How long the process has waited for a core, asked before and after each round: so long in each."""
+    """How long the process has waited for a core, asked before and after each round: so much in each."""
 
-    def __init__(self, rounds: list[float]) -> None:
-        ends = np.cumsum([0.0, *rounds])
-        self.asked = itertools.chain(*itertools.pairwise(ends))
+    def __init__(self, *rounds: Waits) -> None:
+        self.rounds, self.told = iter(rounds), itertools.cycle([False, True])
 
-    def __call__(self) -> float:
-        return next(self.asked)
+    def __call__(self) -> Waits:
+        return next(self.rounds) if next(self.told) else Waits(0.0, 0)
+
+
+QUIET = Waits(0.0, 0)
 
 
 def test_a_round_in_which_another_program_had_the_core_leaves_no_trace():
     own = [1.4] * 9 + [1045.0] + [1.4] * 60
     clock = Scripted({"model": [1.4] * WARM_UP + own, "reference": itertools.repeat(0.7)})
-    waits = Held([0.0] * 4 + [1043.0] + [0.0] * 30)
+    waits = Held(*[QUIET] * 4, Waits(1043.0, 1), *[QUIET] * 30)
     found = time_beside("model", "reference", clock, 10 * (2.8 + 1.4), waits)
     assert (found.p10_ms, found.median_ms, found.p90_ms) == (1.4, 1.4, 1.4)
     assert found.ratio == pytest.approx(2.0)
     assert not found.is_disturbed
 
 
-def test_the_wait_of_waking_up_is_no_disturbance():
+@pytest.mark.parametrize(
+    ("waits", "is_disturbed"),
+    [
+        (Waits(0.3, 40), False),  # threads that wake, some µs each
+        (Waits(0.1, 1), False),  # the core was taken for a moment
+        (Waits(1.0, 1), True),
+        (Waits(1.0, 40), True),  # a thread woke where another program computed
+    ],
+)
+def test_waking_is_no_disturbance_and_waiting_for_another_program_is_one(waits, is_disturbed):
     clock = Scripted({"model": itertools.repeat(1.0)})
-    found = time_beside("model", None, clock, 20.0, Held([0.02] * 100))
-    assert (found.rounds, found.is_disturbed) == (10, False)
+    assert time_beside("model", None, clock, 20.0, Held(*[waits] * 100)).is_disturbed == is_disturbed
 
 
 def test_on_a_machine_that_is_too_busy_the_least_disturbed_rounds_count_and_it_says_so():
     own = [n for step in range(100) for n in [1.0 + step % 10] * 2]  # a millisecond of work and of waiting the rest
     clock = Scripted({"model": itertools.chain([1.0] * 2 * WARM_UP, own)})
-    waits = [0.2 + 2 * (step % 10) for step in range(100)]
-    found = time_beside("model", None, clock, 100.0, Held(waits))
+    waits = [Waits(0.2 + 2 * (step % 10), 1) for step in range(100)]
+    found = time_beside("model", None, clock, 100.0, Held(*waits))
     assert found.is_disturbed
     assert len(clock.order) - 2 * WARM_UP == 2 * 38
     assert (found.rounds, found.median_ms, found.p90_ms) == (4, 1.0, 1.0)
@@ -136,8 +155,8 @@ def test_the_summary_says_that_the_machine_was_too_busy_and_else_has_no_word_of_
 
 
 def test_one_line_says_that_the_machine_was_too_busy(monkeypatch, caplog):
-    waits = itertools.count(0.0, 1e6)
-    monkeypatch.setattr("litconv.cost.measurement.waited_for_a_core", lambda: next(waits))
+    waits = (Waits(1e6 * times, times) for times in itertools.count())
+    monkeypatch.setattr("litconv.cost.measurement.waits_for_a_core", lambda: next(waits))
     assert measured(small()).is_disturbed
     (line,) = [record.message for record in caplog.records if "too busy" in record.message]
     assert "cost/latency_disturbed" in line
@@ -151,11 +170,13 @@ def test_the_wait_for_a_core_that_another_process_holds_is_counted():
         one = {min(allowed)}
         os.sched_setaffinity(0, one)
         os.sched_setaffinity(other.pid, one)
-        before = waited_for_a_core()
+        before = waits_for_a_core()
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         while resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw < switches + 3:  # until the core was taken three times
             pass
-        assert waited_for_a_core() - before > 0.5
+        waited = waits_for_a_core().since(before)
+        assert waited.ms > 0.5
+        assert waited.dispatches >= 3
     finally:
         os.sched_setaffinity(0, allowed)
         other.kill()

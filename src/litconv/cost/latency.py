@@ -4,27 +4,39 @@ A single latency on a shared machine is noise. A round is model, reference, refe
 the other as well, drift and the advantage of going second cancel out, and the median of the rounds' ratios holds still
 where the milliseconds do not.
 
-A round in which this process waited for a core, because another held it, is left out. Linux counts that wait for every thread
-(/proc/<pid>/task/<tid>/schedstat); elsewhere no round is left out. Where too few are left within four times the
-time that was meant, the least disturbed ones count, and `is_disturbed` says so.
+A round in which this process waited for a core, because another held it, is left out. Linux counts the waits of every thread
+(/proc/<pid>/task/<tid>/schedstat); elsewhere no round is left out. Threads that wake for a parallel region, dozens of times a
+forward, wait for some 2 µs each on a quiet machine; that is no disturbance. Where too few rounds are left within four times
+the time that was meant, the least disturbed ones count, and `is_disturbed` says so.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 Call = Callable[[], object]
 Clock = Callable[[Call], float]  # milliseconds of one call
-Waiting = Callable[[], float]  # milliseconds since the process began
 
 WARM_UP = 3
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
-WAIT = 0.05  # of a round: waits of its threads that are still no disturbance
+WAIT = 0.05  # of a round, that its threads may have waited
+WAKING_MS = 0.01  # a dispatch: so much is waking
 PATIENCE = 4  # times the budget, for undisturbed rounds
+
+
+class Waits(NamedTuple):
+    """For a core, of all threads of this process."""
+
+    ms: float
+    dispatches: int  # how often a thread was given a core
+
+    def since(self, before: "Waits") -> "Waits":
+        return Waits(*(now - then for now, then in zip(self, before, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -81,22 +93,28 @@ def clock_of(device: torch.device) -> Clock:
     return cuda_clock(device) if device.type == "cuda" else waited_clock(device)
 
 
-def waited_for_a_core() -> float:
-    """By all threads of this process: ready to compute while another program had the core."""
-    waited_ns = 0
+def nothing_known() -> Waits:
+    return Waits(0.0, 0)
+
+
+def waits_for_a_core() -> Waits:
+    """Until now: ready to compute while another program had the core."""
+    waited_ns = dispatches = 0
     for task in Path("/proc/self/task").glob("*"):
         try:
-            waited_ns += int((task / "schedstat").read_text().split()[1])
+            _, waited, times = map(int, (task / "schedstat").read_text().split())
         except OSError:  # the thread has ended meanwhile, or the kernel does not count
             continue
-    return waited_ns / 1e6
+        waited_ns += waited
+        dispatches += times
+    return Waits(waited_ns / 1e6, dispatches)
 
 
 @dataclass(frozen=True)
 class Round:
     own: tuple[float, float]
     others: float  # of both calls of the reference; 0 without one
-    waited_ms: float
+    waits: Waits
 
     @property
     def milliseconds(self) -> float:
@@ -104,8 +122,8 @@ class Round:
 
     @property
     def wait(self) -> float:
-        """Its share of the round."""
-        return self.waited_ms / self.milliseconds
+        """Its share of the round, waking left out."""
+        return (self.waits.ms - WAKING_MS * self.waits.dispatches) / self.milliseconds
 
     @property
     def ratio(self) -> float:
@@ -113,7 +131,7 @@ class Round:
 
 
 def time_beside(
-    model: Call, reference: Call | None, clock: Clock, budget_ms: float, waiting: Waiting = lambda: 0.0
+    model: Call, reference: Call | None, clock: Clock, budget_ms: float, waiting: Callable[[], Waits] = nothing_known
 ) -> Latency:
     """Rounds until `budget_ms` is spent in undisturbed ones, at least 4. Without a reference the model is its own: its
     ratio is 1. Without `waiting` every round counts, which a median bears."""
@@ -125,7 +143,7 @@ def time_beside(
         before = waiting()
         first = clock(model)
         others = clock(reference) + clock(reference) if reference else 0.0
-        rounds.append(Round((first, clock(model)), others, waiting() - before))
+        rounds.append(Round((first, clock(model)), others, waiting().since(before)))
     quiet = undisturbed(rounds)
     counted = quiet if len(quiet) >= MIN_ROUNDS else sorted(rounds, key=lambda one: one.wait)[:MIN_ROUNDS]
     p10, median, p90 = np.quantile([own for one in counted for own in one.own], [0.1, 0.5, 0.9])

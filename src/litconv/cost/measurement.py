@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from litconv.cost.energy import joules_per_call
-from litconv.cost.latency import Latency, clock_of, time_beside, waited_for_a_core
+from litconv.cost.latency import Latency, clock_of, time_beside, waits_for_a_core
 from litconv.cost.memory import peak_bytes
 from litconv.cost.replica import replica, untouched
 from litconv.device import describe, in_precision
@@ -130,7 +130,7 @@ def _measure(
             forward(beside, y, cast) if beside is not None else None,
             clock_of(device),
             1e3 * seconds,
-            waited_for_a_core,
+            waits_for_a_core,
         )
         for x, y in ((images[:1], others[:1]), (images, others))
     ]
@@ -164,7 +164,7 @@ def latency(
         ]
         calls = [forward(copied, x, cast) for copied in copies]
         return time_beside(
-            calls[0], calls[1] if len(calls) > 1 else None, clock_of(device), 1e3 * seconds, waited_for_a_core
+            calls[0], calls[1] if len(calls) > 1 else None, clock_of(device), 1e3 * seconds, waits_for_a_core
         )
 
 
