@@ -204,3 +204,8 @@ def test_a_layer_marked_with_lr_scale_learns_at_that_share_of_the_rate_all_along
     assert decay[id(model[2].weight)] == decay[id(model[0].weight)] > 0
     assert decay[id(model[2].bias)] == decay[id(model[1].weight)] == 0
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+
+
+def test_an_option_is_blamed_only_where_the_optimiser_can_be_built_without_it():
+    assert optim.option_at_fault(partial(torch.optim.SGD, lr=-1.0, momentum=0.9)) == ".lr=-1.0"
+    assert optim.option_at_fault(partial(torch.optim.LBFGS, lr=0.1)) == ""  # it takes no groups, whatever its options

@@ -7,6 +7,7 @@ steps: over the first w = round(warmup · total_steps) steps the rate rises line
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -122,13 +123,20 @@ def check_step(optim: OptimizerFactory) -> None:
 
 def option_at_fault(optim: OptimizerFactory) -> str:
     """The one without which the optimiser can be built, and its value; empty where there is no such."""
-    options = optim.keywords
-    for key, value in options.items():
+
+    def can_be_built(options: dict[str, Any]) -> bool:
         try:
-            optim.func([nn.Parameter(torch.zeros(1, 1))], **{k: v for k, v in options.items() if k != key})
+            optim.func([nn.Parameter(torch.zeros(1, 1))], **options)
         except (TypeError, ValueError, RuntimeError):
-            continue
-        return f".{key}={value}"
+            return False
+        return True
+
+    options = optim.keywords
+    if can_be_built(options):  # it is the groups that it does not take
+        return ""
+    for key, value in options.items():
+        if can_be_built({k: v for k, v in options.items() if k != key}):
+            return f".{key}={value}"
     return ""
 
 
