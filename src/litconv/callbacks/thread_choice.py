@@ -1,7 +1,7 @@
 """One thread or all of them: chosen by how long a training's own steps take, and watched while it goes on.
 
 On an idle machine all threads are faster. Beside other work every parallel region waits for the thread whose core is taken,
-and one thread is faster, by six times at worst. Nothing but a step tells which it is, so steps are the measure: first in
+and one thread may be faster, by six times at worst. Nothing but a step tells which it is, so steps are the measure: first in
 turns with either number; afterwards the other number is tried from time to time, for some steps in turns with those of the
 chosen one. What trying costs is added up, and held to a share of the time trained: a number that is far slower
 is given up after one step, and tried less often.
@@ -115,7 +115,7 @@ class ThreadChoice:
             spent.append((yield self._other))
             if spent[-1] < HOPELESS * usual:
                 yield from steps(self._other, TURN - 1, others)
-            if not others or spent[-1] >= HOPELESS * usual or min(others) > HOPELESS * usual:
+            if spent[-1] >= HOPELESS * usual or min(others) > HOPELESS * usual:
                 mine = list(self._recent)  # of two one may have been held up
                 break
             if is_clear(mine, others) or (len(mine) > 2 and is_clear(others, mine)):
