@@ -1,8 +1,8 @@
 """One thread or all of them: chosen by how long a training's own steps take, and watched while it goes on.
 
 On an idle machine all threads are faster. Beside other work every parallel region waits for the thread whose core is taken,
-and one thread is faster, by six times at worst. Nothing but a step tells which it is, so steps are the measure: first in
-turns with either number; afterwards the other number is tried from time to time, for a few steps in turns with those of the
+and one thread may be faster, by six times at worst. Nothing but a step tells which it is, so steps are the measure: first in
+turns with either number; afterwards the other number is tried from time to time, for some steps in turns with those of the
 chosen one. What trying costs is added up, and held to a share of the time trained: a number that is far slower
 is given up after one step, and tried less often.
 """
@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Generator
 from statistics import median
 
-TURNS = 5  # steps with either number, at most, in a comparison
+TURNS = 3  # of either number, at most, in a comparison
+TURN = 3  # steps; the first does not count: the system has yet to find cores for threads that wake
 CLEAR = 1.3  # so many times longer, every step of one than any of the other: no more turns are needed
 HOPELESS = 2.0  # so many times longer than usual, one step of the number that is tried, or two of the chosen: given up
 TIE = 0.97  # all threads are taken at first if a step takes less than this share of one thread's
@@ -67,14 +68,13 @@ class ThreadChoice:
             yield from self._try_the_other()
 
     def _settle(self) -> Steps:
-        of_one = [(yield self.fewest)]
+        of_one = [(yield self.fewest), (yield self.fewest)]
         of_all: list[float] = []
         for _ in range(TURNS):
-            of_all.append((yield self.most))
-            of_one.append((yield self.fewest))
-            # the first step with all threads makes kernels anew
-            if len(of_all) > 1 and (is_clear(of_one, of_all) or is_clear(of_all, of_one)):
+            yield from turn(self.most, of_all)
+            if is_clear(of_one, of_all) or is_clear(of_all, of_one):
                 break
+            yield from turn(self.fewest, of_one)
         one, every = median(of_one), median(of_all)
         self.chosen, self._level = (self.most, every) if every < TIE * one else (self.fewest, one)
         self.settled = True
@@ -88,17 +88,17 @@ class ThreadChoice:
             steps += 1
             if self.fewest == self.most:
                 continue
-            if self._has_drifted() and self._may_spend(SHARE_AFTER_DRIFT):
+            if self._is_far_slower() or (self._has_drifted() and self._may_spend(SHARE_AFTER_DRIFT)):
                 self._wait = SOONEST
                 return
             if steps >= self._wait and self._may_spend(SHARE):
                 return
 
+    def _is_far_slower(self) -> bool:
+        """Two steps: more than a trial could cost is at stake."""
+        return 0 < HOPELESS * self._level < min(list(self._recent)[-2:]) and len(self._recent) > 1
+
     def _has_drifted(self) -> bool:
-        """Two steps far slower than expected, or the present as a whole unlike it."""
-        last, before = self._recent[-1], self._recent[-2] if len(self._recent) > 1 else 0.0
-        if self._level and min(last, before) > HOPELESS * self._level:
-            return True
         if len(self._recent) < RECENT:
             return False
         now = median(self._recent)
@@ -110,17 +110,20 @@ class ThreadChoice:
 
     def _try_the_other(self) -> Steps:
         usual = median(self._recent)
-        mine, others = list(self._recent)[-2:], []
+        mine, others, spent = list(self._recent)[-2:], [], []
         for _ in range(TURNS):
-            others.append((yield self._other))
-            if min(others) > HOPELESS * usual:
+            spent.append((yield self._other))
+            if spent[-1] < HOPELESS * usual:
+                yield from steps(self._other, TURN - 1, others)
+            if spent[-1] >= HOPELESS * usual or min(others) > HOPELESS * usual:
                 mine = list(self._recent)  # of two one may have been held up
                 break
-            if len(others) > 1 and (is_clear(mine, others) or is_clear(others, mine)):
+            if is_clear(mine, others) or (len(mine) > 2 and is_clear(others, mine)):
                 break
-            mine.append((yield self.chosen))
-        ours, theirs = median(mine), median(others)
-        cost = max(0.0, sum(others) - len(others) * ours)
+            yield from turn(self.chosen, mine)
+        ours, theirs = median(mine), median(others or spent)
+        spent += others
+        cost = max(0.0, sum(spent) - len(spent) * ours)
         self._cost += cost
         self._price = min(cost, 4 * ours)
         if theirs < BETTER * ours:
@@ -130,6 +133,16 @@ class ThreadChoice:
         else:
             self._level = ours
             self._wait = min(2 * self._wait, LATEST)
+
+
+def steps(threads: int, count: int, seconds: list[float]) -> Steps:
+    for _ in range(count):
+        seconds.append((yield threads))
+
+
+def turn(threads: int, seconds: list[float]) -> Steps:
+    yield threads
+    yield from steps(threads, TURN - 1, seconds)
 
 
 def is_clear(fast: list[float], slow: list[float]) -> bool:
