@@ -1,20 +1,23 @@
 """Training beside other work, with one thread, with all and with those that `threads=auto` chooses: python benchmarks/load.py
 
-The default run's network, data and batch, everything between two steps included; three processes, one for each setting, train
+The default run's network, data and batch, everything between two steps included; some processes for each setting train
 it in turns of some steps, on an idle machine, beside one and beside two processes that compute without
-end. For each load the three begin anew, so that auto's figures contain its first, measuring steps. Seconds by the clock
+end. Several for each, since two processes that do exactly the same differ by 5 to 10 % here, by where their memory lies.
+For each load they begin anew, so that auto's figures contain its first, measuring steps. Seconds by the clock
 of all steps but the first, without validation. Prints Markdown: images a second; in brackets seconds ÷ those of the fastest
-setting, of all turns and of the median turn, which what else runs on the machine for a while disturbs less.
+setting, of all turns and of the median turn, which what else runs on the machine for a while disturbs less; and the spread of
+one setting's processes.
 """
 
 import argparse
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import NamedTuple
 
 import pytorch_lightning as pl
@@ -87,26 +90,28 @@ def compute() -> None:
         sum(range(10_000))
 
 
-def measure(settings: list[str], busy: int, turns: int, length: int) -> dict[str, list[Turn]]:
-    """Of each setting all its turns, beside so many busy processes."""
-    pipes = {}
+def measure(settings: list[str], busy: int, turns: int, length: int) -> list[list[Turn]]:
+    """Of a process for each of these settings all its turns, beside so many busy processes."""
+    pipes = []
     for threads in settings:
-        pipes[threads], its = PROCESSES.Pipe()
+        ours, its = PROCESSES.Pipe()
         PROCESSES.Process(target=train, args=(threads, turns, length, its)).start()
         its.close()
-    time.sleep(20)  # they import, make their data and take their first step, each in its own time
+        pipes.append(ours)
+    time.sleep(7 * len(settings))  # they import, make their data and take their first step, each in its own time
     others = [PROCESSES.Process(target=compute, daemon=True) for _ in range(busy)]
     for other in others:
         other.start()
     time.sleep(1)
-    found: dict[str, list[Turn]] = {threads: [] for threads in settings}
+    found: list[list[Turn]] = [[] for _ in settings]
     for number in range(turns):
-        for threads in settings[number % len(settings) :] + settings[: number % len(settings)]:
-            pipes[threads].send(None)
-            found[threads].append(pipes[threads].recv())
+        for process in range(len(settings)):
+            process = (process + number) % len(settings)
+            pipes[process].send(None)
+            found[process].append(pipes[process].recv())
     for other in others:
         other.kill()
-    for pipe in pipes.values():
+    for pipe in pipes:
         pipe.send(None)
     return found
 
@@ -115,24 +120,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=15, help="of each setting, beside each load")
     parser.add_argument("--steps", type=int, default=10, help="of a turn")
+    parser.add_argument("--processes", type=int, default=3, help="for each setting")
     options = parser.parse_args()
-    numbers = sorted({1, most()})
-    settings = [*map(str, numbers), "auto"]
+    settings = [*map(str, sorted({1, most()})), "auto"]
     steps, load = options.turns * options.steps, os.getloadavg()[0]
     print(
-        f"{describe(torch.device('cpu'))}, torch {torch.__version__}, {steps} steps of each, load average {load:.1f} before, "
-        "`python benchmarks/load.py`\n"
+        f"{describe(torch.device('cpu'))}, torch {torch.__version__}, {options.processes} processes of {steps} steps for each, "
+        f"load average {load:.1f} before, `{' '.join(['python benchmarks/load.py', *sys.argv[1:]])}`\n"
     )
-    columns = [*(f"`threads={threads}`" for threads in settings), "auto's last choice, changes"]
-    print(f"| images a second (seconds ÷ the fastest's: all, median turn) | {' | '.join(columns)} |")
+    columns = [*(f"`threads={threads}`" for threads in settings), "auto's last choices, changes"]
+    print(f"| images a second (seconds ÷ the fastest's: all, median turn; slowest ÷ fastest process) | {' | '.join(columns)} |")
     print("| --- " * (len(columns) + 1) + "|")
     for name, busy in LOADS.items():
-        found = measure(settings, busy, options.turns, options.steps)
-        seconds = [[turn.seconds for turn in turns] for turns in found.values()]
-        best, best_turn = min(map(sum, seconds)), min(map(median, seconds))
-        cells = [f"{steps * BATCH / sum(s):.0f} ({sum(s) / best:.2f}, {median(s) / best_turn:.2f})" for s in seconds]
-        last = found["auto"][-1]
-        print(f"| {name} | {' | '.join(cells)} | {last.threads}, {last.changes} |", flush=True)
+        found = measure(settings * options.processes, busy, options.turns, options.steps)
+        processes = {threads: found[number :: len(settings)] for number, threads in enumerate(settings)}
+        last = [turns[-1] for turns in processes["auto"]]
+        choices = f"{', '.join(str(t.threads) for t in last)}; {', '.join(str(t.changes) for t in last)}"
+        print(f"| {name} | {' | '.join(cells(processes, steps))} | {choices} |", flush=True)
+
+
+def cells(processes: dict[str, list[list[Turn]]], steps: int) -> list[str]:
+    """One for each setting."""
+    sums = {threads: [sum(turn.seconds for turn in turns) for turns in own] for threads, own in processes.items()}
+    whole = {threads: mean(own) for threads, own in sums.items()}
+    turn = {t: median(turn.seconds for turns in own for turn in turns) for t, own in processes.items()}
+    return [
+        f"{steps * BATCH / whole[t]:.0f} ({whole[t] / min(whole.values()):.2f}, {turn[t] / min(turn.values()):.2f}; "
+        f"{max(sums[t]) / min(sums[t]):.2f})"
+        for t in processes
+    ]
 
 
 if __name__ == "__main__":
