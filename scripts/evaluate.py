@@ -21,7 +21,9 @@ from litconv.run import own_runs
 @guarded
 def main(arguments: DictConfig) -> None:
     folder, split = local(arguments.run or "", "run"), arguments.split
-    if not arguments.run or not (folder / "config.yaml").exists():
+    if not arguments.run:
+        raise ConfigError("run is missing: the folder of the run to evaluate, such as run=outputs/runs/NAME")
+    if not (folder / "config.yaml").exists():
         raise ConfigError(f"run={arguments.run} is not a run's folder; give one, such as run=outputs/runs/NAME")
     if split not in ("val", "test"):
         raise ConfigError(f"split={split} must be val or test")

@@ -1,6 +1,7 @@
 """What users get wrong in their data: one line that names the file, the values and the remedy."""
 
 import io
+import os
 import re
 import struct
 import zlib
@@ -394,3 +395,8 @@ def test_a_refused_set_reads_nothing_of_the_global_generator(images):
     path.write_bytes(b"text")
     refused(DataError, ImageFolder, path, root=str(images))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_named_pipe_is_not_waited_for(images):
+    os.mkfifo(next((images / "train").iterdir()) / "zz.png")
+    refused(DataError, ImageFolder, "zz.png cannot be read as an image (it is not a file)", root=str(images))

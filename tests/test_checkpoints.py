@@ -194,3 +194,31 @@ def test_the_best_checkpoint_has_an_explicit_mode_and_without_one_lightning_keep
     assert best_epoch(tmp_path / "plain", ModelCheckpoint(where, "best", monitor="val/accuracy")) == 0
     ours = callbacks.checkpoints(tmp_path / "ours", "val/accuracy", "max")
     assert best_epoch(tmp_path / "ours", *ours) == 1
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_run_whose_folder_was_moved_keeps_its_best_checkpoint(tmp_path, moved):
+    """Its later epochs are worse."""
+    scores = [0.9, 0.2, 0.4]
+
+    class Scored(pl.Callback):
+        def on_validation_epoch_end(self, trainer, module):
+            module.log("val/accuracy", scores[trainer.current_epoch])
+
+    def train(folder, epochs, **options):
+        task = classification(classifier())
+        task.log_evaluation = lambda split: None
+        found = callbacks.checkpoints(folder, "val/accuracy", "max")
+        fitted = trainer(folder, epochs, callbacks=[Scored(), *found], enable_progress_bar=False)
+        fitted.strategy.checkpoint_io = AtomicCheckpoints()
+        fitted.fit(task, Loader(labelled(6)), Loader(labelled(6)), **options)
+        return found[0]
+
+    folder = tmp_path / "before"
+    train(folder, 1)
+    if moved:
+        folder = folder.rename(tmp_path / "now")
+    best = train(folder, 3, ckpt_path=folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["epoch"] == 0
+    assert best.best_model_score.item() == pytest.approx(0.9)
+    assert Path(best.best_model_path) == folder.resolve() / "checkpoints" / "best.ckpt"

@@ -155,3 +155,30 @@ def test_a_recipe_is_tabulated_without_its_seeds_and_the_command_line_wins(tmp_p
     assert cost("-m", "experiment=dilation", f"out={out}") == 0
     rows = json.loads(out.read_text())
     assert [row["dilation"] for row in rows] == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("sort=mcas", "sort=mcas is no column (did you mean 'macs'?); choose from conv, backbone, params, "),
+        ("per_layer=maybe", "per_layer=maybe must be true or false"),
+        ("num_classes=0", "num_classes=0 must be a whole number from 1 to 1000000"),
+        ("num_classes=ten", "num_classes=ten must be a whole number from 1 to 1000000"),
+        ("num_classes=2.5", "num_classes=2.5 must be a whole number from 1 to 1000000"),
+    ],
+)
+def test_a_wrong_value_of_a_key_of_its_own_is_one_line(argument, said, capsys):
+    assert cost(argument) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"error: {said}")
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+
+
+def test_a_fault_of_all_points_is_said_once(capsys):
+    assert cost("-m", "conv=standard,dilated,separable", "optim.lr=abc", "sweep=s") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: conv=standard optim.lr=abc sweep=s: optim.lr=abc must be a number",
+        "error: 2 other points fail as conv=standard optim.lr=abc sweep=s does",
+        "error: 3 runs of this sweep failed",
+    ]

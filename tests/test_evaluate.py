@@ -85,7 +85,7 @@ def test_a_run_that_cannot_be_evaluated_is_one_line(run, capsys, case):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("", "run=None is not a run's folder; give one"),
+        ("", "run is missing: the folder of the run to evaluate, such as run="),
         ("run=/no/such/run", "run=/no/such/run is not a run's folder"),
         ("run=https://example.org/run", "run=https://example.org/run is a URL"),
     ],

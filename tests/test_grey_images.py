@@ -103,6 +103,16 @@ def test_images_of_any_mode_become_grey_as_pil_makes_them(tmp_path, mode):
     assert np.array_equal(data._splits["train"].images[0, 0], np.asarray(Image.open(path).convert("L")))
 
 
+def test_a_mode_that_pil_makes_grey_in_two_steps_alone_is_read(tmp_path):
+    root = make_image_folder(tmp_path, {"train": 2, "val": 1})
+    path = root / "train" / "cat" / "000.tif"
+    path.with_suffix(".png").unlink()
+    Image.new("LAB", (8, 8), (128, 128, 128)).save(path)  # L* of 50: sRGB 119
+    data = ImageFolder(root=str(root), **PLAIN)
+    data.setup()
+    assert np.abs(data._splits["train"].images[0, 0].numpy().astype(int) - 119).max() <= 1
+
+
 def test_sixteen_bits_as_three_channels_are_refused_with_the_option(tmp_path):
     root = deep_folder(tmp_path / "set")
     with pytest.raises(DataError, match=r"more than 8 bits a channel; set data\.in_channels=1 to read grey images"):

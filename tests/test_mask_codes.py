@@ -279,4 +279,29 @@ def test_masks_with_a_suffix_are_found_and_the_option_is_proposed(tmp_path, suff
 
 def test_a_suffix_that_masks_do_not_have_is_refused_with_the_right_one(tmp_path):
     root = make_mask_folder(tmp_path / "set", {"train": 4, "val": 2})
-    assert fault(root, mask_suffix="_mask").endswith("with '' behind; set data.mask_suffix=")
+    assert fault(root, mask_suffix="_mask").endswith("; leave data.mask_suffix=_mask out")
+
+
+def test_a_classes_txt_that_ignores_all_but_one_is_not_proposed_again(tmp_path):
+    root = with_masks(tmp_path / "set", of_ids(0, 1))
+    (root / "classes.txt").write_text("0 sky (ignore)\n1 tree\n")
+    write_proposed(fault(root))
+    assert targets(root)[0].class_names == ("sky", "tree")
+
+
+def test_a_comment_in_classes_txt_is_no_class(tmp_path):
+    root = with_masks(tmp_path / "set", of_ids(0, 1))
+    (root / "classes.txt").write_text("# of the sky\nsky\ntree\n")
+    assert targets(root)[0].class_names == ("sky", "tree")
+
+
+def test_ids_that_stand_behind_the_names_are_refused_where_they_are_not_the_lines_own(tmp_path):
+    root = with_masks(tmp_path / "set", of_ids(0, 1))
+    (root / "classes.txt").write_text("tree 1\nsky 0\n")
+    assert (
+        "'tree 1' and the others end in numbers; if these are the ids write them first, as in '1 tree', and "
+        in fault(root)
+    )
+    for names in ("sky 0\ntree 1\n", "kind 1\nkind 2\n"):
+        (root / "classes.txt").write_text(names)
+        assert targets(root)[0].class_names == tuple(names.splitlines())

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from command import TINY, command
 from litconv import optim
 from litconv.build import on_meta
-from litconv.callbacks.divergence import FACTOR, Divergence
+from litconv.callbacks.divergence import FACTOR, VALIDATION_FACTOR, Divergence
 from litconv.callbacks.ending import planned
 from litconv.config.composed import compose
 from litconv.conv.deform_kernels import gather
@@ -240,6 +240,20 @@ def test_a_run_that_diverged_without_nan_says_so_last_and_in_its_summary(tmp_pat
     assert printed[-1] == f"warning: {summary['warnings'][0]}"
 
 
+def test_a_run_whose_validation_alone_explodes_has_diverged(tmp_path, capsys):
+    """Every batch of the training is normalised by itself."""
+    adam = ("optim._target_=torch.optim.Adam", "~optim.momentum", "~optim.nesterov", "optim.lr=0.2", "epochs=1")
+    _, summary, rows, _ = train(tmp_path, *adam)
+    assert float(rows[-1]["train/loss"]) < FACTOR * 2.3
+    assert float(rows[-1]["val/loss"]) > VALIDATION_FACTOR * 2.7
+    assert summary["train/diverged"] is True
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith("warning: the training diverged: its loss on validation is ")
+    )
+
+
 @pytest.mark.parametrize("arguments", [("epochs=1",), ("task=segmentation", "epochs=1"), ("optim=adamw", "epochs=2")])
 def test_a_short_run_that_learns_nothing_yet_has_not_diverged(tmp_path, arguments):
     _, summary, _, _ = train(tmp_path, *arguments)
@@ -247,18 +261,23 @@ def test_a_short_run_that_learns_nothing_yet_has_not_diverged(tmp_path, argument
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "chance", "diverged"),
+    ("first", "last", "validated", "chance", "diverged"),
     [
-        (2.3, 2.3 * FACTOR * 1.01, 2.3, True),
-        (2.3, 2.3 * FACTOR * 0.99, 2.3, False),
-        (0.1, 2.2, 2.3, False),  # taken up from good weights, and now guessing
-        (9.0, 20.0, 2.3, False),  # a bad start
-        (None, None, 2.3, False),
+        (2.3, 2.3 * FACTOR * 1.01, 2.3, 2.3, True),
+        (2.3, 2.3 * FACTOR * 0.99, 2.3, 2.3, False),
+        (0.1, 2.2, 2.3, 2.3, False),  # taken up from good weights, and now guessing
+        (9.0, 20.0, 20.0, 2.3, False),  # a bad start
+        (2.3, 0.1, 2.3 * VALIDATION_FACTOR * 1.01, 2.3, True),
+        (2.3, 0.1, 20.0, 2.3, False),  # sure of wrong answers
+        (2.3, 0.1, None, 2.3, False),
+        (None, None, None, 2.3, False),
     ],
 )
-def test_a_training_has_diverged_by_its_loss_against_its_beginning_and_guessing(first, last, chance, diverged):
+def test_a_training_has_diverged_by_its_loss_against_its_beginning_and_guessing(
+    first, last, validated, chance, diverged
+):
     callback = Divergence()
-    callback.load_state_dict({"first": first, "last": last})
+    callback.load_state_dict({"first": first, "last": last, "validated": validated})
     assert bool(callback.warning(chance)) is diverged
 
 
@@ -415,3 +434,58 @@ def test_a_callback_with_which_a_run_would_not_be_what_it_says_is_refused_by_nam
     printed = capsys.readouterr().err
     assert f"error: pytorch_lightning.callbacks.{callback.partition(',')[0]} {said}" in printed
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("stop", "last_epoch"),
+    [
+        (("epochs=3",), "2"),
+        (("epochs=4", "trainer.max_steps=9"), "2"),  # of 4 steps each: in the third
+        (("epochs=4", "trainer.max_steps=16"), "3"),
+    ],
+)
+def test_a_training_that_validates_every_second_epoch_validates_its_last_weights(tmp_path, stop, last_epoch):
+    code, _, rows, last = train(tmp_path, "trainer.check_val_every_n_epoch=2", *stop)
+    assert code == 0
+    assert [row["epoch"] for row in rows if row["val/accuracy"]] == [
+        "1",
+        last_epoch,
+    ]  # no row repeats an earlier figure
+    assert last["epoch"] == int(last_epoch)
+
+
+def test_max_time_too_ends_with_a_validation_whatever_its_epoch(tmp_path):
+    """Its callback comes after all others."""
+    second = ("trainer.max_time=00:00:00:01", "trainer.max_epochs=100000", "trainer.check_val_every_n_epoch=100000")
+    code, summary, rows, _ = train(tmp_path, *second)
+    assert (code, summary["status"]) == (0, "completed")
+    assert rows[-1]["val/accuracy"]
+
+
+UNFIT = {
+    "ModelCheckpoint": "callbacks.extra: two callbacks of the class ModelCheckpoint watch the same, ",
+    "LearningRateFinder": "pytorch_lightning.callbacks.LearningRateFinder trains with another learning rate than ",
+    "BatchSizeFinder": "pytorch_lightning.callbacks.BatchSizeFinder trains with another batch size than config.yaml ",
+    "BackboneFinetuning": "pytorch_lightning.callbacks.BackboneFinetuning trains parts of the network alone, ",
+    "ModelPruning +callbacks.extra.own.pruning_fn=l1_unstructured": (
+        "pytorch_lightning.callbacks.ModelPruning takes weights away that the costs count, "
+    ),
+    "EarlyStopping +callbacks.extra.own.monitor=train/los +callbacks.extra.own.mode=min": (
+        "callbacks.extra: Early stopping conditioned on metric `train/los` which is not available. "
+    ),
+}
+
+
+@pytest.mark.parametrize("callback", UNFIT)
+def test_a_callback_of_lightnings_with_which_a_run_would_break_is_one_line(tmp_path, capsys, callback):
+    own = f"+callbacks.extra.own._target_=pytorch_lightning.callbacks.{callback}".split()
+    assert command(*RUN, "epochs=1", *own, f"output_dir={tmp_path}") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {UNFIT[callback]}")
+
+
+def test_what_a_run_passes_to_its_callbacks_is_not_to_be_set(tmp_path, capsys):
+    assert command(*RUN, "+callbacks.mode=min", f"output_dir={tmp_path}") == 1
+    assert (
+        capsys.readouterr().err
+        == "error: +callbacks.mode has no effect: litconv itself sets mode of default; remove it\n"
+    )

@@ -8,7 +8,51 @@ from litconv.config import composed as config
 from litconv.config.root_keys import ROOT_KEYS
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
+SWEPT = "(conv=standard,grouped,separable,bottleneck,depthwise_separable,deformable seed=0,1,2)"
 REFUSED = {
+    "experiment=operators": f"experiment=operators is a sweep {SWEPT}: add -m; for one run of it give a value of each",
+    "experiment=operators_equal_macs seed=1": f"experiment=operators_equal_macs is a sweep {SWEPT}: add -m; ",
+    "experiment=dilation": "experiment=dilation is a sweep (dilation=1,2,4,8 seed=0,1,2): add -m; ",
+    "conv=standard,grouped": "conv=standard,grouped: several values are a sweep; add -m\n",
+    "conv=[standard,grouped]": (
+        "conv=[standard,grouped]: a run has one conv; several are a sweep: add -m and write conv=standard,grouped"
+    ),
+    "trainer=[auto,cpu]": "trainer=[auto,cpu]: a run has one trainer; several are a sweep: add -m and write ",
+    "seed=0,1": "seed=0,1: several values are a sweep; add -m\n",
+    "width=choice(1,2)": "width=choice(1,2): several values are a sweep; add -m\n",
+    "data.image_size=64,64": (
+        "data.image_size=64,64: several values are a sweep; add -m; a list is written data.image_size=[64,64]"
+    ),
+    "width=inf": "width=inf must be greater than 0 and finite\n",
+    "width=nan": "width=nan must be greater than 0 and finite\n",
+    "width=50000": "the network has 190,720,061,600,002 params: their weights and gradients take 1420975 GB, and this ",
+    "optim.lr=nan": "optim.lr=nan must be finite",
+    "optim.weight_decay=inf": "optim.weight_decay=inf must be finite",
+    "+data.mean=[0,nan,0]": "data.mean=[0, nan, 0] must be finite",
+    "threads=100000": "threads=100000 must be auto, or a whole number of at least 1 and at most 512",
+    "conv.modulated=true": "conv.modulated: the chosen conv has no modulated; those that do: deformable",
+    "+conv.modulated=true": "+conv.modulated: Standard takes no 'modulated'; those that do: deformable; it takes ",
+    "conv@conv_stage2=grouped conv_stage2.offset_groups=2": (
+        "conv_stage2.offset_groups: the chosen conv_stage2 has no offset_groups; those that do: deformable"
+    ),
+    "backbone=vgg backbone.widen=2": "backbone.widen: the chosen backbone has no widen; those that do: wide_resnet",
+    "trainer.max_time=1": "trainer.max_time=1 must be a string or null",
+    "schedule=step schedule.milestones=0.5": "schedule.milestones=0.5 must be a list",
+    "trainer.val_check_interval=0": "trainer.val_check_interval=0 must be more than 0: ",
+    "trainer.val_check_interval=0.0": "trainer.val_check_interval=0 must be more than 0: ",
+    "trainer.val_check_interval=1000": (
+        "trainer.val_check_interval=1000 is more than the 125 batches of an epoch; set a smaller one, or "
+    ),
+    "trainer.num_nodes=2": "trainer.num_nodes=2 would wait for processes on other machines, which nothing starts here; ",
+    "trainer=cpu trainer.devices=1000": "trainer.devices=1000 starts 1000 processes, each on a CPU of this machine, ",
+    "++data.n_train=100000000000 data.cache_dir=null": "out of memory (Unable to allocate ",
+    "epochs": "epochs: no value is given; write KEY=VALUE, without blanks",
+    "epochs =3": "epochs: no value is given; write KEY=VALUE, without blanks",
+    "=3": "=3: a group needs one of its options; --help lists them",
+    "--epochs=3": "--epochs=3: no such flag; keys have no dashes: epochs=3",
+    "--epochs 3": "--epochs: no such flag; keys have no dashes: epochs=VALUE",
+    "hydra/launcher=joblib": "hydra/launcher=joblib has no effect: it is for the jobs of a sweep; remove it, or add -m",
+    "hydra.searchpath=[file:///no/such]": "hydra.searchpath: /no/such is not there; give folders, as file:///home/me/conf",
     "+match=macs": "+match: the group is there, so write match=… without the plus",
     "match=macs conv=grouped conv@conv_stage1=dilated conv@conv_stage2=dilated conv@conv_stage3=dilated": (
         "conv=grouped has no effect: every stage has an operator of its own; remove it"
@@ -179,7 +223,7 @@ def test_a_command_line_that_cannot_run_gets_one_clear_line(arguments, capsys, t
     printed = capsys.readouterr()
     lines = printed.err.strip().splitlines()
     assert len(lines) == 1, printed.err
-    assert lines[0].startswith(f"error: {REFUSED[arguments]}")
+    assert f"{lines[0]}\n".startswith(f"error: {REFUSED[arguments]}")
     assert "Traceback" not in printed.err + printed.out
     assert not list(tmp_path.rglob("wandb"))
 
@@ -220,6 +264,8 @@ def test_full_error_shows_the_traceback(tmp_path):
 
 
 ALONE = {
+    "logger=wandb,csv": "logger=wandb,csv: several loggers of one run are a list; write logger=[wandb,csv]",
+    "logger=[csv,csv]": "logger=[csv,csv] names csv more than once; name each logger once",
     "logger=[]": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",
     "~logger": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",
     "~logger.wandb": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",

@@ -50,3 +50,9 @@ def test_a_run_and_a_sweep_take_an_option_without_a_plus(tmp_path):
     hashes = {json.loads(path.read_text())["arm_hash"] for path in tmp_path.rglob("summary.json")}
     assert len(list(tmp_path.rglob("summary.json"))) == 3
     assert len(hashes) == 1
+
+
+def test_the_users_folder_is_found_where_the_shell_leaves_its_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/o'me")
+    assert compose([as_hydra_reads("output_dir=~/my runs")]).output_dir == "/home/o'me/my runs"
+    assert as_hydra_reads("~optim.lr") == "~optim.lr"

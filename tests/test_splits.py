@@ -232,3 +232,12 @@ def test_one_class_alone_is_refused_and_classes_a_folder_deeper_are_found(tmp_pa
         (root / "train" / "animals" / name).rename(root / "train" / name)
     shutil.rmtree(root / "train" / "animals")
     ImageFolder(root=str(root), batch_size=1).setup()  # the remedy works
+
+
+@pytest.mark.parametrize("place", ["val", "train/class9"])
+def test_a_folder_that_is_a_link_to_nowhere_is_named(tmp_path, place):
+    """A disk that is not mounted: without it there would be another set."""
+    root = make_image_folder(tmp_path / "set", {"train": 3})
+    (root / place).symlink_to(tmp_path / "disk")
+    with pytest.raises(DataError, match=f"{place} is a link to {tmp_path}/disk, which is not there; restore that, or "):
+        ImageFolder(root=str(root), batch_size=1).setup()

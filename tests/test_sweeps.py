@@ -191,12 +191,16 @@ def test_equal_points_of_a_grid_are_trained_once_and_the_output_says_so(tmp_path
     assert capsys.readouterr().out.count("not trained again") == 1
 
 
-def test_a_sweep_in_which_no_point_uses_a_short_name_is_refused_point_by_point(capsys, tmp_path):
-    assert command("-m", "conv=standard", "groups=8", "seed=0,1", f"output_dir={tmp_path}", "logger=csv") == 1
-    *points, last = capsys.readouterr().err.strip().splitlines()
-    assert len(points) == 2
-    assert all("groups=8 has no effect: conv=standard has no groups" in line for line in points)
-    assert last == "error: 2 runs of this sweep failed"
+def test_a_sweep_in_which_no_point_uses_a_short_name_is_refused_and_the_fault_is_said_once(capsys, tmp_path):
+    assert command("-m", "conv=standard", "groups=8", "seed=0,1,2", f"output_dir={tmp_path}", "logger=csv") == 1
+    printed = capsys.readouterr()
+    fault, last = printed.err.strip().splitlines()
+    assert fault.startswith("error: seed=0: groups=8 has no effect: conv=standard has no groups")
+    assert fault.endswith(" (and the same at 2 other points)")
+    assert last == "error: 3 runs of this sweep failed"
+    rows = printed.out.strip().splitlines()[-3:]
+    assert [row.split()[:2] for row in rows] == [["refused", f"seed={seed}"] for seed in range(3)]
+    assert [row.endswith("  the same") for row in rows] == [False, True, True]
 
 
 @pytest.mark.parametrize("key", ["n_jobs=2", "slots_per_gpu=2", "time_limit_minutes=5", "rerun=all"])

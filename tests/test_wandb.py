@@ -153,7 +153,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_run_without_wandb(tmp_path, 
     assert "wandb: off for this run (FileExistsError" in one_warning(caplog)
 
 
-def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog):
+def test_errors_while_logging_and_closing_are_one_warning(tmp_path, caplog):
     logger = start(tmp_path)
     logger.running["wandb"].run.finish()  # a closed run refuses everything
     caplog.clear()
@@ -162,7 +162,7 @@ def test_an_error_while_logging_or_closing_is_one_warning_each(tmp_path, caplog)
     assert "wandb: metrics failed and is left out from now on (" in one_warning(caplog)
     caplog.clear()
     logger.finish(1, {"a": 1})
-    assert "wandb: finish failed" in one_warning(caplog)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def core_of_this_process() -> int:

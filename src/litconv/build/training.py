@@ -73,13 +73,24 @@ def check_callbacks(config: DictConfig) -> None:
 
 def unfit_callbacks() -> dict[type, str]:
     """Of Lightning's own, those with which a run would not be what it says."""
-    from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+    from pytorch_lightning.callbacks import (
+        BaseFinetuning,
+        BatchSizeFinder,
+        GradientAccumulationScheduler,
+        LearningRateFinder,
+        ModelPruning,
+        StochasticWeightAveraging,
+    )
 
     return {
         StochasticWeightAveraging: (
             "takes another optimiser step, and so changes the averaged weights, while it renews batch norm's statistics; "
             "use pytorch_lightning.callbacks.WeightAveraging, or EMAWeightAveraging"
         ),
+        BatchSizeFinder: "trains with another batch size than config.yaml says; set data.batch_size to what it finds",
+        LearningRateFinder: "trains with another learning rate than config.yaml says; set optim.lr to what it finds",
+        ModelPruning: "takes weights away that the costs count, and does not know convolutions without a bias",
+        BaseFinetuning: "trains parts of the network alone, and the run is to train all of it",
         GradientAccumulationScheduler: (
             "changes the number of steps after the learning rate's schedule was made of it; use trainer.accumulate_grad_batches"
         ),
@@ -105,8 +116,18 @@ def trainer(config: DictConfig, own: list[Any]) -> Any:
     """Lightning's Trainer with these callbacks and no logger yet."""
     try:
         return part(config.trainer, logger=False, callbacks=own)
+    except RuntimeError as error:
+        if "stateful callback" not in str(error):
+            raise
+        kind = re.search(r"of type `(\w+)`", str(error))
+        raise ConfigError(
+            f"callbacks.extra: two callbacks of the class {kind[1] if kind else '?'} watch the same, so that a checkpoint could "
+            "not tell their states apart (litconv has ModelCheckpoints of its own); remove one, or set another monitor"
+        ) from error
     except ConfigError as error:
         elsewhere = "" if config.trainer.accelerator in ("auto", "cpu") else "; trainer=cpu runs on any machine"
+        if elsewhere and choices(config)["trainer"] == "cpu":
+            elsewhere = f"; remove trainer.accelerator={config.trainer.accelerator}"
         reason = str(error).removeprefix("trainer: ")
         named = [f"trainer.{key}={value}" for key, value in config.trainer.items() if is_named(str(key), value, reason)]
         where = ", ".join([f"trainer={choices(config)['trainer']}", *named])

@@ -30,12 +30,17 @@ class MetricsCsv(pl.Callback):
         self.write(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.started = time.perf_counter()
+        self.started, self.validated = time.perf_counter(), False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = {
-            key: float(f"{value.item():.7g}") for key, value in trainer.callback_metrics.items()
-        }  # float32's digits
+            key: float(f"{value.item():.7g}")  # float32's digits
+            for key, value in trainer.callback_metrics.items()
+            if self.validated or not key.startswith("val/")  # Lightning keeps those of an earlier epoch
+        }
         seconds = round(time.perf_counter() - self.started, 3)
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": seconds, **metrics})
         self.write(trainer)

@@ -16,6 +16,7 @@ class ProgressBar(pl.callbacks.ProgressBar):
         super().__init__()
         self.monitor = monitor
         self.enabled = True
+        self.validated = False  # in this epoch
         self.bar: tqdm | None = None
 
     def disable(self) -> None:
@@ -39,7 +40,11 @@ class ProgressBar(pl.callbacks.ProgressBar):
                 bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left, {rate_fmt}{postfix}",
             )
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validated = True
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validated = False
         if self.bar is not None:
             self.bar.set_description_str(f"epoch {trainer.current_epoch + 1}/{self.epochs}", refresh=False)
 
@@ -49,7 +54,8 @@ class ProgressBar(pl.callbacks.ProgressBar):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
-        shown = "  ".join(f"{key} {metrics[key].item():.4f}" for key in ("train/loss", self.monitor) if key in metrics)
+        keys = ("train/loss", self.monitor) if self.validated else ("train/loss",)  # else it is an earlier epoch's
+        shown = "  ".join(f"{key} {metrics[key].item():.4f}" for key in keys if key in metrics)
         if self.bar is not None:
             self.bar.set_postfix_str(shown, refresh=False)
         elif self.enabled:

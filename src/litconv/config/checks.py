@@ -132,6 +132,8 @@ def value_faults(config: Mapping) -> Iterator[str]:
             f"trainer.devices={shown(devices)} must be auto, how many (at least 1; -1: all of them), or their indices, "
             "such as [0,1]"
         )
+    if matches(interval := select(config, "trainer.val_check_interval"), float) and interval == 0:
+        yield "trainer.val_check_interval=0 must be more than 0: a fraction of an epoch, or a number of batches"
     for option, least in TRAINER_AT_LEAST.items():
         value = select(config, f"trainer.{option}")
         if matches(value, float) and value < least:

@@ -6,6 +6,7 @@
 import functools
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,8 +28,36 @@ from litconv.errors import BusyError, ConfigError, DataError, JobError, Training
 from litconv.secrets import Masking
 
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
-OF_USER = (ConfigError, DataError, TrainingError, HydraException, OSError)  # one line each; others are bugs
+OF_USER = (
+    ConfigError,
+    DataError,
+    TrainingError,
+    HydraException,
+    OSError,
+    MemoryError,
+)  # one line each; others are bugs
 
+FLAGS = {  # Hydra's own
+    *(
+        "--hydra-help",
+        "--version",
+        "--cfg",
+        "-c",
+        "--resolve",
+        "--package",
+        "-p",
+        "--run",
+        "-r",
+        "--multirun",
+        "-m",
+        "--info",
+    ),
+    *("-i", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    "--experimental-rerun",
+}
+NO_PLACE = (
+    r"provider=hydra\.searchpath.*, path=(.*) is not available"  # Hydra goes on, and then says what it did not find
+)
 # Of the command that runs: what shows the table of its sweep and returns how many jobs failed.
 _tables: ContextVar[list[Callable[[], int]]] = ContextVar("tables")
 
@@ -91,6 +120,7 @@ def keep_going() -> Iterator[Callable[[list[str]], AbstractContextManager[None]]
     """For the points of a grid that are no jobs of Hydra's: `with attempt(overrides):` prints what goes wrong with one,
     and the others go on; in the end that is a JobError. A point without overrides is no sweep: its error is raised."""
     failures: list[Exception] = []
+    points_of: dict[str, list[str]] = {}  # fault → points
 
     @contextmanager
     def attempt(overrides: list[str]) -> Iterator[None]:
@@ -100,9 +130,15 @@ def keep_going() -> Iterator[Callable[[list[str]], AbstractContextManager[None]]
             if not overrides:
                 raise
             failures.append(error)
-            print(f"error: {' '.join(overrides)}: {one_line(error)}", file=sys.stderr)
+            text, point = one_line(error), " ".join(overrides)
+            if text not in points_of:
+                print(f"error: {point}: {text}", file=sys.stderr)
+            points_of.setdefault(text, []).append(point)
 
     yield attempt
+    for points in points_of.values():
+        if len(points) > 1:
+            print(f"error: {len(points) - 1} other points fail as {points[0]} does", file=sys.stderr)
     if failures:
         raise JobError(f"{len(failures)} runs of this sweep failed") from failures[0]
 
@@ -119,6 +155,13 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
 
         usage.print_out(config_name, sys.argv[1:])
         return 0
+    if unknown := next((a for a in sys.argv[1:] if a.startswith("-") and a.partition("=")[0] not in FLAGS), None):
+        key = unknown.lstrip("-")
+        print(
+            f"error: {unknown}: no such flag; keys have no dashes: {key if '=' in key else f'{key}=VALUE'}",
+            file=sys.stderr,
+        )
+        return 1
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
     if {"-m", "--multirun"} & set(sys.argv[1:]):
@@ -157,9 +200,17 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
         check_sweep_name(name)
+    warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():
             main()
+    except UserWarning as warning:
+        place = re.match(NO_PLACE, str(warning))
+        if place is None:
+            raise
+        raise ConfigError(
+            f"hydra.searchpath: {place[1]} is not there; give folders, as file:///home/me/conf"
+        ) from warning
     except RunError as stopped:
         error = stopped.error
     except (ValueError, OmegaConfBaseException) as fault:
@@ -190,4 +241,6 @@ def quiet() -> None:
     for name in (*chatty, "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|torch.jit|fvcore|torch.optim.lr_scheduler")
+    warnings.filterwarnings(
+        "ignore", module="pytorch_lightning|lightning_fabric|torch.jit|fvcore|torch.optim.lr_scheduler"
+    )

@@ -51,6 +51,12 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
 
 
+def sweep_of(config: DictConfig) -> dict[str, str]:
+    """What the recipe that was chosen sweeps in a multirun: key → its values, separated by commas."""
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return {str(key): str(values) for key, values in (OmegaConf.select(state, "sweeper.params") or {}).items()}
+
+
 def launcher_reads(config: DictConfig, key: str) -> bool:
     """Whether what launches the jobs of a multirun takes this key up; other launchers have options of their own."""
     state = config.hydra if "hydra" in config else HydraConfig.get()

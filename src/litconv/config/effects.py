@@ -1,6 +1,7 @@
 """Overrides that would change nothing, or not what they say."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from litconv.config.composed import (
     select,
     short_name_in,
     short_names_used,
+    sweep_of,
     takes,
 )  # fmt: skip
 from litconv.config.environment import arguments
@@ -36,8 +38,13 @@ def effect_faults(config: Mapping) -> Iterator[str]:
     for name in SHORT_NAMES:
         if is_set(config, name) and name not in used and not (multirun and is_swept("conv", name)):
             yield without_effect(name, config[name], chosen)
+    for argument in [] if multirun else arguments():
+        if argument.lstrip("+").startswith(("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper")):
+            yield f"{argument} has no effect: it is for the jobs of a sweep; remove it, or add -m"
     for override in overrides:
         yield from override_faults(config, override, chosen, multirun)
+    if not multirun:
+        yield from recipe_faults(config, overrides)
     task, tasks = declared(config.task).constants.get("name"), declared(config.head).constants.get("tasks")
     if tasks is not None and task not in tasks:
         heads = heads_that(lambda node: task in declared(node).constants["tasks"])
@@ -56,6 +63,10 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
     if group.partition(".")[0] == "upsample" and not takes(config.head, "upsample") and not multirun:
         heads = heads_that(lambda node: takes(node, "upsample"))
         yield f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
+    if (CONF / group).is_dir() and group not in ("logger", "experiment") and value.startswith("["):
+        yield f"{key}={value}: a run has one {key}; several are a sweep: add -m and write {key}={value.strip('[] ')}"
+    if key == "logger" and (twice := [n for n, count in Counter(re.findall(r"\w+", value)).items() if count > 1]):
+        yield f"{key}={value} names {', '.join(twice)} more than once; name each logger once"
     if key in LAUNCH_KEYS and not multirun:
         yield f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m"
     elif key in LAUNCH_KEYS and key != "rerun" and not launcher_reads(config, key):
@@ -67,6 +78,16 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
             f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs={shown(limit)}; "
             f"remove epochs, or set trainer.max_epochs={value}"
         )
+
+
+def recipe_faults(config: Mapping, overrides: list[str]) -> Iterator[str]:
+    """A recipe that is a sweep, without -m: not one of its points is what anybody means who names none of its values."""
+    recipe = next((o.partition("=")[2] for o in overrides if o.lstrip("+").startswith("experiment=")), None)
+    swept = sweep_of(config) if recipe else {}
+    given = {override.lstrip("+").partition("=")[0] for override in overrides}
+    if swept and not given & (swept.keys() - {"seed"}):
+        values = " ".join(f"{key}={values}" for key, values in swept.items())
+        yield f"experiment={recipe} is a sweep ({values}): add -m; for one run of it give a value of each"
 
 
 def is_known(config: Mapping, key: str) -> bool:

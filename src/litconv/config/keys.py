@@ -9,13 +9,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from litconv.config import signatures
-from litconv.config.composed import CONF, compose, declared, raw, select
+from litconv.config.composed import CONF, compose, declared, load, raw, select
 from litconv.config.environment import arguments
 from litconv.config.root_keys import STAGES
 from litconv.errors import ConfigError
 
 # What litconv passes itself, whatever the default of the class, or has something of its own in place of.
 LOGGER_PASSED = ("folder", "name", "group", "job_type", "tags", "config")
+CALLBACKS_PASSED = ("folder", "monitor", "mode")
 PASSED = {
     *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),
     *("enable_progress_bar", "enable_checkpointing", "default_root_dir", "barebones"),
@@ -76,6 +77,19 @@ def known_keys(config_name: str, asked: str, *chosen: str) -> list[str]:
 
     walk(raw(config), "")
     return [key for key in known if not key.rpartition(".")[2].startswith("_")]
+
+
+def choices_that_take(option: str, place: str) -> list[str]:
+    """Of the group at this place (conv, conv_stage3, backbone, …) those whose class takes the option; one that must be
+    imported for that is not asked."""
+    group = re.sub(r"_stage\d$", "", place)
+    nodes = {path.stem: load(path) for path in sorted((CONF / group).glob("*.yaml"))}
+    targets = {name: node["_target_"] for name, node in nodes.items() if "_target_" in node}
+    return [
+        name
+        for name, target in targets.items()
+        if not signatures.needs_import(target) and option in signatures.signature(target).parameters.keys() - PASSED
+    ]
 
 
 def left_at_default(node: DictConfig) -> list[str]:

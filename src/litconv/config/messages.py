@@ -7,13 +7,25 @@ from difflib import get_close_matches
 from hydra.errors import InstantiationException, OverrideParseException
 
 from litconv.config.composed import CONF
-from litconv.config.keys import keys_near
+from litconv.config.keys import choices_that_take, keys_near
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
     "hydra/launcher/submitit_local": "slurm",
     "hydra/launcher/submitit_slurm": "slurm",
     "hydra/sweeper/optuna": "search",
+}
+LISTS = {
+    "image_size",
+    "crop_size",
+    "scale",
+    "mean",
+    "std",
+    "milestones",
+    "devices",
+    "allowed_packages",
+    "folders",
+    "betas",
 }
 # Of the one logger that there was; today's names have the logger's own between.
 BEFORE = {f"logger.{option}": f"logger.wandb.{option}" for option in ("project", "mode", "timeout_seconds")}
@@ -25,6 +37,8 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
     that this configuration of conf/ takes."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({' '.join(str(error).split())}); a smaller data set, batch or model needs less"
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return one_line(error.__cause__, config_name)
     text = str(error)
@@ -47,13 +61,28 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
     if match := re.search(r"Multiple values for ([\w/@.]+)\.", text):
         return f"+{match[1]}: the group is there, so write {match[1]}=… without the plus"
     if "Config group override must be a string" in text:
-        empty = [a for a in sys.argv[1:] if re.fullmatch(r"[\w/@]+=(null)?", a)]
+        empty = [a for a in sys.argv[1:] if re.fullmatch(r"[\w/@]*=(null)?", a) or a.startswith("=")]
         return f"{' '.join(empty)}: a group needs one of its options; --help lists them"
+    if match := re.search(r"Ambiguous value for argument '(.+)'$|Sweep parameters '(.+)' requires", text, re.MULTILINE):
+        return several_values(match[1] or match[2])
+    if isinstance(error, OverrideParseException) and re.fullmatch(r"\+*[\w.@/]*", error.override):
+        return f"{error.override}: no value is given; write KEY=VALUE, without blanks"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not an override that Hydra can read ({text.splitlines()[0]}); quote special characters"
         )
     return " ".join(text.split())
+
+
+def several_values(argument: str) -> str:
+    """Without -m. A list is what loggers and sizes are written as; a group of classes has one."""
+    key, _, values = argument.partition("=")
+    group = key.lstrip("+").partition("@")[0]
+    as_list = "" if re.search(r"[(\[]", values) else f"{key}=[{values}]"
+    if group == "logger" and as_list:
+        return f"{argument}: several loggers of one run are a list; write {as_list}"
+    listed = f"; a list is written {as_list}" if as_list and key.rpartition(".")[2] in LISTS else ""
+    return f"{argument}: several values are a sweep; add -m{listed}"
 
 
 def stems(group: str) -> list[str]:
@@ -93,6 +122,8 @@ def unknown_key(key: str, keys: list[str]) -> str:
     plain = [k.lstrip("+") for k in keys]
     parent, _, leaf = key.rpartition(".")
     siblings = sorted({k.rpartition(".")[2] for k in plain if k.rpartition(".")[0] == parent})
+    if others := choices_that_take(leaf, parent):
+        return f"{key}: the chosen {parent} has no {leaf}; those that do: {', '.join(others)}"
     if parent and siblings:  # only the last part is compared: the one before it is right
         accepted = ", ".join(f"{parent}.{name}" for name in siblings)
         return f"{key}: unknown key{did_you_mean(leaf, siblings, f'{parent}.')}; accepted here: {accepted}"

@@ -51,7 +51,10 @@ SWEEP = Bound(
     "letters, digits, '.', '_' and '-' (at most 80): it names a folder",
     lambda name: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", str(name)) is not None,
 )
-THREADS = Bound("auto, or a whole number of at least 1", lambda threads: threads == "auto" or threads >= 1)
+THREADS = Bound(
+    "auto, or a whole number of at least 1 and at most 512",  # OpenMP ends a process that asks for more than there can be
+    lambda threads: threads == "auto" or 1 <= threads <= 512,
+)
 SHORT_NAME = RootKey(SaidByClass, at_least(1), required=False, hashed=False, short_name=True)
 STAGES = range(1, 6)  # that may have an operator of their own
 
@@ -63,7 +66,7 @@ ROOT_KEYS = {
     "logger": RootKey(Named, hashed=False),
     "seed": RootKey(int, SEED),
     "epochs": RootKey(int, at_least(1), hashed=False),  # trainer.max_epochs carries it
-    "width": RootKey(float, above(0)),
+    "width": RootKey(float, Bound("greater than 0 and finite", lambda width: 0 < width < inf)),
     "groups": SHORT_NAME,
     "dilation": SHORT_NAME,
     "kernel_size": SHORT_NAME,

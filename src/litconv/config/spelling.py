@@ -1,9 +1,11 @@
 """What may be written in several ways, and how Hydra reads it.
 
 Hydra wants a plus before a key that no yaml has. Which options of Lightning's Trainer stand in conf/trainer/ is no
-user's affair, so those that do not are read with and without one, whether or not the chosen yaml has them.
+user's affair, so those that do not are read with and without one, whether or not the chosen yaml has them. `~/` is the
+user's folder.
 """
 
+import os
 import re
 
 SWEEPERS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}  # Hydra lets no file stand in for a plugin's own
@@ -19,5 +21,12 @@ TRAINER_OPTION = re.compile(rf"\+{{0,2}}(trainer\.(?:{'|'.join(TRAINER_OPTIONS)}
 
 def as_hydra_reads(argument: str) -> str:
     """An argument of the command line."""
+    key, _, value = argument.partition("=")
+    if value.startswith("~/"):  # the shell leaves it as it is behind a key
+        return f"{key}={quoted(os.path.expanduser(value))}"  # noqa: PTH111 a string
     option = TRAINER_OPTION.fullmatch(argument)
     return f"++{option[1]}" if option else argument
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"

@@ -1,7 +1,8 @@
 """classes.txt: which classes there are, and what stands for each in the masks, an id or a colour.
 
 A class a line, "0 sky" or just "sky" (its id is then the line's number, from 0), or with the colour that it has in masks
-of colours, "sky 70 130 180". A class that ends in "(ignore)" is none: its pixels are left out of loss and metrics.
+of colours, "sky 70 130 180". A class that ends in "(ignore)" is none: its pixels are left out of loss and metrics. A line
+that begins with "#" is a comment.
 """
 
 import re
@@ -17,6 +18,7 @@ IGNORED = "(ignore)"
 MOST = 65535  # the highest id that a 16-bit mask can hold
 INVALID = -1  # in a table of mask ids
 NUMBERED = re.compile(r"(\d+)[\s:,]+(\S.*)")
+NAMED_FIRST = re.compile(r"(\S.*?)[\s:,]+(\d+)")
 COLOURED = re.compile(r"(\S.*?)[\s:,]+(\d+)[\s,]+(\d+)[\s,]+(\d+)(\s*\(ignore\))?")
 
 Colour = tuple[int, int, int]
@@ -63,7 +65,8 @@ class ClassList:
 def read_class_list(path: Path, ignored: set[int]) -> ClassList:
     """`ignored`: ids that are left out whatever the file says of them."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        stripped = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines())
+        lines = [line for line in stripped if line and not line.startswith("#")]
     except UnicodeDecodeError:
         raise DataError(f"{path} is not a text file; write one class a line, such as '0 sky'") from None
     coloured = [COLOURED.fullmatch(line) for line in lines]
@@ -96,6 +99,15 @@ def numbered(path: Path, lines: list[str]) -> list[tuple[int, str]]:
         raise DataError(
             f"{path}: the line {odd!r} has no colour while others have; write 'sky 70 130 180' on every line"
         )
+    turned = [NAMED_FIRST.fullmatch(line) for line in lines]
+    if all(turned) and len({match[1] for match in turned}) == len(lines):
+        order = [int(match[2]) for match in turned]
+        if order != list(range(len(lines))):
+            example = f"{turned[0][2]} {turned[0][1]}"
+            raise DataError(
+                f"{path}: {lines[0]!r} and the others end in numbers; if these are the ids write them first, as in {example!r}, "
+                f"and if not, an id before each name: {'0 ' + lines[0]!r}"
+            )
     return list(enumerate(lines))
 
 

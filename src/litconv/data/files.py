@@ -26,6 +26,7 @@ NOT_DECODED = {  # images and volumes that PIL has no decoder for
     *(".dcm", ".nii", ".mha", ".nrrd", ".npy", ".npz", ".mat", ".h5", ".mp4", ".mov", ".avi"),
 }
 DEEP_GREY = {"PNG", "PPM"}  # formats whose 32-bit pixels (mode I) are 16-bit values, as the file has them
+BETWEEN = {"LAB": "RGB", "La": "LA"}  # modes that PIL makes grey, or RGB, in two steps alone
 # EXIF's orientation → how the stored picture is turned to stand upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,6 +76,8 @@ def leads_back(where: str, name: str) -> bool:
 def open_image(path: str) -> Image.Image:
     """The file's header: its size and mode are known, its pixels not yet decoded."""
     try:
+        if not os.path.isfile(path) and os.path.exists(path):  # noqa: PTH110, PTH113 - of 60,000; a pipe would be waited for
+            raise OSError("it is not a file")
         image = Image.open(path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing; restore it or take it off the list") from None
@@ -121,7 +124,8 @@ def read_image(path: str, channels: int = 3, dtype: type = np.uint8) -> Image.Im
     mode = "RGB" if channels == 3 else "L"
     if image.mode.startswith("I"):
         return Image.fromarray(np.asarray(image).astype(np.uint16))
-    image = image if image.mode == mode else image.convert(mode)
+    if image.mode != mode:
+        image = image.convert(BETWEEN.get(image.mode, image.mode)).convert(mode)
     return image if dtype == np.uint8 else Image.fromarray(np.asarray(image).astype(np.uint16) * 257)  # 255 → 65535
 
 

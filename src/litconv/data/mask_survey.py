@@ -72,7 +72,8 @@ def wrong_count(where: str, masks: Sequence[str], classes: ClassList) -> DataErr
     if len(found.shares) < 2:
         return DataError(f"{said}; {found}")
     without = "leave data.ignore_index out, and " if classes.ignored else ""
-    return DataError(f"{said}; {found}; {without}{remedy(found, replace(classes, ignored=set()))}")
+    learned = {number: name.removesuffix(IGNORED).strip() for number, name in classes.classes.items()}
+    return DataError(f"{said}; {found}; {without}{remedy(found, replace(classes, classes=learned, ignored=set()))}")
 
 
 def unfitting(error: DataError, masks: Sequence[str], classes: ClassList) -> DataError:

@@ -16,6 +16,11 @@ def pair_by_stem(images: Path, masks: Path, mask_suffix: str = "") -> list[tuple
     wanted = {stem + mask_suffix: stem for stem in image_of}
     without = sorted(wanted.keys() - mask_of.keys())
     if without and (better := found_suffix(image_of.keys(), mask_of.keys())) not in (None, mask_suffix):
+        if not better:
+            raise DataError(
+                f"{image_of[wanted[without[0]]]} has no mask {masks / without[0]}.*, but masks are called like their images; "
+                f"leave data.mask_suffix={mask_suffix} out"
+            )
         count = sum(image + better in mask_of for image in image_of)
         raise DataError(
             f"{image_of[wanted[without[0]]]} has no mask {masks / without[0]}.*, but {count} of {len(image_of)} images have "

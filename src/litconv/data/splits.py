@@ -60,7 +60,14 @@ def no_images(folder: Path) -> DataError:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name))
+    """A link that leads nowhere may be to one on a disk that is not mounted: without it the set would be another."""
+    entries = [entry for entry in folder.iterdir() if not is_left_out(entry.name)]
+    for entry in entries:
+        if not entry.suffix and entry.is_symlink() and not entry.exists():
+            raise DataError(
+                f"{entry} is a link to {entry.readlink()}, which is not there; restore that, or remove the link"
+            )
+    return sorted(entry for entry in entries if entry.is_dir())
 
 
 def folder_called(name: str, within: Path) -> Path:

@@ -31,7 +31,11 @@ def in_one_line() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+    except ImportError as error:
+        raise ConfigError(f"this run needs a library that is not installed ({' '.join(str(error).split())})") from error
     except RuntimeError as error:
+        if str(error).startswith("Early stopping conditioned on metric"):
+            raise ConfigError(f"callbacks.extra: {' '.join(str(error).split())}") from error
         if said := compilation.failure(error):
             raise TrainingError(said) from error
         if "DataLoader worker" not in str(error):

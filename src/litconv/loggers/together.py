@@ -62,16 +62,19 @@ class Loggers(Logger):
             self.tell_one(key, method, *arguments)
 
     def tell_one(self, key: str, method: str, *arguments: Any) -> None:
-        """A method that has failed is not called again: it would fail at every step."""
+        """A method that has failed is not called again: it would fail at every step. A service that is gone fails in all of
+        them, which is worth one line."""
         if (key, method) in self.failed:
             return
         try:
             getattr(self.running[key], method)(*arguments)
         except Exception as error:
+            first = all(name != key for name, _ in self.failed)
             self.failed.add((key, method))
-            log.warning(
-                "%s: %s failed and is left out from now on (%s); the run, metrics.csv and summary.json go on without",
-                *(key, method, one_line(error)),
+            log.log(
+                logging.WARNING if first else logging.DEBUG,  # which stands in train.log
+                "%s: %s failed and is left out from now on (%s); the run, metrics.csv and summary.json go on without%s",
+                *(key, method, one_line(error), "; what else fails of it stands in train.log" if first else ""),
             )
 
     # What Lightning asks of its logger.

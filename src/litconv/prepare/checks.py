@@ -1,5 +1,6 @@
 """What can be refused before any data is read, by building everything else once; the configuration alone was judged before."""
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from litconv import build
 from litconv.build.network import Model
 from litconv.config.checks import check_libraries
 from litconv.config.composed import declared, select
-from litconv.config.environment import is_checked
+from litconv.config.environment import cores, is_checked
 from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
@@ -65,6 +66,7 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
         width = find_width(asked, problem, device)
         network = build.on_meta(width.config, problem.in_channels, problem.num_classes)
     check_size(network, problem.image_size)
+    check_memory(network, device)
     check_determinism(config, network, device)
     names = [str(number) for number in range(problem.num_classes)]
     build.task_around(network, config, problem.num_classes, {"ignore_index": -100, "class_names": names})
@@ -79,6 +81,20 @@ def check_size(network: Model, image_size: tuple[int, int]) -> None:
         raise ConfigError(
             f"data.image_size={height}x{width} is smaller than the backbone's stride of {stride}, which leaves less "
             f"than one value of it; use at least {stride}, or backbone.output_stride={largest}"
+        )
+
+
+def check_memory(network: nn.Module, device: torch.device) -> None:
+    """Refuse a network whose weights alone do not fit: the kernel would kill the run without a word."""
+    copies, there = (2 if device.type == "cpu" else 1), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    params, needed = 0, 0
+    for parameter in network.parameters():
+        params, needed = params + parameter.numel(), needed + parameter.nbytes
+    if copies * needed > there:
+        what = "weights and gradients" if copies == 2 else "weights"
+        raise ConfigError(
+            f"the network has {params:,} params: their {what} take {copies * needed / 2**30:.0f} GB, and this machine has "
+            f"{there / 2**30:.0f} GB of memory; use a smaller width or backbone"
         )
 
 
@@ -115,6 +131,16 @@ def check_trainer(config: DictConfig, trainer: Any) -> None:
     from litconv.run.naming import precision
 
     device = trainer.strategy.root_device
+    if trainer.num_nodes > 1 and not any(name in os.environ for name in ("MASTER_ADDR", "SLURM_JOB_ID", "LSB_JOBID")):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes} would wait for processes on other machines, which nothing starts here; "
+            "srun or torchrun does"
+        )
+    if device.type == "cpu" and trainer.world_size > (most := max(8, cores())):
+        raise ConfigError(
+            f"trainer.devices={config.trainer.devices} starts {trainer.world_size} processes, each on a CPU of this machine, "
+            f"which has {cores()}; use {most} or fewer"
+        )
     check_precision(precision({"trainer": config.trainer}), trainer.precision, device)
     if config.compile.enabled:
         compilation.require(device, config.compile.mode)

@@ -21,6 +21,7 @@ from litconv.prepare.layout import Layout, choose_layout
 from litconv.run.asked import Asked
 from litconv.run.summary import facts
 
+MOST = 1_000_000  # classes: each has a name here
 _standards: dict[str, Count] = {}  # what ratios refer to, counted once for all operators in the same place
 
 
@@ -54,6 +55,8 @@ def survey(config: DictConfig) -> Point:
 
 def problem_of(config: DictConfig, asked: Asked) -> Problem:
     """Of the data set, which need not be there where its size and its classes are known or given."""
+    if config.num_classes is not None and (type(config.num_classes) is not int or not 1 <= config.num_classes <= MOST):
+        raise ConfigError(f"num_classes={config.num_classes} must be a whole number from 1 to {MOST}")
     try:
         data = build.data(config)
     except DataError as error:  # it looked for the size of the first image

@@ -28,3 +28,12 @@ def check_amounts(trainer: pl.Trainer, data: DataModule) -> None:
             raise ConfigError(
                 f"trainer.limit_{split}_batches={limit} of {batches} batches leaves none; use a whole number, at least 1"
             )
+    batches, interval = (
+        len(loaders["train"]()),
+        getattr(trainer, "val_check_interval", None),
+    )  # Lightning has none for a time
+    if type(interval) is int and trainer.check_val_every_n_epoch is not None and interval > batches:
+        raise ConfigError(
+            f"trainer.val_check_interval={interval} is more than the {batches} batches of an epoch; set a smaller one, or "
+            "trainer.check_val_every_n_epoch=null to count batches over epochs"
+        )

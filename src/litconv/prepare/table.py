@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from litconv.config.messages import did_you_mean
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
@@ -27,9 +28,14 @@ class CostTable:
     per_layer: bool
 
     def __post_init__(self) -> None:
+        if not isinstance(self.per_layer, bool):
+            raise ConfigError(f"per_layer={self.per_layer} must be true or false")
         columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COLUMNS, *map(column, MATCH)]
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
-            raise ConfigError(f"sort={self.sort} is no column; choose from {', '.join(columns)}, or -{columns[-1]}")
+            meant = did_you_mean(str(self.sort).lstrip("-"), columns)
+            raise ConfigError(
+                f"sort={self.sort} is no column{meant}; choose from {', '.join(columns)}, or -{columns[-1]}"
+            )
         if self.out is not None and Path(self.out).suffix not in FORMATS:
             raise ConfigError(f"out={self.out} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
         if self.out is not None and not Path(self.out).parent.is_dir():

@@ -68,6 +68,24 @@ def foreign_value(value: Any, where: str = "") -> str | None:
     return next((foreign for name, child in pairs if (foreign := foreign_value(child, name))), None)
 
 
+def taken_to(folder: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint of a run that may have been moved since, with the paths that its ModelCheckpoints keep as they are in
+    `folder`: finding others, Lightning forgets which score was the best so far, and the next one replaces it."""
+    states = [state for state in checkpoint.get("callbacks", {}).values() if "best_model_path" in state]
+    before = {state["dirpath"] for state in states if state["monitor"] is None}  # it wrote this file, into its folder
+    for state in states:
+        if state["dirpath"] in before:
+            state.update({key: replaced(value, str(state["dirpath"]), str(folder)) for key, value in state.items()})
+    return checkpoint
+
+
+def replaced(value: Any, before: str, now: str) -> Any:
+    """A path, or a dictionary by paths, with another folder."""
+    if isinstance(value, dict):
+        return {replaced(path, before, now): child for path, child in value.items()}
+    return now + value.removeprefix(before) if isinstance(value, str) and value.startswith(before) else value
+
+
 class AtomicCheckpoints(CheckpointIO):
     """Lightning's own moves a file from the system's temporary folder, which on another file system is a plain copy."""
 
@@ -89,7 +107,8 @@ class AtomicCheckpoints(CheckpointIO):
             ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        return read(local(path, "checkpoint"))
+        path = local(path, "checkpoint")
+        return taken_to(path.resolve().parent, read(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)

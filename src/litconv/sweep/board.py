@@ -91,13 +91,15 @@ def duration(seconds: float) -> str:
 def table(outcomes: list[Outcome]) -> str:
     """All points of a sweep; equal points stand in it once."""
     metrics = [key for key in METRICS if any(outcome.summary.get(key) is not None for outcome in outcomes)]
+    told: set[str] = set()  # errors that stand in a row above
     rows = [["status", "name", *metrics, "MACs", "seconds", "error"]]
     for outcome in sorted(outcomes, key=lambda outcome: outcome.number):
         figures = [f"{value:.4f}" if (value := outcome.summary.get(key)) is not None else "" for key in metrics]
         macs = f"{outcome.summary['cost/macs']:,}" if "cost/macs" in outcome.summary else ""
         seconds = f"{outcome.seconds:.1f}" if outcome.trained else "before" if outcome.summary else ""
-        said = outcome.error or "; ".join(outcome.summary.get("warnings", []))
+        said = "the same" if outcome.error in told else outcome.error or "; ".join(outcome.summary.get("warnings", []))
         rows.append([outcome.status, outcome.name, *figures, macs, seconds, said])
+        told |= {outcome.error} - {""}
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True))

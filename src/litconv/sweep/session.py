@@ -49,12 +49,15 @@ class Session:
 
     def launch(self, points: list[Point]) -> list[Outcome]:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
-        keys = []
+        keys, refused = [], {}
         with self.signals_noted() as noted:
             for point, plan in zip(points, self.plans(points), strict=True):
                 keys.append(plan.name or point.overrides)
+                if plan.error and keys[-1] not in self.outcomes:
+                    refused.setdefault(plan.error, []).append(keys[-1])
                 if self.is_new(keys[-1], point, plan):
                     self.waiting.append((point, plan))
+            self.say_refused(refused)
             self.train(noted)
         return [self.outcomes[key] for key in keys]
 
@@ -79,8 +82,6 @@ class Session:
         self.outcomes[key] = Outcome(point.number, key, NOT_STARTED)
         if plan.error:
             self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
-            self.board.clear()
-            print(f"error: {key}: {plan.error}", file=sys.stderr)
             return False
         if not self.is_wanted(plan):
             self.outcomes[key] = outcome = self.earlier_outcome(point, plan)
@@ -88,6 +89,13 @@ class Session:
             self.board.say(f"{key}: {why}; not trained again")
             return False
         return True
+
+    def say_refused(self, points_of: dict[str, list[str]]) -> None:
+        """Of each fault the points that have it: a wrong value on the command line is in all of them."""
+        self.board.clear()
+        for fault, points in points_of.items():
+            more = f" (and the same at {len(points) - 1} other points)" if len(points) > 1 else ""
+            print(f"error: {points[0]}: {fault}{more}", file=sys.stderr)
 
     def is_wanted(self, plan: Plan) -> bool:
         if mark(plan.folder)[1] >= self.began * 1e9 and state.status(plan.folder) == "completed":

@@ -103,6 +103,8 @@ class Task(pl.LightningModule):
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
         if self.trainer.is_last_batch:
             self.log_train_means()
+        if self.trainer.should_stop:  # after all callbacks, of which trainer.max_time's comes last
+            self.trainer.check_val_every_n_epoch = 1  # the last weights are validated, too
 
     def on_train_epoch_end(self) -> None:
         self.close_epoch()
