@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, DataError
 from litconv.files import local
 from litconv.run import own_runs
 
@@ -58,7 +58,16 @@ def main(arguments: DictConfig) -> None:
             enable_model_summary=False,
         )
     precision.set_matmul_precision(config.get("matmul_precision", "default"))
-    data = build.data(config)
+    if arguments.data_root is not None:
+        if "root" not in config.data:
+            raise ConfigError(
+                f"data_root={arguments.data_root} has no effect: data={config.choices.data} reads no files"
+            )
+        config.data.root = arguments.data_root
+    try:
+        data = build.data(config)
+    except DataError as error:
+        raise DataError(f"{error}; if the data were moved since the run, add data_root=… to this command") from error
     data.prepare_data()
     data.setup("test")
     if split != data.test_split and split == "test":

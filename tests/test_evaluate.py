@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from command import TINY, command
+from data_helpers import make_image_folder
 from litconv.run import own_runs
 
 
@@ -167,3 +168,26 @@ def test_a_run_without_packages_of_its_own_leaves_no_trace_outside_its_folder(tm
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert command(*TINY, "logger=csv", f"output_dir={tmp_path / 'out'}") == 0
     assert not (tmp_path / "state").exists()
+
+
+QUICK = ("data.batch_size=4", "width=0.25", "trainer=cpu", "cost.latency.enabled=false", "logger=csv")
+
+
+def test_data_that_were_moved_since_the_run_are_named_anew(tmp_path, capsys):
+    data = make_image_folder(tmp_path / "data", {"train": 4, "val": 4}, size=(16, 16))
+    assert command("data=image_folder", f"data.root={data}", "epochs=1", *QUICK, f"output_dir={tmp_path}") == 0
+    (run,) = (tmp_path / "runs").glob("*seed0*")
+    data.rename(tmp_path / "moved")
+    capsys.readouterr()
+    arguments = (f"run={run}", "split=val", "accelerator=cpu")
+    assert command(*arguments, module="evaluate") == 1
+    assert capsys.readouterr().err.endswith("; if the data were moved since the run, add data_root=… to this command\n")
+    assert command(*arguments, f"data_root={tmp_path}/moved", module="evaluate") == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    accuracy = json.loads((run / "summary.json").read_text())["val/accuracy"]
+    assert float(printed["val/accuracy"]) == pytest.approx(accuracy, abs=1e-4)
+
+
+def test_a_place_of_data_is_refused_for_a_run_that_reads_none(run, capsys):
+    assert command(f"run={run}", "data_root=/data", module="evaluate") == 1
+    assert capsys.readouterr().err == "error: data_root=/data has no effect: data=shapes reads no files\n"

@@ -29,6 +29,7 @@ REFUSED = {
     "optim.lr=nan": "optim.lr=nan must be finite",
     "optim.weight_decay=inf": "optim.weight_decay=inf must be finite",
     "+data.mean=[0,nan,0]": "data.mean=[0, nan, 0] must be finite",
+    "data.image_size=null": "data.image_size=null: the images of this set have no size of their own; give one, such as 64",
     "threads=100000": "threads=100000 must be auto, or a whole number of at least 1 and at most 512",
     "conv.modulated=true": "conv.modulated: the chosen conv has no modulated; those that do: deformable",
     "+conv.modulated=true": "+conv.modulated: Standard takes no 'modulated'; those that do: deformable; it takes ",

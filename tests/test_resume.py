@@ -167,3 +167,40 @@ def test_a_run_that_an_earlier_version_left_interrupted_goes_on(tmp_path, monkey
     own = sum(float(row.split(",")[3]) for row in rows[2:])  # validation included
     assert old["train_seconds"] < done["train/seconds"] < old["train_seconds"] + own
     assert done["train/seconds"] == last["Timing"]["train_seconds"]
+
+
+def test_a_run_whose_data_have_other_classes_by_now_is_not_taken_up(tmp_path, capsys):
+    data = make_image_folder(tmp_path / "data", {"train": 4, "val": 2}, size=(16, 16))
+    assert train(tmp_path, data, "classification", epochs=1) == 0
+    (run,) = (tmp_path / "runs").glob("*seed0*")
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(summary | {"status": "interrupted"}))
+    shutil.copytree(next((data / "train").iterdir()), data / "train" / "another")
+    capsys.readouterr()
+    assert train(tmp_path, data, "classification", epochs=1) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "last.ckpt does not fit the model of config.yaml: model.head.classifier.bias is (3,) there and (4,) in "
+        in error
+    )
+    assert error.endswith("; if the data have other classes since, train the run anew: remove its folder")
+
+
+@pytest.mark.parametrize("spoilt", ["epoch,step\nabc,1\n", "a;b\n1;2\n", "epoch,step\n"])
+def test_a_spoilt_metrics_csv_begins_anew_in_a_resumed_run(tmp_path, capsys, spoilt):
+    data = make_image_folder(tmp_path / "data", {"train": 4, "val": 2}, size=(16, 16))
+
+    def stop(self, trainer, module, batch, batch_idx):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    from litconv.callbacks import MetricsCsv
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MetricsCsv, "on_train_batch_start", stop, raising=False)
+        assert train(tmp_path, data, "classification", epochs=3) == 130
+    (path,) = (tmp_path / "runs").glob("*seed0*/metrics.csv")
+    path.write_text(spoilt)
+    assert train(tmp_path, data, "classification", epochs=3) == 0
+    with path.open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]

@@ -52,6 +52,15 @@ def test_a_run_and_a_sweep_take_an_option_without_a_plus(tmp_path):
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize(
+    "folder", ["/home/müller/läufe", "/data/图像 (2)", "runs/lr=0.1", "it's", "a&b;c", "/plain/path 2"]
+)
+def test_a_folder_may_be_called_anything(folder):
+    assert compose([as_hydra_reads(f"output_dir={folder}")]).output_dir == folder
+    root = compose(["data=image_folder", as_hydra_reads(f"data.root={folder}"), "data.image_size=8"]).data.root
+    assert root == folder
+
+
 def test_the_users_folder_is_found_where_the_shell_leaves_its_sign(monkeypatch):
     monkeypatch.setenv("HOME", "/home/o'me")
     assert compose([as_hydra_reads("output_dir=~/my runs")]).output_dir == "/home/o'me/my runs"

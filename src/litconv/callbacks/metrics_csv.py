@@ -7,6 +7,7 @@ it repeats.
 
 import csv
 import io
+import logging
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytorch_lightning as pl
 
 from litconv.files import write_whole
 
+log = logging.getLogger(__name__)
 FIRST = ["epoch", "step", "lr", "seconds"]  # seconds: of the epoch, validation included
 
 
@@ -25,8 +27,11 @@ class MetricsCsv(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.rows = []
         if trainer.current_epoch > 0 and self.path.exists():  # resumed
-            with self.path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+            try:
+                with self.path.open(newline="") as file:
+                    self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+            except (ValueError, KeyError, TypeError):  # edited by hand, or by a spreadsheet
+                log.warning("%s cannot be read; it begins anew with epoch %d", self.path, trainer.current_epoch + 1)
         self.write(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

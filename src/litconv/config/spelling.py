@@ -2,7 +2,8 @@
 
 Hydra wants a plus before a key that no yaml has. Which options of Lightning's Trainer stand in conf/trainer/ is no
 user's affair, so those that do not are read with and without one, whether or not the chosen yaml has them. `~/` is the
-user's folder.
+user's folder, and what Hydra wants in quotes of its own, inside those of the shell, is put into them: letters of other
+languages, and signs that stand in the names of folders.
 """
 
 import os
@@ -16,6 +17,7 @@ TRAINER_OPTIONS = """
     limit_train_batches limit_val_batches max_steps max_time min_epochs min_steps model_registry num_nodes overfit_batches
     plugins profiler reload_dataloaders_every_n_epochs strategy sync_batchnorm val_check_interval
 """.split()  # noqa: SIM905  a list would take a line for each
+PATHS = ("output_dir", "data.root", "data.cache_dir", "data_root", "run", "out")
 TRAINER_OPTION = re.compile(rf"\+{{0,2}}(trainer\.(?:{'|'.join(TRAINER_OPTIONS)})(?:\.[^=]*)?=.*)", re.DOTALL)
 
 
@@ -24,8 +26,17 @@ def as_hydra_reads(argument: str) -> str:
     key, _, value = argument.partition("=")
     if value.startswith("~/"):  # the shell leaves it as it is behind a key
         return f"{key}={quoted(os.path.expanduser(value))}"  # noqa: PTH111 a string
+    if needs_quotes(key, value):
+        return f"{key}={quoted(value)}"
     option = TRAINER_OPTION.fullmatch(argument)
     return f"++{option[1]}" if option else argument
+
+
+def needs_quotes(key: str, value: str) -> bool:
+    """Of a plain value, which is no list, no sweep and no interpolation."""
+    if re.search(r"""^["'\[{]|,|\$\{""", value):
+        return False
+    return not value.isascii() or (key.lstrip("+") in PATHS and re.search(r"[=()'#&;!]", value) is not None)
 
 
 def quoted(text: str) -> str:

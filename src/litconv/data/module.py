@@ -95,7 +95,9 @@ class DataModule(pl.LightningDataModule):
 
     def native_size(self) -> tuple[int, int]:
         """(H, W) of the set's images, without reading one."""
-        raise NotImplementedError
+        raise ConfigError(
+            "data.image_size=null: the images of this set have no size of their own; give one, such as 64"
+        )
 
     def load(self) -> dict[str, Arrays | FileSet]:
         """The splits there are: "train", maybe "val", maybe "test". Sets `class_names`, maybe `ignore_index`."""

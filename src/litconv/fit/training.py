@@ -17,7 +17,7 @@ from litconv.callbacks.threads import Threads
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
-from litconv.run.checkpoints import AtomicCheckpoints, load_into, read
+from litconv.run.checkpoints import AtomicCheckpoints, load_into, read, require_fit
 from litconv.run.folder import RunFolder
 from litconv.tasks.base import Task
 
@@ -49,6 +49,8 @@ def in_one_line() -> Iterator[None]:
 def fit(trainer: pl.Trainer, task: Task, data: DataModule, checkpoint: Path | None) -> None:
     """Train from the start or from a checkpoint."""
     trainer.strategy.checkpoint_io = AtomicCheckpoints()
+    if checkpoint is not None:
+        require_fit(task, read(checkpoint), checkpoint)
     memory_ran_out = False
     try:
         with in_one_line():

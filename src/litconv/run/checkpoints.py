@@ -44,14 +44,20 @@ def read(path: Path) -> dict[str, Any]:
 
 def load_into(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
     """The weights into a freshly built task, or one line on how they differ."""
+    require_fit(task, checkpoint, path)
+    task.load_state_dict(checkpoint["state_dict"])
+
+
+def require_fit(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """Of an equal config.yaml the model differs where the data have other classes."""
     saved, wanted = checkpoint["state_dict"], task.state_dict()
     for key in sorted(saved.keys() | wanted.keys()):
         shapes = [tuple(state[key].shape) if key in state else "none" for state in (saved, wanted)]
         if shapes[0] != shapes[1]:
             raise ConfigError(
-                f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model"
+                f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model; if "
+                "the data have other classes since, train the run anew: remove its folder"
             )
-    task.load_state_dict(saved)
 
 
 def foreign_value(value: Any, where: str = "") -> str | None:
