@@ -44,7 +44,7 @@ def effect_faults(config: Mapping) -> Iterator[str]:
     for override in overrides:
         yield from override_faults(config, override, chosen, multirun)
     if not multirun:
-        yield from recipe_faults(config, overrides)
+        yield from recipe_faults(config)
     task, tasks = declared(config.task).constants.get("name"), declared(config.head).constants.get("tasks")
     if tasks is not None and task not in tasks:
         heads = heads_that(lambda node: task in declared(node).constants["tasks"])
@@ -80,12 +80,12 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         )
 
 
-def recipe_faults(config: Mapping, overrides: list[str]) -> Iterator[str]:
+def recipe_faults(config: Mapping) -> Iterator[str]:
     """A recipe that is a sweep, without -m: not one of its points is what anybody means who names none of its values."""
-    recipe = next((o.partition("=")[2] for o in overrides if o.lstrip("+").startswith("experiment=")), None)
+    written = dict(argument.lstrip("+").split("=", 1) for argument in arguments() if "=" in argument)
+    recipe = written.get("experiment")
     swept = sweep_of(config) if recipe else {}
-    given = {override.lstrip("+").partition("=")[0] for override in overrides}
-    if swept and not given & (swept.keys() - {"seed"}):
+    if swept and not written.keys() & (swept.keys() - {"seed"}):
         values = " ".join(f"{key}={values}" for key, values in swept.items())
         yield f"experiment={recipe} is a sweep ({values}): add -m; for one run of it give a value of each"
 
