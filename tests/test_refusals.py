@@ -265,6 +265,7 @@ def test_full_error_shows_the_traceback(tmp_path):
 
 
 ALONE = {
+    "logger=[null]": "logger=[null]: null is no logger; logger=csv logs to metrics.csv alone",
     "logger=wandb,csv": "logger=wandb,csv: several loggers of one run are a list; write logger=[wandb,csv]",
     "logger=[csv,csv]": "logger=[csv,csv] names csv more than once; name each logger once",
     "logger=[]": "logger names none; logger=csv logs to nothing but metrics.csv, which every run writes",

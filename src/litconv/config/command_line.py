@@ -200,6 +200,8 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
         check_sweep_name(name)
+    for empty in (a for a in sys.argv[1:] if re.fullmatch(r"logger=\[(.*,)?\s*null\s*(,.*)?\]", a)):
+        raise ConfigError(f"{empty}: null is no logger; logger=csv logs to metrics.csv alone")
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():

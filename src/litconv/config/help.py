@@ -42,9 +42,7 @@ def show(config_name: str, arguments: list[str]) -> None:
         print(f"  {'conv@conv_stage1 … 5':<12}  one stage's operator\n")
     print(f"Keys: write key=value, cost.latency.batch=8 where one is nested.\n\n{indented(own_keys(path))}\n")
     if "train" in listed:
-        print(
-            "And all that train.py takes: python train.py --help (what is of the training alone, as epochs and optim, changes no cost)\n"
-        )
+        print("And all that train.py takes: python train.py --help (epochs, optim and the like change no cost)\n")
     for group, option in ((group, option) for group, options in several.items() for option in options):
         file = CONF / group.partition("@")[0] / f"{option}.yaml"
         if file.is_file():
