@@ -23,7 +23,8 @@ from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
 from litconv.config.spelling import SWEEPERS, as_hydra_reads
-from litconv.config.sweep_name import check_sweep_name, name_the_sweep
+from litconv.config.sweep_name import name_the_sweep
+from litconv.config.written import check_written
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
 from litconv.secrets import Masking
 
@@ -37,24 +38,6 @@ OF_USER = (
     MemoryError,
 )  # one line each; others are bugs
 
-FLAGS = {  # Hydra's own
-    *(
-        "--hydra-help",
-        "--version",
-        "--cfg",
-        "-c",
-        "--resolve",
-        "--package",
-        "-p",
-        "--run",
-        "-r",
-        "--multirun",
-        "-m",
-        "--info",
-    ),
-    *("-i", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    "--experimental-rerun",
-}
 NO_PLACE = (
     r"provider=hydra\.searchpath.*, path=(.*) is not available"  # Hydra goes on, and then says what it did not find
 )
@@ -155,13 +138,6 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
 
         usage.print_out(config_name, sys.argv[1:])
         return 0
-    if unknown := next((a for a in sys.argv[1:] if a.startswith("-") and a.partition("=")[0] not in FLAGS), None):
-        key = unknown.lstrip("-")
-        print(
-            f"error: {unknown}: no such flag; keys have no dashes: {key if '=' in key else f'{key}=VALUE'}",
-            file=sys.stderr,
-        )
-        return 1
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing several lines and exiting
     if {"-m", "--multirun"} & set(sys.argv[1:]):
@@ -198,10 +174,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
 
 def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> None:
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
-    for name in (a.removeprefix("sweep=") for a in sys.argv[1:] if a.startswith("sweep=")):
-        check_sweep_name(name)
-    for empty in (a for a in sys.argv[1:] if re.fullmatch(r"logger=\[(.*,)?\s*null\s*(,.*)?\]", a)):
-        raise ConfigError(f"{empty}: null is no logger; logger=csv logs to metrics.csv alone")
+    check_written(sys.argv[1:])
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():
