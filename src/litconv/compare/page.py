@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, FunctionLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -26,9 +26,9 @@ PARTS = files("litconv.compare") / "page"
 
 
 def write_page(result: Result, out: Path, command: list[str], samples: Samples | None) -> None:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((PARTS / "page.html").read_text())
-    html = template.render(
+    loader = FunctionLoader(lambda name: (PARTS / name).read_text())
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    html = environment.get_template("page.html").render(
         result=result,
         verdict=verdict(result),
         facts=facts(result),
@@ -41,12 +41,18 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
         colours=colours(result.arms, result.baselines),
         samples=samples,
         command=shlex.join(command),
-        style=Markup((PARTS / "page.css").read_text()),
-        script=Markup((PARTS / "page.js").read_text()),
+        style=Markup(whole("css")),
+        script=Markup(whole("js")),
         plotly=Markup(get_plotlyjs()),
         payload=Markup(as_json(payload(result, out))),
     )
     (out / "index.html").write_text(html)
+
+
+def whole(kind: str) -> str:
+    """page.css or page.js, then what the sections have of their own."""
+    own = sorted((part for part in (PARTS / "sections").iterdir() if part.name.endswith(f".{kind}")), key=lambda p: p.name)
+    return "\n".join(part.read_text() for part in (PARTS / f"page.{kind}", *own))
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
