@@ -51,7 +51,9 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
 
 def whole(kind: str) -> str:
     """page.css or page.js, then what the sections have of their own."""
-    own = sorted((part for part in (PARTS / "sections").iterdir() if part.name.endswith(f".{kind}")), key=lambda p: p.name)
+    own = sorted(
+        (part for part in (PARTS / "sections").iterdir() if part.name.endswith(f".{kind}")), key=lambda p: p.name
+    )
     return "\n".join(part.read_text() for part in (PARTS / f"page.{kind}", *own))
 
 
