@@ -20,6 +20,7 @@ class Arguments:
     reference: str | None
     metric: str | None
     mix: bool
+    best_of: str | list[str] | None
 
 
 def check(given: Mapping[str, Any]) -> Arguments:
@@ -40,7 +41,16 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(name, places, out, reference, metric, given["mix"])
+    return Arguments(name, places, out, reference, metric, given["mix"], tuned_keys(given["best_of"]))
+
+
+def tuned_keys(best_of: Any) -> str | list[str] | None:
+    keys = best_of if isinstance(best_of, list) else [best_of]
+    if best_of is None or (keys and all(isinstance(key, str) and key for key in keys)):
+        return best_of
+    raise ConfigError(
+        f"best_of={best_of} must be auto, null, or keys such as optim.lr or [optim.lr,optim.weight_decay]"
+    )
 
 
 def check_extras(given: Mapping[str, Any]) -> None:

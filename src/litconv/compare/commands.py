@@ -11,10 +11,11 @@ import yaml
 
 from litconv.compare.arms import Arm
 from litconv.compare.settings import LOADER, OPTIONS
+from litconv.config.root_keys import LAUNCH_KEYS
 
 NOT_OF_AN_ARM = (
     *("seed", "sweep", "output_dir", "logger"),
-    *("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
+    *LAUNCH_KEYS,
 )
 Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
 

@@ -20,6 +20,7 @@ from litconv.compare.result import Result
 from litconv.compare.samples import Samples
 from litconv.compare.style import SYMBOLS, colours, marker
 from litconv.compare.tables import cells, headings, numbers, word
+from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import verdict
 
 PARTS = files("litconv.compare") / "page"
@@ -40,6 +41,7 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
         ious={arm.name: arm.means(result.class_metrics) for arm in result.arms},
         colours=colours(result.arms, result.baselines),
         samples=samples,
+        tuning=tuning.section(result),
         command=shlex.join(command),
         style=Markup(whole("css")),
         script=Markup(whole("js")),
@@ -117,6 +119,7 @@ def payload(result: Result, out: Path) -> dict[str, Any]:
         "validation": result.validation.key,
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
         "arms": [arm_payload(result, arm, out) for arm in result.arms],
+        "tuning": tuning.drawing(result),
         "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
     }
 

@@ -15,6 +15,7 @@ from litconv.compare.pareto import front
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import Comparison, compare_all, n_min
+from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.errors import ConfigError
 
@@ -29,6 +30,7 @@ class Result:
     comparisons: dict[str, Comparison]  # name of an arm → how it did
     problems: list[Problem]
     notes: list[str] = field(default_factory=list)
+    tuning: Tuning | None = None  # how each arm's best value was found
 
     @cached_property
     def cost_keys(self) -> list[str]:
@@ -110,8 +112,15 @@ class Result:
 
 
 def analyse(
-    runs: pd.DataFrame, name: str, *, reference: str | None = None, metric: str | None = None, mix: bool = False
+    runs: pd.DataFrame,
+    name: str,
+    *,
+    reference: str | None = None,
+    metric: str | None = None,
+    mix: bool = False,
+    best_of: str | Sequence[str] | None = "auto",
 ) -> Result:
+    """`best_of`: keys of which each arm stands at its best value; "auto": as the sweep was tuned."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     completed = runs[runs["status"] == "completed"]
@@ -129,6 +138,7 @@ def analyse(
         )
     kept, asked = with_arm_hash(kept)
     kept, repeated = latest(kept, ["arm_hash", "seed"])
+    kept, asked, tuning = tuned(runs, kept, asked, best_of)
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
@@ -139,8 +149,8 @@ def analyse(
     results = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
     comparisons = {arm.name: one for arm, one in zip(held, results, strict=True)}
     notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    notes += remarks(kept, arms, against, repeated)
-    return Result(name, chosen, kept, arms, against, comparisons, problems, notes)
+    notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]
+    return Result(name, chosen, kept, arms, against, comparisons, problems, notes, tuning)
 
 
 def _signed(arm: Arm, metric: Metric) -> dict[int, float]:

@@ -34,6 +34,7 @@ def numbers(result: Result, arm: Arm) -> dict[str, Any]:
     c = result.comparisons.get(arm.name)
     low, high = arm.interval
     row: dict[str, Any] = {"arm": arm.name, "verdict": word(result, arm), "seeds": arm.n}
+    row |= dict(zip(result.tuning.keys, result.tuning.of(arm).chosen.value, strict=True)) if result.tuning else {}
     row |= {"mean": arm.mean, "std": arm.std, "low": low, "high": high}
     if c is not None:
         row |= {"reference": result.references[arm.name].name, "pairs": c.n, "gap": c.mean, "gap_sd": c.sd}
@@ -60,7 +61,8 @@ def headings(result: Result) -> list[str]:
     gap = [f"gap to {against}{unit}", "95 % interval", "p (Holm)", "verdict"]
     width = ["width"] if result.widths_vary else []
     costs = [cost_heading(key) for key in result.table_keys]
-    return ["arm", *width, "seeds", result.metric.label, *(gap if result.comparisons else []), *costs]
+    tuned = result.tuning.keys if result.tuning else []
+    return ["arm", *tuned, *width, "seeds", result.metric.label, *(gap if result.comparisons else []), *costs]
 
 
 def cells(result: Result, arm: Arm) -> list[str]:
@@ -69,6 +71,7 @@ def cells(result: Result, arm: Arm) -> list[str]:
     width = [] if not result.widths_vary else ["–" if arm.width is None else f"{arm.width:.4g}"]
     row = [
         arm.name,
+        *(result.tuning.texts(arm) if result.tuning else []),
         *width,
         str(arm.n),
         f"{metric.value(arm.mean)}" + (f" ± {metric.value(arm.std)}" if arm.n > 1 else ""),
