@@ -80,7 +80,7 @@ def beyond(grid: Sequence[float], side: str) -> str | None:
     if grid[0] <= 0:
         return written(round(2 * last - before, 12))
     value = float(f"{last * last / before:.3g}")  # 0.4 · 0.4 / 0.2 is 0.8000000000000002
-    if all(number.is_integer() for number in grid):  # groups, epochs
+    if all(number == int(number) for number in grid):  # groups, epochs
         value = round(value)
         return None if value in grid or value < 1 else str(value)
     return written(value)
