@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 from litconv.compare import analyse, load
 from litconv.compare.report import write_report
 from made_runs import OPERATORS, make_run, make_sweep
+from tuned_runs import BEST, RATES, make_tuned
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = os.environ.get("LITCONV_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -202,4 +203,19 @@ def test_it_fits_a_desk_by_day_and_by_night(page):
 def test_it_fits_a_telephone_by_day_and_by_night(browser, page_path):
     page = open_page(browser, page_path, 400)
     fits(page, 400)
+    page.close()
+
+
+def test_the_accuracy_over_the_tuned_rate_is_drawn_for_every_arm(browser, tmp_path):
+    runs = load(make_tuned(tmp_path))
+    write_report(analyse(runs, "tuned"), runs, tmp_path, ["python"], samples=0)
+    page = open_page(browser, tmp_path / "index.html", WIDTH)
+    drawn = page.eval_on_selector("#tuning-plot", "plot => plot.data.filter((t) => t.name).map((t) => [t.name, t.x])")
+    assert dict(drawn) == {conv: list(RATES) for conv in BEST}
+    assert page.eval_on_selector("#tuning-plot", "plot => plot._fullLayout.xaxis.type") == "log"
+    circles = page.eval_on_selector(
+        "#tuning-plot", "plot => plot.data.filter((t) => t.x.length === 1).map((t) => t.x[0])"
+    )
+    assert sorted(circles) == sorted(BEST.values())
+    assert page.inner_text("#tuning .command code").endswith("optim.lr=0.05,0.1,0.2,0.4,0.8")
     page.close()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from litconv.compare.tuning.families import tuned
 from litconv.compare.tuning.view import curve
 from litconv.errors import ConfigError
 from litconv.sweep.choice import Trial, best, beyond, edges
-from litconv.sweep.tuning import FILE
+from litconv.sweep.tuning import FILE, Grid, Tuned
 from tuned_runs import BEST, CHOOSING, RATES, make_trial, make_tuned, peaked
 
 
@@ -171,6 +172,32 @@ def test_of_equal_means_the_cheaper_is_chosen_then_the_smaller():
     assert chosen(("10", [0.5], 1), ("9", [0.5], 1)) == "9"
     assert chosen((0.1, [None, 0.9], 1), (0.2, [0.1, 0.1], 1)) == 0.2
     assert best([Trial((0.1,), {0: None})]) is None
+
+
+def test_a_sweep_chooses_by_the_mean_over_its_seeds_and_tests_that_with_the_seeds_of_the_grid():
+    axes = {
+        "conv": ["conv=a", "conv=b"],
+        "optim.lr": ["optim.lr=0.1", "optim.lr=0.2"],
+        "seed": ["seed=0", "seed=1"],
+        "best_of": ["best_of=optim.lr"],
+    }
+    grid = Grid.of("optim.lr", 2, axes, list(map(list, product(*axes.values()))))
+    by_trial = {
+        ("conv=a", "0.1"): [(0.5, 9), (0.9, 9)],
+        ("conv=a", "0.2"): [(0.8, 9), (0.5, 9)],
+        ("conv=b", "0.1"): [(0.9, 9), None],
+        ("conv=b", "0.2"): [(0.1, 9), (0.2, 9)],
+    }
+    results = [by_trial[arm[0], value[0]][seed - 1000] for arm, value, seed in grid.trials()]
+    chosen = Tuned.of(grid, results).chosen
+    assert grid.final(chosen) == [
+        ["conv=a", "optim.lr=0.1", "seed=0"],
+        ["conv=a", "optim.lr=0.1", "seed=1"],
+        ["conv=b", "optim.lr=0.2", "seed=0"],
+        ["conv=b", "optim.lr=0.2", "seed=1"],
+    ]
+    none = Tuned.of(grid, [None if arm == ("conv=b",) else (0.5, 9) for arm, _, _ in grid.trials()])
+    assert (list(none.chosen), none.without) == ([("conv=a",)], ["conv=b"])
 
 
 @pytest.mark.parametrize(

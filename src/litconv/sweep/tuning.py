@@ -104,7 +104,10 @@ class Grid:
 
     def plan(self) -> str:
         counts = [len(self.arms), len(next(iter(self.arms.values()))), len(self.seeds)]
-        product = f"{counts[0]} arms × {counts[1]} values × {counts[2]} seeds ({listed_seeds(self.seeds)})"
+        words = [
+            f"{count} {word}{'s' * (count > 1)}" for count, word in zip(counts, ("arm", "value", "seed"), strict=True)
+        ]
+        product = f"{' × '.join(words)} ({listed_seeds(self.seeds)})"
         tests = len(self.arms) * max(1, len(self.tests))
         return f"best_of={','.join(self.keys)}: {product}, then {tests} runs of the values chosen on validation"
 
