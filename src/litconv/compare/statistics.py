@@ -2,15 +2,15 @@
 
 Runs are paired by seed: d_i = score(arm, seed i) − score(reference, seed i), i = 1…n; m arms are compared.
 
-p: two-sided. `student`: Student's paired test, from 3 seeds on; it assumes that d is normal. `exact`: the sign-flip test, the share
-of the 2ⁿ sign patterns s with |Σ s_i d_i| ≥ |Σ d_i|; it assumes that d is symmetric. Either is turned into the p that holds however
-often one looks, before and after the planned seeds are there (`looks.py`).
+p: two-sided. `student`: Student's paired test, from 3 seeds on; it assumes that d is normal. `exact`: the sign-flip test, the
+share of the 2ⁿ sign patterns s with |Σ s_i d_i| ≥ |Σ d_i|; it assumes that d is symmetric. Either is turned into the p that
+holds however often one looks, before and after the planned seeds are there (`looks.py`).
 
-better, worse: that p, Holm-adjusted over the m arms in either direction at 2.5 %, is at most 0.05. In either direction, so that the sign of
-a claim is covered too.
+better, worse: that p, Holm-adjusted over the m arms in either direction at 2.5 %, is at most 0.05. In either direction, so that
+the sign of a claim is covered too.
 
-Interval of the true gap: the test inverted at Bonferroni's level, so that all m hold theirs with 95 % at every look. One that leaves
-0 out is a claim always; where only a later step of Holm's claims, it is cut at 0.
+Interval of the true gap: the test inverted at Bonferroni's level, so that all m hold theirs with 95 % at every look. One that
+leaves 0 out is a claim always; where only a later step of Holm's claims, it is cut at 0.
 
 as good: not better, not worse, and the interval lies above −margin (non-inferior); below +margin too: equivalent
 (two one-sided tests: Schuirmann 1987, https://doi.org/10.1007/BF01068419).
