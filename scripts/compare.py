@@ -25,7 +25,15 @@ def main(config: DictConfig) -> None:
 
     runs = load(given.folders)
     result = analyse(
-        runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix, best_of=given.best_of
+        runs,
+        given.name,
+        reference=given.reference,
+        metric=given.metric,
+        mix=given.mix,
+        test=given.test,
+        margin=given.margin,
+        seeds=given.seeds,
+        best_of=given.best_of,
     )
     result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
     print(verdict(result).text())

@@ -26,7 +26,15 @@ def main(config: DictConfig) -> None:
 
     runs = load(given.folders)
     result = analyse(
-        runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix, best_of=given.best_of
+        runs,
+        given.name,
+        reference=given.reference,
+        metric=given.metric,
+        mix=given.mix,
+        test=given.test,
+        margin=given.margin,
+        seeds=given.seeds,
+        best_of=given.best_of,
     )
     written = spec(result, config.entity, config.project)
     given.out.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} has no effect: the chosen hydra/sweeper does not read it; remove it, or choose hydra/sweeper=grid"
     elif key == "tuning_seeds" and select(config, "best_of") is None:
         yield f"{key}={value} has no effect: nothing is tuned; name what is, such as best_of=optim.lr, or remove {key}"
-    elif key in LAUNCH_KEYS and key not in ("rerun", *OF_SWEEPER) and not launcher_reads(config, key):
+    elif key in LAUNCH_KEYS and key not in ("rerun", "seeds", *OF_SWEEPER) and not launcher_reads(config, key):
         yield f"{key}={value} has no effect: the chosen hydra/launcher has options of its own, hydra.launcher.…"
     if key == "compile.mode" and not select(config, "compile.enabled"):
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"
