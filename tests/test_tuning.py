@@ -235,6 +235,26 @@ def test_an_optimum_at_the_edge_is_named_with_the_command_that_extends_the_grid_
     )
 
 
+def test_more_seeds_are_trained_by_the_tuned_sweep_and_else_at_the_chosen_values_alone(tmp_path):
+    result = compare(make_tuned(tmp_path / "recorded"), seeds=5)
+    seeds, (command,) = result.missing
+    assert seeds == [3, 4]
+    assert command == (
+        f"python train.py -m experiment=operators_tuned sweep=made output_dir={tmp_path}/recorded seed=3,4"
+    )
+    assert result.commands == [command.replace("seed=3,4", "seed=0,1,2")]
+    for conv in BEST:
+        for seed in (0, 1, 2):  # these choose here
+            for rate in RATES:
+                make_trial(tmp_path / "plain", conv, rate, seed, peaked(conv, rate, seed))
+        for seed in (3, 4):
+            make_trial(tmp_path / "plain", conv, BEST[conv], seed, 0.9)
+    seeds, commands = compare(tmp_path / "plain" / "sweeps" / "made", best_of="optim.lr", seeds=3).missing
+    assert seeds == [5]
+    trained = {tuple(re.search(r"conv=(\S+) optim.lr=(\S+) seed=(\S+) ", command).groups()) for command in commands}
+    assert trained == {(conv, str(rate), "5") for conv, rate in BEST.items()}
+
+
 def test_several_keys_are_chosen_together_and_shown_as_a_table(tmp_path):
     for conv, corner in {"standard": (0.1, 0.0), "grouped": (0.2, 0.01)}.items():
         for rate in (0.1, 0.2):

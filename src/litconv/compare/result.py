@@ -112,7 +112,11 @@ class Result:
 
     @cached_property
     def commands(self) -> list[str]:
-        return commands(self.arms, self.seeds)
+        return self.that_train(self.arms, self.seeds)
+
+    def that_train(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
+        """Commands."""
+        return commands(arms, seeds) if self.tuning is None else self.tuning.commands(arms, seeds)
 
     @cached_property
     def missing(self) -> tuple[list[int], list[str]]:
@@ -130,8 +134,8 @@ class Result:
             held = [arm for arm in self.arms if arm.name in self.comparisons]
         against = list({self.references[arm.name].name: self.references[arm.name] for arm in held}.values())
         short = [arm for arm in self.arms if arm in held or arm in against]
-        seeds = missing_seeds(short, wanted)
-        return (seeds, commands(short, seeds)) if seeds else ([], [])
+        seeds = missing_seeds(short, wanted, self.tuning.seeds if self.tuning else ())
+        return (seeds, self.that_train(short, seeds)) if seeds else ([], [])
 
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""

@@ -16,7 +16,7 @@ from litconv.compare.labels import labels
 from litconv.compare.metric import Metric
 from litconv.compare.settings import Settings, hash_of
 from litconv.compare.tuning.checks import check_equal, check_keys
-from litconv.compare.tuning.commands import again, extended, of_values
+from litconv.compare.tuning.commands import again, command, extended, of_values
 from litconv.compare.tuning.keys import Value, as_text, shown, values_of, without
 from litconv.compare.tuning.record import Record, record
 from litconv.compare.usable import latest
@@ -42,6 +42,9 @@ class Tuning:
     families: dict[str, Family]  # hash of the arm at its chosen value → its trials
     extend: list[str]  # the commands that try the next values, for every arm
     lacking: list[str]  # what kept arms out of the comparison
+    launches: list[
+        Mapping[str, str]
+    ]  # the arguments of the tuned sweeps; none of sweeps that were not launched as tuned
 
     def of(self, arm: Arm) -> Family:
         return self.families[arm.hash]
@@ -49,6 +52,12 @@ class Tuning:
     def texts(self, arm: Arm) -> list[str]:
         """The chosen values."""
         return [as_text(value) for value in self.of(arm).chosen.value]
+
+    def commands(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
+        """What tests the chosen values with these seeds."""
+        if self.launches:
+            return [command({**given, "seed": ",".join(map(str, seeds))}) for given in self.launches]
+        return of_values(pd.concat([arm.runs.head(1) for arm in arms]), seeds)
 
     def how(self, arms: Sequence[Arm]) -> str:
         seeds, count = ", ".join(map(str, self.seeds)), len(self.of(arms[0]).trials) * len(self.seeds)
@@ -111,7 +120,8 @@ def tuned(
         refuse_untested(known, found, tried, len(choosing))
     wider = widened(known, found.values(), sorted(int(seed) for seed in tests["seed"].unique()))
     rest = {arm: without(known.keys, options) for arm, options in asked.items()}
-    return tests, rest, Tuning(known.keys, metric, tuple(choosing), found, wider, lacking)
+    launches = known.launches if known.seeds else []
+    return tests, rest, Tuning(known.keys, metric, tuple(choosing), found, wider, lacking, launches)
 
 
 def families(
@@ -163,11 +173,11 @@ def refuse_untested(known: Record, found: Mapping[str, Family], tried: pd.DataFr
     there = {int(seed) for seed in tried["seed"]}
     unused = [seed for seed in range(len(there) + count) if seed not in there][:count]
     rows = tried[tried["arm_hash"].isin(found)].drop_duplicates("arm_hash")
-    command = again(known) if known.seeds else f": {' && '.join(of_values(rows, unused))}"
+    how = again(known) if known.seeds else f": {' && '.join(of_values(rows, unused))}"
     chosen = "; ".join(f"{f.name} {shown(known.keys, f.chosen.value)}" for f in found.values()) or "every trial failed"
     raise ConfigError(
         f"best_of={','.join(known.keys)}: no run tests what was chosen ({chosen}) with a seed that did not choose; train "
-        f"them{command}"
+        f"them{how}"
     )
 
 
