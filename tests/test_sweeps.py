@@ -227,7 +227,7 @@ TUNED = ("conv=standard,grouped", "optim.lr=0.05,0.2", "best_of=optim.lr", "tuni
 def test_a_tuned_sweep_tries_every_value_with_seeds_that_choose_and_tests_the_best_with_others(tmp_path, capsys):
     assert sweep(tmp_path, *TUNED, "seed=0") == 0
     printed = capsys.readouterr().out
-    assert "best_of=optim.lr: 2 arms × 2 values × 1 seed (1000), then 2 runs of the values chosen" in printed
+    assert "best_of=optim.lr: 2 arms × 2 values × 1 seed (1000), then 2 runs of what is chosen on validation" in printed
     assert printed.index("[4/4]") < printed.index("conv=grouped: optim.lr=") < printed.index("[2/2]")
     folder = tmp_path / "sweeps" / "s"
     table = load(folder)

@@ -88,7 +88,7 @@ class Grid:
 
     def name(self, arm: Overrides) -> str:
         """What tells it from the other arms."""
-        common = set.intersection(*map(set, self.arms)) if len(self.arms) > 1 else set()
+        common = set.intersection(*map(set, self.arms))
         return " ".join(override for override in arm if override not in common) or "the one arm"
 
     def trials(self) -> list[tuple[Overrides, tuple[str, ...], int]]:
@@ -109,7 +109,7 @@ class Grid:
         ]
         product = f"{' × '.join(words)} ({listed_seeds(self.seeds)})"
         tests = len(self.arms) * max(1, len(self.tests))
-        return f"best_of={','.join(self.keys)}: {product}, then {tests} runs of the values chosen on validation"
+        return f"best_of={','.join(self.keys)}: {product}, then {tests} run{'s' * (tests > 1)} of what is chosen on validation"
 
 
 def keys_of(best_of: Any) -> tuple[str, ...]:
