@@ -218,10 +218,10 @@ def test_arms_are_named_by_what_tells_them_apart(tmp_path):
         ("grouped", {}, {}),
         ("grouped", four, {}),
         ("standard", {}, {"conv@conv_stage3": "deformable"}),
-    ) == ["standard", "grouped groups=2", "grouped groups=4", "standard stage3=deformable"]
+    ) == ["standard", "grouped groups=2", "grouped groups=4", "deformable in stage 3"]
     assert names(tmp_path / "widths", ("standard", {}, {}), ("depthwise_separable", wide, {})) == [
-        "standard width=1",
-        "depthwise_separable width=1.6",
+        "standard",
+        "depthwise_separable ×1.6 wide",
     ]
     assert names(tmp_path / "options", ("grouped", {}, {}), ("grouped", four, {})) == [
         "grouped groups=2",
