@@ -16,6 +16,7 @@ from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import Comparison, compare_all, n_min
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
+from litconv.compare.where import pick, proposal
 from litconv.errors import ConfigError
 
 
@@ -62,12 +63,6 @@ class Result:
         return Metric(self.metric.key.replace("test/", "val/", 1))
 
     @cached_property
-    def class_metrics(self) -> list[str]:
-        """The keys of the IoU of each class, in the order of the summaries."""
-        split = self.metric.key.partition("/")[0]
-        return [str(key) for key in self.runs.columns if str(key).startswith(f"{split}/iou/")]
-
-    @cached_property
     def widths_vary(self) -> bool:
         return len({arm.width for arm in self.arms}) > 1
 
@@ -110,10 +105,18 @@ class Result:
 
 
 def analyse(
-    runs: pd.DataFrame, name: str, *, reference: str | None = None, metric: str | None = None, mix: bool = False
+    runs: pd.DataFrame,
+    name: str,
+    *,
+    reference: str | None = None,
+    metric: str | None = None,
+    mix: bool = False,
+    where: Sequence[str] = (),
 ) -> Result:
+    """`where`: conditions such as `epochs=2`, of the runs that are compared."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
+    runs, picked = pick(runs, where)
     completed = runs[runs["status"] == "completed"]
     if completed.empty:
         problems = unfinished(runs)
@@ -132,13 +135,13 @@ def analyse(
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
-        refuse_unlike(unlike)
+        refuse_unlike(unlike, proposal(kept, asked) if unlike else "")
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
     held = [arm for arm in arms if arm.name in against]
     results = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
     comparisons = {arm.name: one for arm, one in zip(held, results, strict=True)}
-    notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
+    notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
     notes += remarks(kept, arms, against, repeated)
     return Result(name, chosen, kept, arms, against, comparisons, problems, notes)
 
