@@ -29,7 +29,7 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
     figures = ["pareto_macs", "pareto_params", "pareto_activations", "pareto_latency_ms", "learning_curves", "rankings"]
     assert {p.name for p in out.iterdir()} == {
         *("index.html", "runs.csv", "table.csv", "table.md", "table.tex"),
-        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")),
+        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg", "pdf")),
     }
     for name in figures:
         assert min(Image.open(out / f"{name}.png").size) > 300
