@@ -11,7 +11,7 @@ from litconv.compare.columns import chosen
 from litconv.compare.figures import write_figures
 from litconv.compare.page import write_page
 from litconv.compare.result import Result
-from litconv.compare.samples import sample_segmentations
+from litconv.compare.samples import sample_predictions
 from litconv.compare.table_files import write_tables
 
 
@@ -27,7 +27,7 @@ def write_report(
     on the way."""
     chosen(result, columns)
     out.mkdir(parents=True, exist_ok=True)
-    shown, notes = sample_segmentations(result, samples)
+    shown, notes = sample_predictions(result, samples)
     confused, unread = confusion(result)
     result = dataclasses.replace(result, notes=[*result.notes, *notes, *unread])
     write_tables(result, runs, out, columns)
