@@ -17,11 +17,12 @@ def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[s
     return [png((one.clip(0, 1) * 255).round().astype(np.uint8)) for one in pixels]
 
 
-def mask(classes: np.ndarray, palette: np.ndarray, ignored: int | None) -> str:
-    """(H, W); what is ignored is transparent."""
+def mask(classes: np.ndarray, palette: np.ndarray, ignored: int, background: int | None) -> str:
+    """(H, W); what is ignored is white, what is `background` lets the image through."""
     painted = np.full((*classes.shape, 4), 255, np.uint8)
     painted[..., :3] = palette[classes.clip(0, len(palette) - 1)]
-    painted[classes == ignored] = 0
+    painted[classes == ignored, :3] = 255
+    painted[classes == background, 3] = 0
     return png(painted)
 
 

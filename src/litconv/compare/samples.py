@@ -109,9 +109,17 @@ def of_classes(truth: np.ndarray, said: np.ndarray, data: Any) -> tuple[Cell, li
 
 def of_masks(truth: np.ndarray, said: np.ndarray, data: Any) -> tuple[Cell, list[Cell], set[int]]:
     palette, ignored = colours(data.num_classes), data.ignore_index
+    background = 0 if data.class_names[0] == "background" else None
     scores = [image_miou(one[None], truth[None], data.num_classes, ignored)[0] for one in said]
-    cells = [Cell(f"mIoU {score:.2f}", mask(one, palette, None)) for one, score in zip(said, scores, strict=True)]
-    return Cell("", mask(truth, palette, ignored)), cells, {*np.unique(truth[truth != ignored]), *np.unique(said)}
+    cells = [
+        Cell(f"mIoU {score:.2f}", mask(one, palette, ignored, background))
+        for one, score in zip(said, scores, strict=True)
+    ]
+    return (
+        Cell("", mask(truth, palette, ignored, background)),
+        cells,
+        {*np.unique(truth[truth != ignored]), *np.unique(said)},
+    )
 
 
 def reason_of(why: str, seen: Scan, place: int, masks: bool) -> str:

@@ -82,4 +82,4 @@ def caption(result: Result, columns: Sequence[Column]) -> str:
         said.append("Gaps are of runs paired by seed")
     if any(best(column, result.arms) for column in columns):
         said.append("The best of each column is bold")
-    return ". ".join(said) + "."
+    return ". ".join(part[:1].upper() + part[1:] for part in said) + "."
