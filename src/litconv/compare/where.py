@@ -78,8 +78,8 @@ def _shown(value: Any) -> Any:
 
 
 def _option(conditions: Sequence[str]) -> str:
-    """As it is typed in a shell, for Hydra: what is more than a word or a number needs quotes of both."""
-    words = [one if re.fullmatch(r"[\w./+=:@-]+", one) else json.dumps(one, ensure_ascii=False) for one in conditions]
+    """As it is typed in a shell."""
+    words = [re.sub(r",\s+", ",", one) for one in conditions]
     return shlex.quote(f"where={words[0]}" if len(words) == 1 else f"where=[{','.join(words)}]")
 
 
