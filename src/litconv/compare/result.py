@@ -135,7 +135,7 @@ def analyse(
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
-        refuse_unlike(unlike, proposal(kept, asked) if unlike else "")
+        refuse_unlike(unlike, proposal(kept, asked, where) if unlike else "")
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
     held = [arm for arm in arms if arm.name in against]

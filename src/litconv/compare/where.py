@@ -48,13 +48,14 @@ def value_of(key: str, asked: Settings, row: Mapping[str, Any]) -> Any:
     return _shown(value)
 
 
-def proposal(runs: pd.DataFrame, asked: dict[str, Settings]) -> str:
-    """`where=…` of the largest group of runs that are alike."""
+def proposal(runs: pd.DataFrame, asked: dict[str, Settings], wanted: Sequence[str]) -> str:
+    """`where=…` of the largest group of runs that are alike, beside what was wanted already."""
     grouped = [(asked[h], own) for h, own in runs.groupby("arm_hash", sort=False)]
     keys = [key for key, counts in differences(grouped).items() if len(counts) > 1]
     points = [tuple(value_of(key, asked[row["arm_hash"]], row) for key in keys) for row in runs.to_dict("records")]
     largest = Counter(points).most_common(1)[0][0]
-    return _option([f"{key}={_short(value)}" for key, value in zip(keys, largest, strict=True) if value is not None])
+    of_group = [f"{key}={_short(value)}" for key, value in zip(keys, largest, strict=True) if value is not None]
+    return _option([*wanted, *of_group])
 
 
 def spelt(value: Any) -> str:

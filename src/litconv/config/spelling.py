@@ -23,6 +23,8 @@ def as_hydra_reads(argument: str) -> str:
     """An argument of the command line."""
     if argument.startswith("where="):
         return f"where={conditions(argument.removeprefix('where='))}"
+    if argument.startswith("reference="):  # the name of an arm: it has equals signs, commas, a ×
+        return f"reference={quoted(argument.removeprefix('reference='))}"
     option = TRAINER_OPTION.fullmatch(argument)
     return f"++{option[1]}" if option else argument
 
@@ -31,5 +33,11 @@ def conditions(given: str) -> str:
     """`epochs=2` or `[epochs=2,data=shapes]`: an equals sign inside a value has to be quoted for Hydra."""
     several = given.startswith("[") and given.endswith("]")
     parts = CONDITION.findall(given[1:-1] if several else given)
-    quoted = [part if part[0] in "'\"" or "=" not in part else json.dumps(part, ensure_ascii=False) for part in parts]
-    return f"[{','.join(quoted)}]" if several else "".join(quoted)
+    quoted_ones = [quoted(part) if "=" in part else part for part in parts]
+    return f"[{','.join(quoted_ones)}]" if several else "".join(quoted_ones)
+
+
+def quoted(text: str) -> str:
+    """What is more than words and numbers, unless it is quoted already."""
+    plain = re.fullmatch(r"[\w .+*/-]*", text, re.ASCII) or text[0] in "'\""
+    return text if plain else json.dumps(text, ensure_ascii=False)
