@@ -34,6 +34,9 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
     for name in figures:
         assert min(Image.open(out / f"{name}.png").size) > 300
         assert ET.parse(out / f"{name}.svg").getroot().tag.endswith("svg")
+        pdf = (out / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in pdf  # embedded as TrueType
+        assert b"/Type3" not in pdf
     with (out / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 9
     with (out / "table.csv").open() as file:
