@@ -25,7 +25,17 @@ def main(config: DictConfig) -> None:
     from litconv.compare.wandb_run import log_comparison
 
     runs = load(given.folders)
-    result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix, where=given.where)
+    result = analyse(
+        runs,
+        given.name,
+        reference=given.reference,
+        metric=given.metric,
+        mix=given.mix,
+        where=given.where,
+        test=given.test,
+        margin=given.margin,
+        seeds=given.seeds,
+    )
     command = ["python", "scripts/compare.py", *sys.argv[1:]]
     result = write_report(result, runs, given.out, command, config.samples, columns)
     print(verdict(result).text())

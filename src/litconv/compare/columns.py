@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import isfinite, isnan, nan
 
 import pandas as pd
 
@@ -13,6 +13,8 @@ from litconv.compare.statistics import Comparison
 from litconv.compare.tables import word
 from litconv.config.messages import did_you_mean
 from litconv.errors import ConfigError
+
+OTHER = {"student": "exact test", "exact": "Student"}  # the test that was not chosen, whose p is shown beside
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,19 @@ def against(result: Result) -> list[Column]:
 
         return cell
 
+    def by_other_test(arm: Arm) -> str:
+        c = result.by_other_test.get(arm.name)
+        return "" if c is None or c.n == 0 else f"{c.p_holm:.2g}"
+
     return [
         Column("gap", f"gap to {against}{unit}", compared(lambda c: metric.gap(c.mean))),
         Column(
             "interval",
             "95 % interval",
-            compared(lambda c: "–" if isnan(c.low) else f"{metric.gap(c.low)} to {metric.gap(c.high)}"),
+            compared(lambda c: f"{metric.gap(c.low)} to {metric.gap(c.high)}" if isfinite(c.low) else "–"),
         ),
         Column("p", "p (Holm)", compared(lambda c: f"{c.p_holm:.2g}")),
+        Column("p_other", f"p ({OTHER[result.rule.test]})", by_other_test),
         Column("verdict", "verdict", lambda arm: word(result, arm), numeric=False),
     ]
 

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
-from math import isnan
+from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +26,9 @@ def write_tables(result: Result, runs: pd.DataFrame, folder: Path, columns: Sequ
     with (folder / "table.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), restval="")
         writer.writeheader()
-        writer.writerows({k: "" if isinstance(v, float) and isnan(v) else v for k, v in row.items()} for row in rows)
+        writer.writerows(
+            {k: "" if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()} for row in rows
+        )
     (folder / "table.md").write_text(markdown(result.arms, shown))
     (folder / "table.tex").write_text(latex(result, shown))
     listed = runs.map(lambda value: " ".join(map(str, value)) if isinstance(value, list) else value)

@@ -4,8 +4,8 @@ from math import isnan
 from typing import Any
 
 from litconv.compare.arms import Arm
+from litconv.compare.outlook import power
 from litconv.compare.result import Result
-from litconv.compare.statistics import power
 
 
 def numbers(result: Result, arm: Arm) -> dict[str, Any]:
@@ -16,9 +16,13 @@ def numbers(result: Result, arm: Arm) -> dict[str, Any]:
     row |= {"mean": arm.mean, "std": arm.std, "low": low, "high": high}
     if c is not None:
         row |= {"reference": result.references[arm.name].name, "pairs": c.n, "gap": c.mean, "gap_sd": c.sd}
-        row |= {"gap_low": c.low, "gap_high": c.high, "p": c.p, "p_holm": c.p_holm}
+        row |= {"gap_low": c.low, "gap_high": c.high, "p": c.p, "p_holm": c.p_holm, "test": c.rule.test}
+        other = result.by_other_test[arm.name]
+        row |= {f"p_holm_{other.rule.test}": other.p_holm, "seeds_planned": c.rule.planned}
+        if c.rule.margin is not None:
+            row |= {"margin": c.rule.margin, "equivalent": c.equivalent}
         if result.metric.fraction and not isnan(c.sd):
-            row["power_for_1_point"] = power(0.01, c.sd, c.n, c.comparisons)
+            row["power_for_1_point"] = power(0.01, c.sd, c.n, c.comparisons, c.rule)
     row |= arm.costs
     row |= {f"{key}_to_reference": result.ratio(arm, key) for key in arm.costs if not isnan(result.ratio(arm, key))}
     row["front"] = " ".join(key for key in result.cost_keys if arm.name in result.fronts[key])
@@ -29,4 +33,4 @@ def word(result: Result, arm: Arm) -> str:
     c = result.comparisons.get(arm.name)
     if c is None:
         return "reference" if arm in result.baselines else "–"
-    return ("better" if c.mean > 0 else "worse") if c.claimed else "cannot tell"
+    return c.word

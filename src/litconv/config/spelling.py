@@ -41,3 +41,11 @@ def quoted(text: str) -> str:
     """What is more than words and numbers, unless it is quoted already."""
     plain = re.fullmatch(r"[\w .+*/-]*", text, re.ASCII) or text[0] in "'\""
     return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def planned_seeds(arguments: list[str]) -> list[str]:
+    """What `seeds=5` means where no `seed=` says which."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    if "seed" in given or not given.get("seeds", "").isdigit():
+        return []
+    return [f"seed=range({given['seeds']})"]

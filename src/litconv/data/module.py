@@ -7,16 +7,16 @@ from typing import ClassVar
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
-from litconv.data.augment import Augment, private_generator
+from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
 from litconv.data.sizes import Size, pair, show
-from litconv.errors import ConfigError, DataError
+from litconv.data.subsets import held_out, some, without
+from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,7 +39,8 @@ class DataModule(pl.LightningDataModule):
     batch_size: int = 128  # images per step and process
     num_workers: int = 0  # reading processes; only sets too large for memory use them
     seed: int = 0  # of the run: order and augmentation
-    split_seed: int = 0  # of the validation split, where the set has none
+    split_seed: int = 0  # of the validation split, where the set has none, and of `n_train`'s choice
+    n_train: int | None = None  # training images, the same share of every class; None: all of them
     memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
     cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
     cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
@@ -67,6 +68,8 @@ class DataModule(pl.LightningDataModule):
             value = getattr(self, key)
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        if self.n_train is not None and (type(self.n_train) is not int or self.n_train < 1):
+            raise ConfigError(f"data.n_train={self.n_train} must be a whole number, at least 1, or null for all images")
         if self.num_workers and not self.reads_files:
             raise ConfigError(
                 f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
@@ -128,7 +131,10 @@ class DataModule(pl.LightningDataModule):
             return
         splits = self.load()
         if "val" not in splits:
-            splits["train"], splits["val"] = self._hold_out(splits["train"])
+            chosen = held_out(splits["train"], self.split_seed)
+            splits["train"], splits["val"] = without(splits["train"], chosen), splits["train"].subset(chosen)
+        if self.n_train is not None and self.n_train != len(splits["train"]):
+            splits["train"] = splits["train"].subset(some(splits["train"], self.n_train, self.split_seed))
         self.test_split = "test" if "test" in splits else "val"
         self.sizes = {name: len(splits[name if name in splits else "val"]) for name in ("train", "val", "test")}
         if self.batch_size > self.sizes["train"]:
@@ -207,19 +213,6 @@ class DataModule(pl.LightningDataModule):
             )
         return loader
 
-    def _hold_out(self, train: Arrays | FileSet) -> tuple[Arrays | FileSet, Arrays | FileSet]:
-        """(train, val): a tenth of every class, at least one where it has two images, chosen by `split_seed` alone."""
-        labels = torch.zeros(len(train), dtype=torch.long) if train.labels is None else train.labels
-        generator, held = private_generator(self.split_seed, "split"), torch.zeros(len(train), dtype=torch.bool)
-        for label in labels.unique():  # sorted
-            members = (labels == label).nonzero()[:, 0]
-            members = members[torch.randperm(len(members), generator=generator)]
-            share = max(round(0.1 * len(members)), 1) if len(members) > 1 else 0
-            held[members[:share]] = True
-        if not held.any():
-            raise DataError(f"{len(train)} training images, one per class, leave none for validation; add a val split")
-        return train.subset(_where(~held)), train.subset(_where(held))
-
     def _check_crop(self) -> None:
         height, width = self.image_size
         if self.crop_size is not None:
@@ -236,7 +229,3 @@ class DataModule(pl.LightningDataModule):
                     f"data.{key}={getattr(self, key)} leaves nothing of a crop of "
                     f"{show(self.crop_size or self.image_size)}; use less than {smallest}"
                 )
-
-
-def _where(mask: Tensor) -> Tensor:
-    return mask.nonzero()[:, 0]

@@ -13,7 +13,7 @@ NOT_HASHED_IN = {
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
-OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""))
+OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""), ("n_train", None))
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
 
