@@ -43,6 +43,19 @@ def test_figures_by_class_are_means_over_the_seeds(tmp_path):
     assert recall.classes == ["cat"]
 
 
+def test_the_figure_is_of_the_first_kind_and_so_many_classes_have_a_row_each_on_the_page(tmp_path):
+    many = {f"test/f1/class {i}": i / 200 for i in range(100)}
+    for conv in ("standard", "grouped"):
+        make_run(tmp_path, conv, summary=many | ({"test/f1/class 41": 0.9} if conv == "grouped" else {}))
+    result = compared(tmp_path)
+    write_report(result, result.runs, tmp_path / "out", ["compare"], samples=0)
+    assert {path.suffix for path in (tmp_path / "out").glob("f1_by_class.*")} == {".png", ".svg", ".pdf"}
+    page = (tmp_path / "out" / "index.html").read_text()
+    rows = page.partition('data-figures="f1"')[2].partition("</table>")[0].partition("<tbody>")[2].split("<tr>")[1:]
+    assert len(rows) == 100
+    assert "class 41" in rows[0]
+
+
 def test_a_class_that_a_run_does_not_have_is_no_number(tmp_path):
     run(tmp_path, "standard", 0, **{"test/f1/cat": None})
     (f1, _) = by_class(compared(tmp_path))

@@ -89,6 +89,13 @@ def test_both_tables_have_the_columns_that_were_asked_for_in_their_order(result,
     assert {row[1] for row in markdown[2:]} == {arm.name for arm in result.arms}
 
 
+def test_the_usual_columns_are_the_comparison_and_the_costs_of_the_table(result):
+    assert [column.name for column in chosen(result, None)] == [
+        *("arm", "seeds", "score", "gap", "interval", "p", "p_other", "verdict"),
+        *("macs", "params", "activations", "latency", "seconds"),
+    ]
+
+
 def test_every_short_name_is_a_column_that_can_be_filled(result):
     for name, column in columns(result).items():
         assert re.fullmatch(r"[a-z0-9_]+", name)

@@ -44,16 +44,9 @@ def columns(result: Result) -> dict[str, Column]:
 
 def default(result: Result) -> list[Column]:
     """Those of a table that was not told what to show."""
-    tabled = {cost_name(key) for key in result.table_keys} | {
-        "arm",
-        "seeds",
-        "score",
-        "gap",
-        "interval",
-        "p",
-        "verdict",
-    }
-    return [c for c in columns(result).values() if c.name in tabled or (c.name == "width" and result.widths_vary)]
+    left_out = {cost_name(key) for key in result.cost_keys if key not in result.table_keys}
+    left_out |= {key.partition("/")[2] for key in further(result)} | (set() if result.widths_vary else {"width"})
+    return [column for name, column in columns(result).items() if name not in left_out]
 
 
 def chosen(result: Result, names: Sequence[str] | None) -> list[Column]:
