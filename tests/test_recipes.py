@@ -203,6 +203,7 @@ RESUMED = {
     "accumulated": ("+trainer.accumulate_grad_batches=3", "+trainer.gradient_clip_val=0.5", BF16),
     "max_steps": ("+trainer.max_steps=14",),
     "ema": (*EMA, BF16),
+    "ema_key": ("ema=0.9", "+trainer.accumulate_grad_batches=3", BF16),
     "ema_max_steps": (*EMA, "+trainer.max_steps=14"),
     "val_check_interval": ("+trainer.val_check_interval=2",),
 }
