@@ -18,6 +18,7 @@ from litconv.config.command_line import command_line, guarded
 def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
+    allowed = configuration.allowed_packages(config)
     from litconv.compare import analyse, load
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
@@ -25,7 +26,8 @@ def main(config: DictConfig) -> None:
 
     runs = load(given.folders)
     result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix)
-    result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
+    command = ["python", "scripts/compare.py", *sys.argv[1:]]
+    result = write_report(result, runs, given.out, command, config.samples, allowed)
     print(verdict(result).text())
     for note in result.notes:
         print(f"note: {note}")

@@ -1,6 +1,7 @@
 """Everything that a comparison leaves in its folder: runs.csv, table.{md,tex,csv}, figures, index.html."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,18 @@ from litconv.compare.samples import sample_segmentations
 from litconv.compare.tables import write_tables
 
 
-def write_report(result: Result, runs: pd.DataFrame, out: Path, command: list[str], samples: int = 4) -> Result:
-    """`runs`: all that were found. Returns the result with what was noted on the way."""
+def write_report(
+    result: Result,
+    runs: pd.DataFrame,
+    out: Path,
+    command: list[str],
+    samples: int = 4,
+    allowed: Sequence[str] = (),
+) -> Result:
+    """`runs`: all that were found; `allowed`: packages whose classes a run may be built of. Returns the result with what was
+    noted on the way."""
     out.mkdir(parents=True, exist_ok=True)
-    shown, notes = sample_segmentations(result, samples)
+    shown, notes = sample_segmentations(result, samples, allowed)
     result = dataclasses.replace(result, notes=[*result.notes, *notes])
     write_tables(result, runs, out)
     write_figures(result, out)

@@ -3,7 +3,6 @@
 import base64
 import colorsys
 import io
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from litconv.compare.arms import Arm
+from litconv.compare.rebuild import CANNOT_BUILD, data_of, reason, task_of
 from litconv.compare.result import Result
 
 COLUMNS = 10  # arms shown
-CANNOT_PREDICT = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Samples:
     seed: int
 
 
-def sample_segmentations(result: Result, count: int) -> tuple[Samples | None, list[str]]:
-    """None where there is nothing to show, and why."""
+def sample_segmentations(result: Result, count: int, allowed: Sequence[str] = ()) -> tuple[Samples | None, list[str]]:
+    """None where there is nothing to show, and why. `allowed`: packages whose classes the runs may be built of."""
     arms = [arm for arm in result.arms if arm.asked.get("choices.task") == "segmentation"][:COLUMNS]
     seed = next((s for s in result.seeds if any(best(arm, s) for arm in arms)), None)
     if not count or not arms:
@@ -38,19 +37,19 @@ def sample_segmentations(result: Result, count: int) -> tuple[Samples | None, li
     shown = [arm for arm in arms if best(arm, seed)]
     notes = [f"no sample segmentations of {arm.name}: seed {seed} has no best.ckpt" for arm in arms if arm not in shown]
     try:
-        data = first_data(shown[0], seed)
+        data = data_of(best(shown[0], seed).parents[1], allowed)
         x, y = next(iter(data.test_dataloader()))
-    except CANNOT_PREDICT as error:
-        return None, [*notes, f"no sample segmentations: the data cannot be read ({_line(error)})"]
+    except CANNOT_BUILD as error:
+        return None, [*notes, f"no sample segmentations: the data cannot be read ({reason(error)})"]
     x, y = x[:count], y[:count].numpy()  # (count, 3, H, W), (count, H, W)
     palette = colours(data.num_classes)
     columns = [images(x.numpy(), data.mean, data.std), masks(y, palette, data.ignore_index)]
     headings = ["image", "truth"]
     for arm in shown:
         try:
-            predicted = predict(best(arm, seed), data, x)
-        except CANNOT_PREDICT as error:
-            notes.append(f"no sample segmentations of {arm.name}: {_line(error)}")
+            predicted = predict(task_of(best(arm, seed), data, allowed), x)
+        except CANNOT_BUILD as error:
+            notes.append(f"no sample segmentations of {arm.name}: {reason(error)}")
             continue
         headings.append(arm.name)
         columns.append(masks(predicted, palette, None))
@@ -65,26 +64,12 @@ def best(arm: Arm, seed: int) -> Path | None:
     return path if path is not None and path.exists() else None
 
 
-def first_data(arm: Arm, seed: int) -> Any:
-    from litconv import build
-    from litconv.config import composed as configuration
-
-    data = build.data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
-    data.setup("test")
-    return data
-
-
-def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
+def predict(task: Any, x: Any) -> np.ndarray:
     """(N, H, W)"""
     import torch
 
-    from litconv import build
-    from litconv.config import composed as configuration
-
-    task = build.task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
-    task.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
     with torch.inference_mode():
-        return task.eval()(x).argmax(1).numpy()
+        return task(x).argmax(1).numpy()
 
 
 def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[str]:
@@ -115,7 +100,3 @@ def png(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
