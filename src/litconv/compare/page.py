@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
+from litconv.compare.confounds import of_arms
 from litconv.compare.metric import COSTS, cost_heading
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
@@ -35,6 +36,7 @@ def write_page(result: Result, out: Path, command: list[str], samples: Samples |
         headings=headings(result),
         rows=[row(result, arm) for arm in result.arms],
         costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        confounds=of_arms(result.arms, result.references),
         rankings=ranking_columns(result),
         classes=[key.rpartition("/iou/")[2] for key in result.class_metrics],
         ious={arm.name: arm.means(result.class_metrics) for arm in result.arms},

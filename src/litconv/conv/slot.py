@@ -12,6 +12,9 @@ Beside `forward`, an operator and every layer inside it may have these powers, a
     deployed() -> nn.Module                 the form in which it is used after training, if that is another
     implementation_on(device) -> str        which of several implementations computes it there
     unordered_on(device) -> str             why two equal runs can differ there, and what to choose; "" where they cannot
+    confounds: dict[str, str]               of its class: what a comparison with the standard convolution changes besides the
+                                            operator, under the option for which it holds ("norm_between=true"; "": always).
+                                            It is read from the source, so both are literals
 """
 
 from collections.abc import Callable, Sequence
