@@ -5,6 +5,7 @@ import json
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
 from command import TINY, command
 from litconv.callbacks.averaging import Averaging
@@ -89,6 +90,22 @@ def test_the_average_is_that_of_the_formula_statistics_of_norms_included(tmp_pat
         assert torch.allclose(value.double(), expected[key], atol=1e-6) or "num_batches_tracked" in key, key
     assert found["model.1.num_batches_tracked"] == later[-1]["model.1.num_batches_tracked"] == 12
     assert not torch.allclose(found["model.1.running_mean"], later[-1]["model.1.running_mean"])
+
+
+def test_lightnings_stochastic_averaging_which_is_refused_adds_an_epoch_and_validates_its_average_in_no_other(tmp_path):
+    averaging, recorder = StochasticWeightAveraging(swa_lrs=0.05, swa_epoch_start=1), Recorder()
+    kept = [ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=False)]
+    fitted = trainer(tmp_path, max_epochs=3, callbacks=[averaging, recorder, *kept], enable_progress_bar=False)
+    fitted.fit(classification(classifier()), Loader(*(labelled(8, seed=s) for s in range(2))), Loader(labelled(8)))
+    weights = [torch.load(path, weights_only=True)["state_dict"] for path in sorted(tmp_path.glob("*.ckpt"))]
+    assert len(weights) == 4
+    trained = recorder.states[1::2]  # at the end of each epoch of 2 steps
+    same = [
+        torch.equal(kept["model.6.weight"], own["model.6.weight"]) for kept, own in zip(weights, trained, strict=False)
+    ]
+    assert same == [True, True, True]
+    mean = torch.stack([own["model.6.weight"] for own in trained]).mean(0)
+    assert not torch.allclose(weights[2]["model.6.weight"], mean, atol=1e-3)
 
 
 REFUSED = {

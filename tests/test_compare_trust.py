@@ -81,9 +81,7 @@ def test_a_class_that_the_file_allows_itself_is_not_even_imported_and_one_note_s
     assert f"{place}._target_=evil.Op may not be built" in notes[0]
     assert notes[0].rstrip(")").endswith("add allowed_packages=[evil]")
     assert not (tmp_path / "was_here").exists()
-    assert (out / "index.html").read_text().count(IMAGE) == (
-        2 if place in ("conv", "optim") else 0
-    )  # image and truth, if there are data
+    assert (out / "index.html").read_text().count(IMAGE) == (2 if place in ("conv", "optim") else 0)  # image, truth
 
 
 def test_what_the_user_allows_is_shown(made, stranger, tmp_path):

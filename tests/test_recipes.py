@@ -406,7 +406,7 @@ def test_the_deformable_convolution_that_is_named_uses_no_operation_without_an_o
 @pytest.mark.parametrize(
     ("callback", "said"),
     [
-        ("StochasticWeightAveraging, swa_lrs: 0.01", "takes another optimiser step"),
+        ("StochasticWeightAveraging, swa_lrs: 0.01", "validates its average in one epoch alone"),
         ("GradientAccumulationScheduler, scheduling: {0: 2}", "changes the number of steps after"),
     ],
 )

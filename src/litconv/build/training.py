@@ -101,8 +101,8 @@ def unfit_callbacks() -> dict[type, str]:
 
     return {
         StochasticWeightAveraging: (
-            "takes another optimiser step, and so changes the averaged weights, while it renews batch norm's statistics; "
-            "use ema=0.999, or pytorch_lightning.callbacks.WeightAveraging"
+            "validates its average in one epoch alone, which it adds to those that were asked for, so that the checkpoint that "
+            "is tested may hold none of it; use ema=0.999, or pytorch_lightning.callbacks.WeightAveraging"
         ),
         GradientAccumulationScheduler: (
             "changes the number of steps after the learning rate's schedule was made of it; use trainer.accumulate_grad_batches"

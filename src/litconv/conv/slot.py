@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 # A weight whose output meets a ReLU is drawn with this gain (He et al., https://arxiv.org/abs/1502.01852); one whose
-# output meets another linear layer with 1, so that every operator has the output variance of the standard one.
+# output meets another linear layer with 1, so that every operator by itself has the output variance of the standard one.
 RELU_GAIN = 2**0.5
 LINEAR_GAIN = 1.0
 
