@@ -19,6 +19,7 @@ def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
     columns = table_columns(configuration.raw(config)["columns"])
+    allowed = configuration.allowed_packages(config)
     from litconv.compare import analyse, load
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
@@ -37,7 +38,7 @@ def main(config: DictConfig) -> None:
         seeds=given.seeds,
     )
     command = ["python", "scripts/compare.py", *sys.argv[1:]]
-    result = write_report(result, runs, given.out, command, config.samples, columns)
+    result = write_report(result, runs, given.out, command, config.samples, columns, allowed)
     print(verdict(result).text())
     for note in result.notes:
         print(f"note: {note}")

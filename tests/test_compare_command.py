@@ -158,7 +158,7 @@ def test_the_workspace_shows_the_score_against_each_cost_on_a_log_axis(tmp_path)
     for heading, key in {"MACs": "cost/macs", "params": "cost/params", "latency (ms)": "cost/latency_ms"}.items():
         scatter = panels[f"test top-1 accuracy against {heading}"]
         assert (scatter.x.name, scatter.y.name, scatter.log_x) == (key, "test/accuracy", True)
-    columns = [column.metric.name for column in panels["operators, costs and score"].columns]
-    assert columns[0] == "choices.conv"
+    columns = [column.metric.name for column in panels["arms, costs and score"].columns]
+    assert columns[0] == "arm"
     assert columns[-1] == "test/accuracy"
-    assert panels["test top-1 accuracy by operator"].groupby.name == "choices.conv"
+    assert panels["test top-1 accuracy by arm"].groupby.name == "arm"

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
+from litconv.compare.confounds import of_arms
 from litconv.compare.metric import COSTS, cost_heading
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
@@ -39,6 +40,7 @@ def write_page(
         headings=[column.heading for column in default(result)],
         rows=[row(result, arm) for arm in result.arms],
         costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        confounds=of_arms(result.arms, result.references),
         rankings=ranking_columns(result),
         classes=by_class(result),
         by_spread=by_spread,

@@ -22,12 +22,13 @@ def write_report(
     command: list[str],
     samples: int = 4,
     columns: Sequence[str] | None = None,
+    allowed: Sequence[str] = (),
 ) -> Result:
-    """`runs`: all that were found; `columns`: of the table, by their short names. Returns the result with what was noted
-    on the way."""
+    """`runs`: all that were found; `columns`: of the table, by their short names; `allowed`: packages whose classes a run may
+    be built of. Returns the result with what was noted on the way."""
     chosen(result, columns)
     out.mkdir(parents=True, exist_ok=True)
-    shown, notes = sample_predictions(result, samples)
+    shown, notes = sample_predictions(result, samples, allowed)
     confused, unread = confusion(result)
     result = dataclasses.replace(result, notes=[*result.notes, *notes, *unread])
     write_tables(result, runs, out, columns)
