@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from litconv.compare.settings import Settings
+from litconv.run.arm_name import operator, wide
 
 OPERATOR, WIDE = "operator", "wide"
 STAGE = "choices.conv@conv_stage"
@@ -38,23 +39,10 @@ def readable(asked: Settings, found: float | None) -> Settings:
     """The settings with the two keys that are made for names in place of those that they are made of."""
     kept = {k: v for k, v in asked.items() if k not in ("choices.conv", "width") and not k.startswith(STAGE)}
     if "choices.conv" in asked:
-        kept[OPERATOR] = operator(asked)
+        stages = {key.removeprefix(STAGE): str(asked[key]) for key in sorted(asked) if key.startswith(STAGE)}
+        kept[OPERATOR] = operator(str(asked["choices.conv"]), stages)
     width = asked.get("width") if found is None else found
-    return kept | ({WIDE: f"{float(width):.3g}"} if isinstance(width, int | float) else {})
-
-
-def operator(asked: Settings) -> str:
-    """`grouped`, `deformable in stage 3`, `grouped, deformable in stages 3 and 4`."""
-    base, places = str(asked["choices.conv"]), {}
-    for key in sorted(k for k in asked if k.startswith(STAGE)):
-        if asked[key] != base:
-            places.setdefault(str(asked[key]), []).append(key.removeprefix(STAGE))
-    inside = [f"{conv} in stage{'s' * (len(at) > 1)} {_listed(at)}" for conv, at in places.items()]
-    return ", ".join(inside if inside and base == "standard" else [base, *inside])
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])
+    return kept | ({WIDE: wide(float(width))} if isinstance(width, int | float) else {})
 
 
 def _keys_that_tell_apart(arms: Sequence[Settings], all_matched: bool) -> dict[str, set[int]]:
@@ -106,10 +94,8 @@ def _rank(key: str) -> tuple[int, str]:
 def _part(key: str, value: Any) -> str:
     if value is None:
         return ""
-    if key in CHOICES:
+    if key in CHOICES or key == WIDE:
         return str(value)
-    if key == WIDE:
-        return "" if value == "1" else f"×{value} wide"
     shown = (
         f"{value:g}" if isinstance(value, float) else "true" if value is True else "false" if value is False else value
     )

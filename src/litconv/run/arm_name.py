@@ -1,8 +1,8 @@
-"""An arm's name for a person, from one run's own configuration: `grouped groups=4`, `standard stage3=deformable`.
+"""An arm's name for a person, from one run's own configuration: `grouped groups=4`, `deformable in stage 3`.
 
 The operator, then those options of network, optimiser and task that are not as litconv's own yaml has them;
-`grouped ×1.34 wide` stands for a width that `match=` has found. What runs must have in common to be compared at all (task,
-data, trainer) is not in it.
+`grouped ×1.34 wide` stands for a width, be it asked for or found by `match=`. What runs must have in common to be compared
+at all (task, data, trainer) is not in it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,15 +31,14 @@ def arm_name(settings: Settings, choices: Mapping[str, str], matched_width: floa
 
 def parts(settings: Settings, choices: Mapping[str, str], matched_width: float | None) -> Iterator[str]:
     conv = choices["conv"]
-    yield conv
+    stages = {str(n): choices[key] for n in STAGES if (key := f"conv@conv_stage{n}") in choices}
+    yield operator(conv, stages)
     yield from differing(settings.get("conv"), "conv", conv)
-    for number in STAGES:
-        if (stage := choices.get(f"conv@conv_stage{number}")) is not None:
-            yield f"stage{number}={stage}"
-            yield from differing(settings.get(f"conv_stage{number}"), "conv", stage, prefix=f"stage{number}.")
-    width = settings["width"] if matched_width is None else matched_width
-    if f"{width:.3g}" != "1":
-        yield f"width={width:g}" if matched_width is None else f"×{width:.3g} wide"
+    for number, stage in stages.items():
+        for part in differing(settings.get(f"conv_stage{number}"), "conv", stage):
+            yield f"{part} in stage {number}"
+    if factor := wide(settings["width"] if matched_width is None else matched_width):
+        yield factor
     usual = usual_choices(choices["task"])
     for group in GROUPS:
         if group in settings and group in choices:
@@ -52,6 +51,26 @@ def parts(settings: Settings, choices: Mapping[str, str], matched_width: float |
             yield f"{key}={shown(settings[key])}"
     if settings.get("compile", {}).get("enabled"):
         yield f"compile={settings['compile']['mode']}"
+
+
+def operator(conv: str, stages: Mapping[str, str]) -> str:
+    """`grouped`, `deformable in stage 3`, `grouped, deformable in stages 3 and 4`. `stages`: number → the operator in it."""
+    places: dict[str, list[str]] = {}
+    for number, stage in stages.items():
+        if stage != conv:
+            places.setdefault(stage, []).append(number)
+    inside = [f"{stage} in stage{'s' * (len(at) > 1)} {listed(at)}" for stage, at in places.items()]
+    return ", ".join(inside if inside and conv == "standard" else [conv, *inside])
+
+
+def listed(words: list[str]) -> str:
+    """2, 3 and 4"""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def wide(width: float) -> str:
+    """`×1.34 wide`; nothing of a network as wide as it was published."""
+    return "" if f"{width:.3g}" == "1" else f"×{width:.3g} wide"
 
 
 def differing(
