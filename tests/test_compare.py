@@ -218,10 +218,10 @@ def test_arms_are_named_by_what_tells_them_apart(tmp_path):
         ("grouped", {}, {}),
         ("grouped", four, {}),
         ("standard", {}, {"conv@conv_stage3": "deformable"}),
-    ) == ["standard", "grouped groups=2", "grouped groups=4", "standard stage3=deformable"]
+    ) == ["standard", "grouped groups=2", "grouped groups=4", "deformable in stage 3"]
     assert names(tmp_path / "widths", ("standard", {}, {}), ("depthwise_separable", wide, {})) == [
-        "standard width=1",
-        "depthwise_separable width=1.6",
+        "standard",
+        "depthwise_separable ×1.6 wide",
     ]
     assert names(tmp_path / "options", ("grouped", {}, {}), ("grouped", four, {})) == [
         "grouped groups=2",
@@ -232,6 +232,51 @@ def test_arms_are_named_by_what_tells_them_apart(tmp_path):
         "nearest",
     ]
     assert names(tmp_path / "rate", ("standard", {}, {}), ("grouped", {"optim.lr": 0.1}, {})) == ["standard", "grouped"]
+
+
+def test_operators_of_single_stages_are_part_of_an_arms_name_even_where_all_arms_have_them(tmp_path):
+    of_stages = {"conv@conv_stage3": "deformable", "conv@conv_stage4": "deformable"}
+    assert names(tmp_path / "one", ("standard", {}, {"conv@conv_stage3": "deformable"})) == ["deformable in stage 3"]
+    assert names(
+        tmp_path / "several",
+        ("standard", {}, of_stages),
+        ("grouped", {}, of_stages | {"conv@conv_stage1": "dilated"}),
+        ("grouped", {"conv_stage1.dilation": 3}, {"conv@conv_stage1": "dilated"}),
+        ("grouped", {"conv_stage1.dilation": 2}, {"conv@conv_stage1": "dilated"}),
+    ) == [
+        "deformable in stages 3 and 4",
+        "grouped, dilated in stage 1, deformable in stages 3 and 4",
+        "grouped, dilated in stage 1 dilation=3 in stage 1",
+        "grouped, dilated in stage 1 dilation=2 in stage 1",
+    ]
+    rates = [("standard", {"optim.lr": rate}, of_stages) for rate in (0.1, 0.2)]
+    assert names(tmp_path / "rates", *rates) == [f"deformable in stages 3 and 4 optim.lr={r}" for r in (0.1, 0.2)]
+
+
+def matched(root, conv, by, width, score, **choices):
+    make_run(root, conv, score=score, summary={"match/width": width}, config={"match.by": by}, match=by, **choices)
+
+
+def test_a_width_that_was_matched_is_in_the_name_unless_all_are_matched(tmp_path):
+    make_run(tmp_path / "one", "standard", score=0.9)
+    matched(tmp_path / "one", "grouped", "macs", 1.3437, 0.8)
+    assert [arm.name for arm in compare(tmp_path / "one").arms] == ["standard", "grouped ×1.34 wide"]
+    matched(tmp_path / "all", "standard", "macs", 1.0, 0.9)
+    matched(tmp_path / "all", "grouped", "macs", 1.3437, 0.8)
+    result = compare(tmp_path / "all")
+    assert [(arm.name, arm.width) for arm in result.arms] == [("standard", 1.0), ("grouped", 1.3437)]
+    assert result.widths_vary
+
+
+def test_arms_that_differ_in_nothing_but_what_was_matched_have_their_widths_in_their_names(tmp_path):
+    matched(tmp_path, "standard", "macs", 1.0, 0.9)
+    matched(tmp_path, "grouped", "macs", 1.3437, 0.8)
+    matched(tmp_path, "grouped", "params", 1.41, 0.7)
+    assert [arm.name for arm in compare(tmp_path).arms] == ["standard", "grouped ×1.34 wide", "grouped ×1.41 wide"]
+    matched(tmp_path, "grouped", "latency", 1.4101, 0.6)
+    by = [arm.name for arm in compare(tmp_path).arms]
+    assert by[1] == "grouped ×1.34 wide"
+    assert by[2:] == ["grouped ×1.41 wide match=params", "grouped ×1.41 wide match=latency"]
 
 
 def test_an_arm_is_held_against_the_reference_in_its_own_backbone(tmp_path):

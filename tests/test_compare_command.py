@@ -29,11 +29,14 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
     figures = ["pareto_macs", "pareto_params", "pareto_activations", "pareto_latency_ms", "learning_curves", "rankings"]
     assert {p.name for p in out.iterdir()} == {
         *("index.html", "runs.csv", "table.csv", "table.md", "table.tex"),
-        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")),
+        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg", "pdf")),
     }
     for name in figures:
         assert min(Image.open(out / f"{name}.png").size) > 300
         assert ET.parse(out / f"{name}.svg").getroot().tag.endswith("svg")
+        pdf = (out / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in pdf  # embedded as TrueType
+        assert b"/Type3" not in pdf
     with (out / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 9
     with (out / "table.csv").open() as file:
@@ -70,12 +73,12 @@ def test_five_hundred_runs_are_a_page(tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_segmentations_come_from_the_best_checkpoints(tmp_path):
+def test_sample_predictions_come_from_the_best_checkpoints(tmp_path):
     sweep = (f"output_dir={tmp_path}", "sweep=seg", "logger=csv", "task=segmentation", *TINY)
     assert command("-m", "conv=standard,grouped", *sweep) == 0
     assert compare(tmp_path, "sweep=seg", "samples=2") == 0
     page = (tmp_path / "compare" / "seg" / "index.html").read_text()
-    assert page.count('<img src="data:image/png;base64,') == 2 * 4  # image, truth and two arms
+    assert page.count('<img src="data:image/png;base64,') == 2 * 3  # the masks of truth and two arms, over the image
 
 
 REFUSED = {
@@ -155,10 +158,10 @@ def test_the_workspace_shows_the_score_against_each_cost_on_a_log_axis(tmp_path)
     for heading, key in {"MACs": "cost/macs", "params": "cost/params", "latency (ms)": "cost/latency_ms"}.items():
         scatter = panels[f"test top-1 accuracy against {heading}"]
         assert (scatter.x.name, scatter.y.name, scatter.log_x) == (key, "test/accuracy", True)
-    columns = [column.metric.name for column in panels["operators, costs and score"].columns]
-    assert columns[0] == "choices.conv"
+    columns = [column.metric.name for column in panels["arms, costs and score"].columns]
+    assert columns[0] == "arm"
     assert columns[-1] == "test/accuracy"
-    assert panels["test top-1 accuracy by operator"].groupby.name == "choices.conv"
+    assert panels["test top-1 accuracy by arm"].groupby.name == "arm"
 
 
 @pytest.mark.parametrize(
