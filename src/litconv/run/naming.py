@@ -36,7 +36,7 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
 
 def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
     """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
-    off = {"matmul_precision": "default", "compile": {"enabled": False}}
+    off = {"matmul_precision": "default", "compile": {"enabled": False}, "ema": None}
     asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
     if isinstance(asked.get("data"), dict):
         asked = {**asked, "data": {k: v for k, v in asked["data"].items() if (k, v) not in OFF_IN_DATA}}

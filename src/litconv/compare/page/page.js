@@ -1,9 +1,12 @@
 "use strict";
 // What the sections share. Each section's own script, sections/*.js, comes after this one and names in `starts` what it does first.
 const starts = [];
+// What is drawn again when the filter or the colour scheme changes.
+const redraws = [];
 addEventListener("DOMContentLoaded", () => starts.forEach((start) => start()));
 const data = JSON.parse(document.getElementById("payload").textContent);
 const arms = new Map(data.arms.map((arm) => [arm.name, arm]));
+let visible = new Set(arms.keys()); // by the filter
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 // Plotly reads a little markup in its texts: names of runs are shown as they are.
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -23,7 +26,8 @@ function layout(x, y) {
     xaxis: { ...axis, title: { text: plain(x), standoff: 8 } }, yaxis: { ...axis, title: { text: plain(y), standoff: 10 } },
   };
 }
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+// Named one by one: some of Plotly's own buttons send the data away.
+const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
 function element(tag, text) {
   const made = document.createElement(tag);
@@ -35,3 +39,5 @@ function choose(button, draw) {
   all("button", button.parentElement).forEach((other) => other.setAttribute("aria-checked", String(other === button)));
   draw();
 }
+
+starts.push(() => matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraws.forEach((draw) => draw())));

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from litconv.compare.arms import Arm, with_arm_hash
+from litconv.compare.arms import Arm, found_width, with_arm_hash
 from litconv.compare.collect import number
 from litconv.compare.labels import labels
 from litconv.compare.metric import Metric
@@ -95,7 +95,7 @@ def tuned(
     tried, settings = with_arm_hash(runs[runs["status"].isin(("completed", "failed"))])
     tried, _ = latest(tried, ["arm_hash", "seed"])
     check_keys(known.keys, settings.values())
-    names, arms = families(known.keys, settings)
+    names, arms = families(known.keys, settings, tried)
     scores, metric = scored(tried)
     seeds = {family: known.seeds or shared_seeds(own.values(), scores) for family, own in arms.items()}
     trials = {family: trials_of(own, seeds[family], scores, tried) for family, own in arms.items()}
@@ -125,7 +125,7 @@ def tuned(
 
 
 def families(
-    keys: Sequence[str], settings: Mapping[str, Settings]
+    keys: Sequence[str], settings: Mapping[str, Settings], tried: pd.DataFrame
 ) -> tuple[dict[str, str], dict[str, dict[Value, str]]]:
     """By the hash of what is left without the tuned keys: what a family is called, and its arm at each value."""
     arms: dict[str, dict[Value, str]] = {}
@@ -133,7 +133,9 @@ def families(
     for arm, options in settings.items():
         if None not in (value := values_of(keys, options)):
             arms.setdefault(hash_of(rest[arm]), {})[value] = arm
-    names = labels([rest[next(iter(own.values()))] for own in arms.values()], list(arms))
+    first = [next(iter(own.values())) for own in arms.values()]
+    widths = [found_width(tried[tried["arm_hash"] == arm]) for arm in first]
+    names = labels([rest[arm] for arm in first], list(arms), widths)
     return dict(zip(arms, names, strict=True)), arms
 
 

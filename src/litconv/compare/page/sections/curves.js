@@ -4,7 +4,7 @@ function drawCurves() {
   const chosen = document.querySelector("[data-curve][aria-checked=true]") ?? document.querySelector("[data-curve]");
   chosen.setAttribute("aria-checked", "true");
   const curves = data.curves[chosen.dataset.curve], traces = [];
-  data.arms.filter((arm) => curves[arm.name]).forEach((arm, i) => {
+  data.arms.filter((arm) => curves[arm.name] && visible.has(arm.name)).forEach((arm, i) => {
     const { epochs, mean, low, high } = curves[arm.name], x = epochs.map((e) => e + 1), group = arm.name, visible = i < 12 || arm.reference ? true : "legendonly";
     traces.push({ x: [...x, ...x.slice().reverse()], y: [...high, ...low.slice().reverse()], fill: "toself", fillcolor: arm.colour, opacity: 0.15, line: { width: 0 }, mode: "lines", hoverinfo: "skip",
       legendgroup: group, showlegend: false, visible });
@@ -14,7 +14,7 @@ function drawCurves() {
   const drawn = layout("epoch", chosen.dataset.curve);
   drawn.showlegend = true;
   drawn.legend = { orientation: "h", y: 1.02, yanchor: "bottom" };
-  const last = Math.max(...traces.flatMap((trace) => trace.x));
+  const last = Math.max(1, ...traces.flatMap((trace) => trace.x));
   Object.assign(drawn.xaxis, { tickformat: "d", dtick: Math.max(1, Math.ceil(last / 12)), tick0: 0 });
   Plotly.react(plot, traces, drawn, config);
 }
@@ -22,5 +22,5 @@ function drawCurves() {
 starts.push(() => {
   all("[data-curve]").forEach((button) => button.addEventListener("click", () => choose(button, drawCurves)));
   drawCurves();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCurves);
+  redraws.push(drawCurves);
 });

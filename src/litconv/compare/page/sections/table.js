@@ -8,15 +8,7 @@ function sortBy(heading) {
   body.append(...[...body.rows].sort((a, b) => compare(value(a), value(b))));
 }
 
-function filterArms() {
-  const words = document.getElementById("filter").value.toLowerCase().split(/\s+/), rows = all(".arms tbody tr");
-  rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
-  document.getElementById("shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
-}
-
 starts.push(() => {
-  all(".arms thead th").forEach((th) => th.firstElementChild.addEventListener("click", () => sortBy(th)));
+  all(".arms thead th, .sortable thead th").forEach((th) => th.firstElementChild.addEventListener("click", () => sortBy(th)));
   all(".open").forEach((button) => button.addEventListener("click", () => openArm(button.closest("tr").dataset.arm)));
-  document.getElementById("filter").addEventListener("input", filterArms);
-  filterArms();
 });
