@@ -15,7 +15,8 @@ from litconv.compare.tuning.families import tuned
 from litconv.compare.tuning.view import curve
 from litconv.errors import ConfigError
 from litconv.sweep.choice import Trial, best, beyond, edges
-from litconv.sweep.tuning import FILE, Grid, Tuned
+from litconv.sweep.tuned_grid import Grid
+from litconv.sweep.tuning import FILE, Tuned
 from tuned_runs import BEST, CHOOSING, RATES, make_trial, make_tuned, peaked
 
 

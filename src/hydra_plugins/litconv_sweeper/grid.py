@@ -47,7 +47,8 @@ class GridSweeper(Sweeper):
 
     def two_stages(self, axes: dict[str, list[str]], points: list[list[str]]) -> Any:
         from litconv.errors import JobError
-        from litconv.sweep.tuning import Grid, Tuned, key_of, refuse_swept
+        from litconv.sweep.tuned_grid import Grid, key_of, refuse_swept
+        from litconv.sweep.tuning import Tuned
 
         by_key = {key_of(key): overrides for key, overrides in axes.items()}
         refuse_swept(by_key.get("best_of", ()))
