@@ -32,6 +32,7 @@ def columns(result: Result) -> dict[str, Column]:
     metric = result.metric
     found = [
         Column("arm", "arm", lambda arm: arm.name, numeric=False),
+        *(tuned_column(result, place) for place in range(len(result.tuning.keys) if result.tuning else 0)),
         Column("width", "width", lambda arm: "–" if arm.width is None else f"{arm.width:.4g}"),
         Column("seeds", "seeds", lambda arm: str(arm.n)),
         scores("score", metric, lambda arm: arm.values),
@@ -40,6 +41,12 @@ def columns(result: Result) -> dict[str, Column]:
         *(scores(key.partition("/")[2], Metric(key), lambda arm, key=key: column(arm, key)) for key in further(result)),
     ]
     return {one.name: one for one in found}
+
+
+def tuned_column(result: Result, place: int) -> Column:
+    """The value of a tuned key that the arm chose."""
+    key = result.tuning.keys[place]
+    return Column(key, key, lambda arm: result.tuning.texts(arm)[place])
 
 
 def default(result: Result) -> list[Column]:
