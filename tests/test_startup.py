@@ -56,6 +56,7 @@ def test_only_these_are_imported_to_learn_what_they_take():
         "litconv.sync_norm.SyncNorm",  # it inherits __init__ from Lightning
         "litconv.sweep.pareto.ParetoFile",  # these are Hydra's affair
         "hydra_plugins.litconv_launcher.local.LocalLauncher",
+        "hydra_plugins.litconv_sweeper.grid.GridSweeper",
     }
 
 
