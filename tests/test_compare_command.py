@@ -24,7 +24,7 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
     assert compare(tmp_path, "sweep=made") == 0
     out = tmp_path / "compare" / "made"
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Cannot tell with 3 seeds: 7 are needed for 2 comparisons."
+    assert printed[0].startswith("standard wins: every other arm loses to it, by 2.")
     assert printed[-1] == str(out / "index.html")
     figures = ["pareto_macs", "pareto_params", "pareto_activations", "pareto_latency_ms", "learning_curves", "rankings"]
     assert {p.name for p in out.iterdir()} == {
@@ -41,7 +41,7 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
         assert len(list(csv.DictReader(file))) == 9
     with (out / "table.csv").open() as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
-    assert rows["grouped"]["verdict"] == "cannot tell"
+    assert rows["grouped"]["verdict"] == "worse"
     assert float(rows["grouped"]["cost/macs_to_reference"]) == pytest.approx(6_603_392 / 12_501_632)
     header, rule, *lines = (out / "table.md").read_text().splitlines()
     assert {line.count("|") for line in (header, rule, *lines)} == {header.count("|")}
@@ -162,3 +162,20 @@ def test_the_workspace_shows_the_score_against_each_cost_on_a_log_axis(tmp_path)
     assert columns[0] == "arm"
     assert columns[-1] == "test/accuracy"
     assert panels["test top-1 accuracy by arm"].groupby.name == "arm"
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("margin=-1", "margin=-1 must be greater than 0, in points or the metric's own unit"),
+        ("margin=abc", "margin=abc must be greater than 0"),
+        ("test=foo", "test=foo must be student or exact"),
+        ("test=studen", "did you mean 'student'?"),
+        ("seeds=0", "seeds=0 must be a whole number, at least 1"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(tmp_path, capsys, argument, said):
+    make_sweep(tmp_path, 3, ("standard", "grouped"))
+    assert compare(tmp_path, "sweep=made", argument) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
