@@ -32,7 +32,7 @@ def columns(result: Result) -> dict[str, Column]:
     metric = result.metric
     found = [
         Column("arm", "arm", lambda arm: arm.name, numeric=False),
-        *(tuned_column(result, place) for place in range(len(result.tuning.keys) if result.tuning else 0)),
+        *tuned(result),
         Column("width", "width", lambda arm: "–" if arm.width is None else f"{arm.width:.4g}"),
         Column("seeds", "seeds", lambda arm: str(arm.n)),
         scores("score", metric, lambda arm: arm.values),
@@ -41,12 +41,6 @@ def columns(result: Result) -> dict[str, Column]:
         *(scores(key.partition("/")[2], Metric(key), lambda arm, key=key: column(arm, key)) for key in further(result)),
     ]
     return {one.name: one for one in found}
-
-
-def tuned_column(result: Result, place: int) -> Column:
-    """The value of a tuned key that the arm chose."""
-    key = result.tuning.keys[place]
-    return Column(key, key, lambda arm: result.tuning.texts(arm)[place])
 
 
 def default(result: Result) -> list[Column]:
@@ -76,6 +70,12 @@ def scores(name: str, metric: Metric, values: Callable[[Arm], pd.Series]) -> Col
         return f"{mean(arm)} ± {metric.value(float(values(arm).std()))}" if several else mean(arm) or "–"
 
     return Column(name, metric.label, cell, mean, lambda arm: -metric.sign(float(values(arm).mean())))
+
+
+def tuned(result: Result) -> list[Column]:
+    """The values at which the arms stand, of the keys that were tuned."""
+    keys = result.tuning.keys if result.tuning else []
+    return [Column(key, key, lambda arm, i=i: result.tuning.texts(arm)[i]) for i, key in enumerate(keys)]
 
 
 def against(result: Result) -> list[Column]:

@@ -2,7 +2,7 @@ function drawTuning() {
   const plot = document.getElementById("tuning-plot");
   if (!plot) return;
   const { key, label, log, curves } = data.tuning, traces = [], tried = new Set();
-  data.arms.filter((arm) => curves[arm.name]).forEach((arm) => {
+  data.arms.filter((arm) => curves[arm.name] && visible.has(arm.name)).forEach((arm) => {
     const { x, mean, low, high, chosen } = curves[arm.name], group = arm.name;
     x.forEach((value) => tried.add(value));
     traces.push({ x: [...x, ...x.slice().reverse()], y: [...high, ...low.slice().reverse()], fill: "toself", fillcolor: arm.colour, opacity: 0.15, line: { width: 0 }, mode: "lines", hoverinfo: "skip",
@@ -20,5 +20,5 @@ function drawTuning() {
 
 starts.push(() => {
   drawTuning();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTuning);
+  redraws.push(drawTuning);
 });
