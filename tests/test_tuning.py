@@ -113,7 +113,7 @@ def test_a_trial_that_failed_is_worse_than_any_score(tmp_path):
     make_trial(tmp_path, "grouped", 0.2, 5, 0.8)
     result = compare(sweep)
     assert rates(result) == BEST | {"grouped": 0.2}
-    assert "1 trials of grouped failed, which counts as worse than any score" in result.notes
+    assert "1 trial of grouped failed, which counts as worse than any score" in result.notes
 
 
 def test_an_arm_whose_choice_is_not_tested_yet_is_named_and_the_others_are_compared(tmp_path):

@@ -48,17 +48,8 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(
-        name,
-        places,
-        out,
-        reference,
-        metric,
-        given["mix"],
-        conditions(given["where"]),
-        *rule_of(given),
-        tuned_keys(given["best_of"]),
-    )
+    where, best_of = conditions(given["where"]), tuned_keys(given["best_of"])
+    return Arguments(name, places, out, reference, metric, given["mix"], where, *rule_of(given), best_of)
 
 
 def conditions(given: Any) -> list[str]:

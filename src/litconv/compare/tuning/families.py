@@ -80,7 +80,9 @@ class Tuning:
             noted.append("; ".join(at_edge) + (f": {' && '.join(self.extend)} extends it" if self.extend else ""))
         for arm in arms:
             if failed := sum(trial.failed for trial in self.of(arm).trials):
-                noted.append(f"{failed} trials of {arm.name} failed, which counts as worse than any score")
+                noted.append(
+                    f"{failed} trial{'s' * (failed > 1)} of {arm.name} failed, which counts as worse than any score"
+                )
         return noted
 
 
