@@ -160,8 +160,8 @@ def analyse(
     best_of: str | Sequence[str] | None = "auto",
 ) -> Result:
     """`where`: conditions such as `epochs=2`, of the runs that are compared; `margin` in points of a metric that is a
-    fraction, else in its own unit; `seeds`: planned, where no plan stands; `best_of`: keys of which each arm stands at its
-    best value, "auto": as the sweep was tuned."""
+    fraction, else in its own unit; `seeds`: planned, where no plan stands; `best_of`: keys of which each arm stands at its best
+    value, "auto": as the sweep was tuned."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     runs, picked = pick(runs, where)
