@@ -6,7 +6,7 @@ the last incomplete batch dropped. Evaluation: in order, all. With torch.distrib
 each global batch of batch_size × processes images, and all processes make the same number of steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,8 +55,12 @@ def world() -> tuple[int, int]:
 class EpochSampler:
     """Which images make up this process's batches of an epoch. Lightning calls its `set_epoch`."""
 
-    def __init__(self, count: int, batch_size: int, *, train: bool, seed: int):
+    def __init__(self, count: int, batch_size: int, *, train: bool, seed: int, labels: Tensor | None = None):
+        """`labels` (count,) of images whose classes are to come in equal numbers."""
         self.count, self.batch_size, self.train, self.seed = count, batch_size, train, seed
+        self.classes = (
+            None if labels is None else labels.argsort(stable=True).split(labels.unique(return_counts=True)[1].tolist())
+        )
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -76,7 +80,10 @@ class EpochSampler:
         """All images, by index, in the epoch's order: (count,)."""
         if not self.train:
             return torch.arange(self.count)
-        return torch.randperm(self.count, generator=private_generator(self.seed, self.epoch, "order"))
+        generator = private_generator(self.seed, self.epoch, "order")
+        if self.classes is not None:
+            return balanced_order(self.classes, self.count, generator)
+        return torch.randperm(self.count, generator=generator)
 
     def spans(self) -> list[slice]:
         """Where in that order each batch lies."""
@@ -89,6 +96,21 @@ class EpochSampler:
         parts = steps * processes
         edges = [part * self.count // parts for part in range(parts + 1)]
         return [slice(edges[part], max(edges[part + 1], edges[part] + 1)) for part in range(rank, parts, processes)]
+
+
+def balanced_order(classes: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:
+    """`count` images, equal numbers of each class up to one. `classes`: the indices of the images of each.
+
+    The images of a class come again only when all of its others have come: drawn with replacement, as by torch's
+    WeightedRandomSampler, a third of them would be left out of an epoch by chance.
+    """
+    share, rest = divmod(count, len(classes))
+    drawn = []
+    for rank, members in zip(torch.randperm(len(classes), generator=generator).tolist(), classes, strict=True):
+        wanted = share + (rank < rest)
+        rounds = [members[torch.randperm(len(members), generator=generator)] for _ in range(-(-wanted // len(members)))]
+        drawn += [torch.cat(rounds)[:wanted]] if rounds else []
+    return torch.cat(drawn)[torch.randperm(count, generator=generator)]
 
 
 class _BatchLoader:
@@ -121,9 +143,10 @@ class InMemoryLoader(_BatchLoader):
         *,
         train: bool,
         seed: int = 0,
+        labels: Tensor | None = None,
         device: torch.device = CPU,
     ):
-        sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed)
+        sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed, labels=labels)
         super().__init__(augment, tuple(arrays.images.shape[-2:]), device, sampler)
         self.arrays = arrays
 
@@ -155,11 +178,13 @@ class StreamLoader(_BatchLoader):
         *,
         train: bool,
         seed: int = 0,
+        labels: Tensor | None = None,
         num_workers: int = 0,
         persistent: bool = False,  # the processes last from epoch to epoch: for a `dataset` that draws nothing at random
         device: torch.device = CPU,
     ):
-        super().__init__(augment, image_size, device, EpochSampler(len(dataset), batch_size, train=train, seed=seed))
+        sampler = EpochSampler(len(dataset), batch_size, train=train, seed=seed, labels=labels)
+        super().__init__(augment, image_size, device, sampler)
         self.reader = DataLoader(
             _Reporting(dataset),
             batch_sampler=self.sampler,
