@@ -129,7 +129,9 @@ def main() -> None:
         f"load average {load:.1f} before, `{' '.join(['python benchmarks/load.py', *sys.argv[1:]])}`\n"
     )
     columns = [*(f"`threads={threads}`" for threads in settings), "auto's last choices, changes"]
-    print(f"| images a second (seconds ÷ the fastest's: all, median turn; slowest ÷ fastest process) | {' | '.join(columns)} |")
+    print(
+        f"| images a second (seconds ÷ the fastest's: all, median turn; slowest ÷ fastest process) | {' | '.join(columns)} |"
+    )
     print("| --- " * (len(columns) + 1) + "|")
     for name, busy in LOADS.items():
         found = measure(settings * options.processes, busy, options.turns, options.steps)

@@ -24,7 +24,16 @@ def main(config: DictConfig) -> None:
     from litconv.compare.wandb_run import log_comparison
 
     runs = load(given.folders)
-    result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix)
+    result = analyse(
+        runs,
+        given.name,
+        reference=given.reference,
+        metric=given.metric,
+        mix=given.mix,
+        test=given.test,
+        margin=given.margin,
+        seeds=given.seeds,
+    )
     result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
     print(verdict(result).text())
     for note in result.notes:

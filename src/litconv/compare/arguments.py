@@ -5,11 +5,14 @@ What is wrong with them is said in one line."""
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from litconv.config.messages import did_you_mean
 from litconv.errors import ConfigError
+
+TESTS = ("student", "exact")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,9 @@ class Arguments:
     reference: str | None
     metric: str | None
     mix: bool
+    test: str
+    margin: float | None
+    seeds: int | None
 
 
 def check(given: Mapping[str, Any]) -> Arguments:
@@ -40,7 +46,22 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(name, places, out, reference, metric, given["mix"])
+    return Arguments(name, places, out, reference, metric, given["mix"], *rule_of(given))
+
+
+def rule_of(given: Mapping[str, Any]) -> tuple[str, float | None, int | None]:
+    """How claims are made: test, margin, planned seeds."""
+    test, margin, seeds = (given.get(key) for key in ("test", "margin", "seeds"))
+    if test not in TESTS:
+        raise ConfigError(f"test={test} must be {' or '.join(TESTS)}{did_you_mean(str(test), TESTS)}")
+    if margin is not None and (type(margin) not in (int, float) or not 0 < margin < inf):
+        raise ConfigError(
+            f"margin={margin} must be greater than 0, in points or the metric's own unit: the gap that does not matter; null: "
+            "not asked"
+        )
+    if seeds is not None and (type(seeds) is not int or seeds < 1):
+        raise ConfigError(f"seeds={seeds} must be a whole number, at least 1: how many were planned")
+    return test, margin, seeds
 
 
 def check_extras(given: Mapping[str, Any]) -> None:

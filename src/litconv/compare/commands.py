@@ -14,7 +14,7 @@ from litconv.compare.settings import LOADER, OPTIONS
 
 NOT_OF_AN_ARM = (
     *("seed", "sweep", "output_dir", "logger"),
-    *("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
+    *("seeds", "n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
 )
 Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
 

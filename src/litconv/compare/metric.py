@@ -66,6 +66,10 @@ class Metric:
         text = f"{abs(scaled):.2f}" if self.fraction else f"{abs(scaled):.3g}"
         return (f"{'−' if scaled < 0 else '+'}{text}") if signed else text
 
+    def size(self, value: float) -> str:
+        """A size that was asked for, in the unit of `gap`."""
+        return f"{100 * value:g}" if self.fraction else f"{value:g}"
+
     @property
     def unit(self) -> str:
         return "points" if self.fraction else ""

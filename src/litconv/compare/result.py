@@ -1,22 +1,29 @@
 """A comparison: from the table of runs to arms, statistics and what has to be said about the runs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 
 import pandas as pd
 
 from litconv.compare.arms import Arm, group, with_arm_hash
+from litconv.compare.assumptions import doubts
+from litconv.compare.broken import Broken, broken_seeds
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
+from litconv.compare.outlook import seeds_to_settle
 from litconv.compare.pareto import front
+from litconv.compare.planned import USUAL, planned_seeds
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
-from litconv.compare.statistics import Comparison, compare_all, n_min
+from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.errors import ConfigError
+
+AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
+USUAL_MARGIN = 1.0  # points
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,9 @@ class Result:
     references: dict[str, Arm]  # name of an arm → what it is held against
     comparisons: dict[str, Comparison]  # name of an arm → how it did
     problems: list[Problem]
+    rule: Rule
+    plan_stands: bool = True  # not: no plan of seeds stands with the runs
+    broken: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -59,7 +69,7 @@ class Result:
     @property
     def validation(self) -> Metric:
         """The metric as it was followed during training."""
-        return Metric(self.metric.key.replace("test/", "val/", 1))
+        return validation_of(self.metric)
 
     @cached_property
     def class_metrics(self) -> list[str]:
@@ -82,7 +92,21 @@ class Result:
 
     @property
     def seeds_needed(self) -> int:
-        return n_min(max(1, len(self.comparisons)))
+        return n_min(max(1, len(self.comparisons)), self.rule)
+
+    @cached_property
+    def by_other_test(self) -> dict[str, Comparison]:
+        """As `comparisons`, by the test that was not chosen."""
+        (other,) = (test for test in TESTS if test != self.rule.test)
+        return compared(self.arms, self.references, self.metric, replace(self.rule, test=other))
+
+    @cached_property
+    def without_broken(self) -> dict[str, Comparison]:
+        """As `comparisons`, without the seeds that broke; empty if none did."""
+        if not self.broken:
+            return {}
+        left_out = {(one.arm, one.seed) for one in self.broken}
+        return compared(self.arms, self.references, self.metric, self.rule, left_out)
 
     @cached_property
     def commands(self) -> list[str]:
@@ -90,14 +114,22 @@ class Result:
 
     @cached_property
     def missing(self) -> tuple[list[int], list[str]]:
-        """The seeds without which nothing can be claimed, and the commands that train them."""
+        """The planned seeds that are not there, or else those that would likely settle what cannot be told yet; and the
+        commands that train them."""
         if not self.comparisons:
             return [], []
-        short = [arm for arm in self.arms if arm.name in self.comparisons or arm in self.baselines]
-        seeds = missing_seeds(short, self.seeds_needed)
-        if all(c.n >= self.seeds_needed for c in self.comparisons.values()) or not seeds:
-            return [], []
-        return seeds, commands(short, seeds)
+        wanted = max(self.rule.planned, self.seeds_needed)
+        open_ones = [n for n, c in self.comparisons.items() if c.word == "cannot tell yet"]
+        if all(c.n >= wanted for c in self.comparisons.values()):
+            needed = [seeds_to_settle(self.comparisons[name]) for name in open_ones]
+            wanted = max((n for n in needed if n is not None and n <= AFFORDABLE), default=0)
+            held = [arm for arm in self.arms if arm.name in open_ones]
+        else:
+            held = [arm for arm in self.arms if arm.name in self.comparisons]
+        against = list({self.references[arm.name].name: self.references[arm.name] for arm in held}.values())
+        short = [arm for arm in self.arms if arm in held or arm in against]
+        seeds = missing_seeds(short, wanted)
+        return (seeds, commands(short, seeds)) if seeds else ([], [])
 
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
@@ -109,9 +141,22 @@ class Result:
         return arm.costs[key] / reference.costs[key]
 
 
+def validation_of(metric: Metric) -> Metric:
+    return Metric(metric.key.replace("test/", "val/", 1))
+
+
 def analyse(
-    runs: pd.DataFrame, name: str, *, reference: str | None = None, metric: str | None = None, mix: bool = False
+    runs: pd.DataFrame,
+    name: str,
+    *,
+    reference: str | None = None,
+    metric: str | None = None,
+    mix: bool = False,
+    test: str = "student",
+    margin: float | None = USUAL_MARGIN,
+    seeds: int | None = None,
 ) -> Result:
+    """`margin` in points of a metric that is a fraction, else in its own unit; `seeds`: planned, where no plan stands."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     completed = runs[runs["status"] == "completed"]
@@ -135,16 +180,44 @@ def analyse(
         refuse_unlike(unlike)
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
-    held = [arm for arm in arms if arm.name in against]
-    results = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
-    comparisons = {arm.name: one for arm, one in zip(held, results, strict=True)}
+    plan = planned_seeds(kept["folder"])
+    if None not in (plan, seeds) and plan != seeds:
+        raise ConfigError(
+            f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
+        )
+    rule = Rule(plan or seeds or USUAL, test, in_unit(margin, chosen))
+    comparisons = compared(arms, against, chosen, rule)
+    broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
+    if test == "student":
+        notes += doubts(comparisons)
     notes += remarks(kept, arms, against, repeated)
-    return Result(name, chosen, kept, arms, against, comparisons, problems, notes)
+    stands = (plan or seeds) is not None
+    return Result(name, chosen, kept, arms, against, comparisons, problems, rule, stands, broken, notes)
 
 
-def _signed(arm: Arm, metric: Metric) -> dict[int, float]:
-    return {seed: metric.sign(score) for seed, score in arm.scores.items()}
+def compared(
+    arms: Sequence[Arm],
+    against: dict[str, Arm],
+    metric: Metric,
+    rule: Rule,
+    left_out: Collection[tuple[str, int]] = (),
+) -> dict[str, Comparison]:
+    """Name of an arm → how it did against its reference, without the runs `left_out` (arm, seed)."""
+
+    def scores(arm: Arm) -> dict[int, float]:
+        return {s: metric.sign(score) for s, score in arm.scores.items() if (arm.name, s) not in left_out}
+
+    held = [arm for arm in arms if arm.name in against]
+    found = compare_all([(scores(arm), scores(against[arm.name])) for arm in held], rule)
+    return {arm.name: one for arm, one in zip(held, found, strict=True)}
+
+
+def in_unit(margin: float | None, metric: Metric) -> float | None:
+    """Points as a fraction; for a metric without points the usual margin says nothing."""
+    if margin is None or metric.fraction:
+        return None if margin is None else margin / 100
+    return None if margin == USUAL_MARGIN else margin
 
 
 def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], repeated: int) -> list[str]:

@@ -58,7 +58,7 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} has no effect: head={chosen.get('head')} has no upsampler; heads that do: {heads}"
     if key in LAUNCH_KEYS and not multirun:
         yield f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m"
-    elif key in LAUNCH_KEYS and key != "rerun" and not launcher_reads(config, key):
+    elif key in LAUNCH_KEYS and key not in ("rerun", "seeds") and not launcher_reads(config, key):
         yield f"{key}={value} has no effect: the chosen hydra/launcher has options of its own, hydra.launcher.…"
     if key == "compile.mode" and not select(config, "compile.enabled"):
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"

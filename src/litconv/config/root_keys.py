@@ -82,6 +82,7 @@ ROOT_KEYS = {
     "details": RootKey(bool, hashed=False),
     "allowed_packages": RootKey(list, required=False, hashed=False),
     "sweep": RootKey(Any, SWEEP, required=False, hashed=False),
+    "seeds": RootKey(int, at_least(1), required=False, hashed=False, of_launch=True),
     "n_jobs": RootKey(int, JOBS, of_launch=True),
     "slots_per_gpu": RootKey(int, above(0), of_launch=True),
     "time_limit_minutes": RootKey(float, above(0), of_launch=True),

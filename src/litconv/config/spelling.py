@@ -21,3 +21,11 @@ def as_hydra_reads(argument: str) -> str:
     """An argument of the command line."""
     option = TRAINER_OPTION.fullmatch(argument)
     return f"++{option[1]}" if option else argument
+
+
+def planned_seeds(arguments: list[str]) -> list[str]:
+    """What `seeds=5` means where no `seed=` says which."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    if "seed" in given or not given.get("seeds", "").isdigit():
+        return []
+    return [f"seed=range({given['seeds']})"]
