@@ -6,7 +6,7 @@ the last incomplete batch dropped. Evaluation: in order, all. With torch.distrib
 each global batch of batch_size × processes images, and all processes make the same number of steps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litconv.data.augment import Augment, private_generator
+from litconv.data.order import balanced_order, members_of
 from litconv.errors import DataError
 
 CPU = torch.device("cpu")
@@ -58,9 +59,7 @@ class EpochSampler:
     def __init__(self, count: int, batch_size: int, *, train: bool, seed: int, labels: Tensor | None = None):
         """`labels` (count,) of images whose classes are to come in equal numbers."""
         self.count, self.batch_size, self.train, self.seed = count, batch_size, train, seed
-        self.classes = (
-            None if labels is None else labels.argsort(stable=True).split(labels.unique(return_counts=True)[1].tolist())
-        )
+        self.classes = None if labels is None else members_of(labels)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -96,21 +95,6 @@ class EpochSampler:
         parts = steps * processes
         edges = [part * self.count // parts for part in range(parts + 1)]
         return [slice(edges[part], max(edges[part + 1], edges[part] + 1)) for part in range(rank, parts, processes)]
-
-
-def balanced_order(classes: Sequence[Tensor], count: int, generator: torch.Generator) -> Tensor:
-    """`count` images, equal numbers of each class up to one. `classes`: the indices of the images of each.
-
-    The images of a class come again only when all of its others have come: drawn with replacement, as by torch's
-    WeightedRandomSampler, a third of them would be left out of an epoch by chance.
-    """
-    share, rest = divmod(count, len(classes))
-    drawn = []
-    for rank, members in zip(torch.randperm(len(classes), generator=generator).tolist(), classes, strict=True):
-        wanted = share + (rank < rest)
-        rounds = [members[torch.randperm(len(members), generator=generator)] for _ in range(-(-wanted // len(members)))]
-        drawn += [torch.cat(rounds)[:wanted]] if rounds else []
-    return torch.cat(drawn)[torch.randperm(count, generator=generator)]
 
 
 class _BatchLoader:
