@@ -8,7 +8,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from litconv.compare.arguments import check, check_extras
+from litconv.compare.arguments import check, check_extras, table_columns
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 
@@ -18,6 +18,8 @@ from litconv.config.command_line import command_line, guarded
 def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
+    columns = table_columns(configuration.raw(config)["columns"])
+    allowed = configuration.allowed_packages(config)
     from litconv.compare import analyse, load
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
@@ -30,11 +32,13 @@ def main(config: DictConfig) -> None:
         reference=given.reference,
         metric=given.metric,
         mix=given.mix,
+        where=given.where,
         test=given.test,
         margin=given.margin,
         seeds=given.seeds,
     )
-    result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
+    command = ["python", "scripts/compare.py", *sys.argv[1:]]
+    result = write_report(result, runs, given.out, command, config.samples, columns, allowed)
     print(verdict(result).text())
     for note in result.notes:
         print(f"note: {note}")

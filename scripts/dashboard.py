@@ -31,6 +31,7 @@ def main(config: DictConfig) -> None:
         reference=given.reference,
         metric=given.metric,
         mix=given.mix,
+        where=given.where,
         test=given.test,
         margin=given.margin,
         seeds=given.seeds,

@@ -61,9 +61,11 @@ def test_what_can_change_the_result_changes_the_hash(change):
 
 def test_keys_that_are_off_leave_the_hash_of_before_there_were_such_keys():
     config = plain(compose([]))
-    before = {key: value for key, value in config.items() if key not in ("compile", "matmul_precision")}
+    before = {key: value for key, value in config.items() if key not in ("compile", "matmul_precision", "ema")}
     assert config_hash(before) == config_hash(config) == hashed("matmul_precision=default", "compile.enabled=false")
-    assert len({hashed(), hashed("compile.enabled=true"), hashed("matmul_precision=high")}) == 3
+    assert (
+        len({hashed(), *map(hashed, ("compile.enabled=true", "matmul_precision=high", "ema=0.999", "ema=0.99"))}) == 5
+    )
 
 
 def test_the_arm_is_everything_but_the_seed():

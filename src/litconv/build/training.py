@@ -73,7 +73,31 @@ def callbacks(config: DictConfig, folder: Path) -> list[Any]:
     monitor, mode = watched(config.task)
     compilation = [Compilation(config.compile.mode)] if config.compile.enabled else []
     of_every_run = part(config.callbacks)(folder, monitor, mode)
-    return [*of_every_run, *compilation, Threads(config.threads)]
+    return [*averaging(config), *of_every_run, *compilation, Threads(config.threads)]
+
+
+def averaging(config: DictConfig) -> list[Any]:
+    """The one of `ema`, where it is on."""
+    from pytorch_lightning.callbacks import WeightAveraging
+
+    from litconv.callbacks.averaging import Averaging
+
+    own = {f"ema={config.ema}": None} if config.ema is not None else {}
+    extra = (config.callbacks.get("extra") or {}).items()
+    all_of_them = [
+        *own,
+        *(f"callbacks.extra.{name}" for name, node in extra if issubclass(target(node), WeightAveraging)),
+    ]
+    if len(all_of_them) > 1:
+        raise ConfigError(
+            f"{' and '.join(all_of_them)} each put an average of their own in the model's place; keep one"
+        )
+    if own and config.trainer.precision in ("bf16-true", "16-true"):
+        raise ConfigError(
+            f"ema={config.ema} with trainer.precision={config.trainer.precision}: what a step adds to the average is less than "
+            f"16 bits can say; use {config.trainer.precision.replace('true', 'mixed')}"
+        )
+    return [Averaging(config.ema) for _ in own]
 
 
 def check_callbacks(config: DictConfig) -> None:
@@ -95,8 +119,8 @@ def unfit_callbacks() -> dict[type, str]:
 
     return {
         StochasticWeightAveraging: (
-            "takes another optimiser step, and so changes the averaged weights, while it renews batch norm's statistics; "
-            "use pytorch_lightning.callbacks.WeightAveraging, or EMAWeightAveraging"
+            "validates its average in one epoch alone, which it adds to those that were asked for, so that the checkpoint that "
+            "is tested may hold none of it; use ema=0.999, or pytorch_lightning.callbacks.WeightAveraging"
         ),
         GradientAccumulationScheduler: (
             "changes the number of steps after the learning rate's schedule was made of it; use trainer.accumulate_grad_batches"

@@ -23,6 +23,7 @@ class Arguments:
     reference: str | None
     metric: str | None
     mix: bool
+    where: list[str]
     test: str
     margin: float | None
     seeds: int | None
@@ -46,7 +47,27 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(name, places, out, reference, metric, given["mix"], *rule_of(given))
+    return Arguments(name, places, out, reference, metric, given["mix"], conditions(given["where"]), *rule_of(given))
+
+
+def conditions(given: Any) -> list[str]:
+    """where=KEY=VALUE, or a list of them."""
+    wanted = [] if given is None else [str(one) for one in (given if isinstance(given, list) else [given])]
+    for one in wanted:
+        key, equals, value = one.partition("=")
+        if not (key and equals and value):
+            raise ConfigError(f"where={one} must be KEY=VALUE, such as where=epochs=2, or a list of them")
+    return wanted
+
+
+def table_columns(given: Any) -> list[str] | None:
+    """columns=[NAME,…]; what there is depends on the runs."""
+    if given is None:
+        return None
+    names = [str(name) for name in (given if isinstance(given, list) else [given])]
+    if not names:
+        raise ConfigError("columns=[] names no column; give some, such as columns=[arm,score,macs]")
+    return names
 
 
 def rule_of(given: Mapping[str, Any]) -> tuple[str, float | None, int | None]:

@@ -26,9 +26,9 @@ from scipy import stats
 FEWEST = 3  # seeds of a look
 AT_THE_PLAN = 0.8  # of all that is spent, what is spent until the planned seeds are there
 BEFORE, AFTER = 4.0, 1.5  # powers of n/N: the higher, the nearer to the plan most is spent
-MOST = 60  # seeds; beyond them the level stays
+MOST = 40  # seeds; beyond them the level stays
 EDGES = np.concatenate([np.linspace(1, 0.1, 31), np.geomspace(0.1, 1e-9, 130)[1:], [0.0]])  # of the bins of p, falling
-LEVELS = np.geomspace(1e-5, 1, 60)  # γ at which the boundary is known; between them it is interpolated
+LEVELS = np.geomspace(1e-5, 1, 40)  # γ at which the boundary is known; between them it is interpolated
 
 
 def spent(n: int, planned: int) -> float:

@@ -93,7 +93,8 @@ def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
     if len(set(candidates)) > 1:
         raise ConfigError(
-            f"the runs are of several tasks ({', '.join(tasks)}): choose folders of one, or give metric=… and mix=true"
+            f"the runs are of several tasks ({', '.join(tasks)}): choose one with where=task={tasks[0]}, or give metric=… "
+            "and mix=true"
         )
     if not candidates or candidates[0] not in present:
         expected = candidates[0] if candidates else " or ".join(BY_TASK.values())

@@ -20,6 +20,7 @@ from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
+from litconv.compare.where import pick, proposal
 from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
@@ -70,12 +71,6 @@ class Result:
     def validation(self) -> Metric:
         """The metric as it was followed during training."""
         return validation_of(self.metric)
-
-    @cached_property
-    def class_metrics(self) -> list[str]:
-        """The keys of the IoU of each class, in the order of the summaries."""
-        split = self.metric.key.partition("/")[0]
-        return [str(key) for key in self.runs.columns if str(key).startswith(f"{split}/iou/")]
 
     @cached_property
     def widths_vary(self) -> bool:
@@ -152,13 +147,16 @@ def analyse(
     reference: str | None = None,
     metric: str | None = None,
     mix: bool = False,
+    where: Sequence[str] = (),
     test: str = "student",
     margin: float | None = USUAL_MARGIN,
     seeds: int | None = None,
 ) -> Result:
-    """`margin` in points of a metric that is a fraction, else in its own unit; `seeds`: planned, where no plan stands."""
+    """`where`: conditions such as `epochs=2`, of the runs that are compared; `margin` in points of a metric that is a
+    fraction, else in its own unit; `seeds`: planned, where no plan stands."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
+    runs, picked = pick(runs, where)
     completed = runs[runs["status"] == "completed"]
     if completed.empty:
         problems = unfinished(runs)
@@ -177,7 +175,7 @@ def analyse(
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
-        refuse_unlike(unlike)
+        refuse_unlike(unlike, proposal(kept, asked, where) if unlike else "")
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
     plan = planned_seeds(kept["folder"])
@@ -188,7 +186,7 @@ def analyse(
     rule = Rule(plan or seeds or USUAL, test, in_unit(margin, chosen))
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
-    notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
+    notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
     if test == "student":
         notes += doubts(comparisons)
     notes += remarks(kept, arms, against, repeated)

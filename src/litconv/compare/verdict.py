@@ -204,7 +204,7 @@ def sensitivity(result: Result) -> list[str]:
     sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
     needed = seeds_for_power(0.01, sd, m, result.rule)
     chance = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m, result.rule):.0f} %"
-    more = f"{needed} seeds would find it in 80 %" if needed else "more than 60 seeds are needed to find it in 80 %"
+    more = f"{needed} seeds would find it in 80 %" if needed else "more than 40 seeds are needed to find it in 80 %"
     noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
     return [f"A true gap of 1 point would be found by {chance}, {noise}; {more} of cases."]
 

@@ -51,6 +51,7 @@ SWEEP = Bound(
     "letters, digits, '.', '_' and '-' (at most 80): it names a folder",
     lambda name: re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", str(name)) is not None,
 )
+SHARE = Bound("greater than 0 and less than 1", lambda value: 0 < value < 1)
 THREADS = Bound("auto, or a whole number of at least 1", lambda threads: threads == "auto" or threads >= 1)
 SHORT_NAME = RootKey(SaidByClass, at_least(1), required=False, hashed=False, short_name=True)
 STAGES = range(1, 6)  # that may have an operator of their own
@@ -64,6 +65,7 @@ ROOT_KEYS = {
     "seed": RootKey(int, SEED),
     "epochs": RootKey(int, at_least(1), hashed=False),  # trainer.max_epochs carries it
     "width": RootKey(float, above(0)),
+    "ema": RootKey(float, SHARE, required=False),
     "groups": SHORT_NAME,
     "dilation": SHORT_NAME,
     "kernel_size": SHORT_NAME,

@@ -4,6 +4,7 @@ Hydra wants a plus before a key that no yaml has. Which options of Lightning's T
 user's affair, so those that do not are read with and without one, whether or not the chosen yaml has them.
 """
 
+import json
 import re
 
 SWEEPERS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}  # Hydra lets no file stand in for a plugin's own
@@ -14,13 +15,32 @@ TRAINER_OPTIONS = """
     limit_train_batches limit_val_batches max_steps max_time min_epochs min_steps model_registry num_nodes overfit_batches
     plugins profiler reload_dataloaders_every_n_epochs strategy sync_batchnorm val_check_interval
 """.split()  # noqa: SIM905  a list would take a line for each
+CONDITION = re.compile(r"""(?:"[^"]*"|'[^']*'|\[[^]]*\]|[^,])+""")  # commas in quotes and brackets part none
 TRAINER_OPTION = re.compile(rf"\+{{0,2}}(trainer\.(?:{'|'.join(TRAINER_OPTIONS)})(?:\.[^=]*)?=.*)", re.DOTALL)
 
 
 def as_hydra_reads(argument: str) -> str:
     """An argument of the command line."""
+    if argument.startswith("where="):
+        return f"where={conditions(argument.removeprefix('where='))}"
+    if argument.startswith("reference="):  # the name of an arm: it has equals signs, commas, a ×
+        return f"reference={quoted(argument.removeprefix('reference='))}"
     option = TRAINER_OPTION.fullmatch(argument)
     return f"++{option[1]}" if option else argument
+
+
+def conditions(given: str) -> str:
+    """`epochs=2` or `[epochs=2,data=shapes]`: an equals sign inside a value has to be quoted for Hydra."""
+    several = given.startswith("[") and given.endswith("]")
+    parts = CONDITION.findall(given[1:-1] if several else given)
+    quoted_ones = [quoted(part) if "=" in part else part for part in parts]
+    return f"[{','.join(quoted_ones)}]" if several else "".join(quoted_ones)
+
+
+def quoted(text: str) -> str:
+    """What is more than words and numbers, unless it is quoted already."""
+    plain = re.fullmatch(r"[\w .+*/-]*", text, re.ASCII) or text[0] in "'\""
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def planned_seeds(arguments: list[str]) -> list[str]:

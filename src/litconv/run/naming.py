@@ -37,7 +37,7 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
 
 def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
     """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
-    off = {"matmul_precision": "default", "compile": {"enabled": False}}
+    off = {"matmul_precision": "default", "compile": {"enabled": False}, "ema": None}
     asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
     for group, off_there in (("data", OFF_IN_DATA), ("task", OFF_IN_TASK)):
         if isinstance(asked.get(group), dict):

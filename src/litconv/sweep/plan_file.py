@@ -27,4 +27,4 @@ def seeds_swept(config: DictConfig) -> int | None:
     if not given:
         return None
     (swept,) = OverridesParser.create().parse_overrides(given[-1:])
-    return len(list(swept.sweep_iterator())) if swept.is_discrete_sweep() else None
+    return len(list(swept.sweep_iterator())) if swept.is_discrete_sweep() else None  # one seed is no plan
