@@ -458,5 +458,5 @@ def test_the_callbacks_yaml_builds_the_default_callbacks_and_the_users_own(tmp_p
         config = compose(overrides=["+callbacks=default", stop]).callbacks
     made = instantiate(config)(tmp_path, "val/accuracy", "max")
     kinds = [type(callback).__name__ for callback in made]
-    own = ["Interruptions", "Monitors", "Ending", "Divergence", "Timing", "MetricsCsv", "ProgressBar"]
+    own = ["Interruptions", "Monitors", "Ending", "Divergence", "Timing", "MetricsCsv", "LogRows", "ProgressBar"]
     assert kinds == [*own, "EarlyStopping", "ModelCheckpoint", "ModelCheckpoint"]
