@@ -36,6 +36,7 @@ def main(config: DictConfig) -> None:
         test=given.test,
         margin=given.margin,
         seeds=given.seeds,
+        best_of=given.best_of,
     )
     command = ["python", "scripts/compare.py", *sys.argv[1:]]
     result = write_report(result, runs, given.out, command, config.samples, columns, allowed)

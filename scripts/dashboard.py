@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
         test=given.test,
         margin=given.margin,
         seeds=given.seeds,
+        best_of=given.best_of,
     )
     written = spec(result, config.entity, config.project)
     given.out.mkdir(parents=True, exist_ok=True)

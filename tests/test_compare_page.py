@@ -13,6 +13,7 @@ from playwright.sync_api import sync_playwright
 from litconv.compare import analyse, load
 from litconv.compare.report import write_report
 from made_runs import OPERATORS, make_run, make_sweep
+from tuned_runs import BEST, RATES, make_tuned
 from untrained_runs import untrained_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -300,4 +301,19 @@ def test_a_click_on_a_mask_enlarges_it_beside_the_truth_and_another_shows_it_alo
     assert page.get_attribute("#samples button[data-layer='mask']", "aria-checked") == "true"
     page.click("#sample button[aria-label='Close']")
     assert not page.is_visible("#sample")
+    page.close()
+
+
+def test_the_accuracy_over_the_tuned_rate_is_drawn_for_every_arm(browser, tmp_path):
+    runs = load(make_tuned(tmp_path))
+    write_report(analyse(runs, "tuned"), runs, tmp_path, ["python"], samples=0)
+    page = open_page(browser, tmp_path / "index.html", WIDTH)
+    drawn = page.eval_on_selector("#tuning-plot", "plot => plot.data.filter((t) => t.name).map((t) => [t.name, t.x])")
+    assert dict(drawn) == {conv: list(RATES) for conv in BEST}
+    assert page.eval_on_selector("#tuning-plot", "plot => plot._fullLayout.xaxis.type") == "log"
+    circles = page.eval_on_selector(
+        "#tuning-plot", "plot => plot.data.filter((t) => t.x.length === 1).map((t) => t.x[0])"
+    )
+    assert sorted(circles) == sorted(BEST.values())
+    assert page.inner_text("#tuning .command code").endswith("optim.lr=0.05,0.1,0.2,0.4,0.8")
     page.close()

@@ -42,7 +42,16 @@ def test_how_images_are_read_does_not_change_the_hash(change):
 
 
 @pytest.mark.parametrize(
-    "change", ["output_dir=elsewhere", "logger=csv", "sweep=other", "trainer.devices=[1]", "threads=2"]
+    "change",
+    [
+        "output_dir=elsewhere",
+        "logger=csv",
+        "sweep=other",
+        "trainer.devices=[1]",
+        "threads=2",
+        "best_of=optim.lr",
+        "tuning_seeds=5",
+    ],
 )
 def test_what_cannot_change_the_result_does_not_change_the_hash(change):
     assert hashed("trainer.devices=[0]") == hashed("trainer.devices=[0]", change)

@@ -27,6 +27,7 @@ class Arguments:
     test: str
     margin: float | None
     seeds: int | None
+    best_of: str | list[str] | None
 
 
 def check(given: Mapping[str, Any]) -> Arguments:
@@ -47,7 +48,8 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(name, places, out, reference, metric, given["mix"], conditions(given["where"]), *rule_of(given))
+    where, best_of = conditions(given["where"]), tuned_keys(given["best_of"])
+    return Arguments(name, places, out, reference, metric, given["mix"], where, *rule_of(given), best_of)
 
 
 def conditions(given: Any) -> list[str]:
@@ -83,6 +85,15 @@ def rule_of(given: Mapping[str, Any]) -> tuple[str, float | None, int | None]:
     if seeds is not None and (type(seeds) is not int or seeds < 1):
         raise ConfigError(f"seeds={seeds} must be a whole number, at least 1: how many were planned")
     return test, margin, seeds
+
+
+def tuned_keys(best_of: Any) -> str | list[str] | None:
+    keys = best_of if isinstance(best_of, list) else [best_of]
+    if best_of is None or (keys and all(isinstance(key, str) and key for key in keys)):
+        return best_of
+    raise ConfigError(
+        f"best_of={best_of} must be auto, null, or keys such as optim.lr or [optim.lr,optim.weight_decay]"
+    )
 
 
 def check_extras(given: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ def columns(result: Result) -> dict[str, Column]:
     metric = result.metric
     found = [
         Column("arm", "arm", lambda arm: arm.name, numeric=False),
+        *tuned(result),
         Column("width", "width", lambda arm: "–" if arm.width is None else f"{arm.width:.4g}"),
         Column("seeds", "seeds", lambda arm: str(arm.n)),
         scores("score", metric, lambda arm: arm.values),
@@ -69,6 +70,12 @@ def scores(name: str, metric: Metric, values: Callable[[Arm], pd.Series]) -> Col
         return f"{mean(arm)} ± {metric.value(float(values(arm).std()))}" if several else mean(arm) or "–"
 
     return Column(name, metric.label, cell, mean, lambda arm: -metric.sign(float(values(arm).mean())))
+
+
+def tuned(result: Result) -> list[Column]:
+    """The values at which the arms stand, of the keys that were tuned."""
+    keys = result.tuning.keys if result.tuning else []
+    return [Column(key, key, lambda arm, i=i: result.tuning.texts(arm)[i]) for i, key in enumerate(keys)]
 
 
 def against(result: Result) -> list[Column]:

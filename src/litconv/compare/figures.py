@@ -20,6 +20,8 @@ from litconv.compare.places import places
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
 from litconv.compare.style import MARKERS, colours, marker
+from litconv.compare.tuning.figure import tuning_curves
+from litconv.compare.tuning.view import is_curve
 
 LABELLED = 24  # arms; of more, those on the front and the references
 DRAWN = 12  # arms in learning curves
@@ -48,6 +50,9 @@ def write_figures(result: Result, folder: Path) -> list[str]:
         drawn[f"pareto_{key.rpartition('/')[2]}"] = lambda figure, key=key: pareto(result, key, figure.subplots())
     if curves := result.curves.get(result.validation.key):
         drawn["learning_curves"] = lambda figure: learning_curves(result, curves, figure.subplots())
+    if result.tuning and is_curve(result.tuning):
+        name = f"tuning_{result.tuning.keys[0].replace('.', '_')}"
+        drawn[name] = lambda figure: tuning_curves(result, figure.subplots())
     if len(result.arms) > 1 and result.budget_keys:
         drawn["rankings"] = lambda figure: rankings(result, figure.subplots())
     for figures in by_class(result)[:1]:

@@ -23,6 +23,7 @@ from litconv.compare.result import Result
 from litconv.compare.samples import Samples
 from litconv.compare.style import SYMBOLS, colours, marker
 from litconv.compare.tables import numbers, word
+from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import verdict
 
 PARTS = files("litconv.compare") / "page"
@@ -47,6 +48,7 @@ def write_page(
         confusion=confused,
         colours=colours(result.arms, result.baselines),
         samples=samples,
+        tuning=tuning.section(result),
         command=shlex.join(command),
         style=Markup(whole("css")),
         script=Markup(whole("js")),
@@ -119,6 +121,7 @@ def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, 
         "validation": result.validation.key,
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
         "arms": [arm_payload(result, arm, out) for arm in result.arms],
+        "tuning": tuning.drawing(result),
         "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
         "confusion": asdict(confused) if confused else None,
     }

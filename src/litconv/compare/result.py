@@ -19,6 +19,7 @@ from litconv.compare.planned import USUAL, planned_seeds
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
+from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.compare.where import pick, proposal
 from litconv.errors import ConfigError
@@ -40,6 +41,7 @@ class Result:
     plan_stands: bool = True  # not: no plan of seeds stands with the runs
     broken: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tuning: Tuning | None = None  # how each arm's best value was found
 
     @cached_property
     def cost_keys(self) -> list[str]:
@@ -105,7 +107,11 @@ class Result:
 
     @cached_property
     def commands(self) -> list[str]:
-        return commands(self.arms, self.seeds)
+        return self.that_train(self.arms, self.seeds)
+
+    def that_train(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
+        """Commands."""
+        return commands(arms, seeds) if self.tuning is None else self.tuning.commands(arms, seeds)
 
     @cached_property
     def missing(self) -> tuple[list[int], list[str]]:
@@ -123,8 +129,8 @@ class Result:
             held = [arm for arm in self.arms if arm.name in self.comparisons]
         against = list({self.references[arm.name].name: self.references[arm.name] for arm in held}.values())
         short = [arm for arm in self.arms if arm in held or arm in against]
-        seeds = missing_seeds(short, wanted)
-        return (seeds, commands(short, seeds)) if seeds else ([], [])
+        seeds = missing_seeds(short, wanted, self.tuning.seeds if self.tuning else ())
+        return (seeds, self.that_train(short, seeds)) if seeds else ([], [])
 
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
@@ -151,9 +157,11 @@ def analyse(
     test: str = "student",
     margin: float | None = USUAL_MARGIN,
     seeds: int | None = None,
+    best_of: str | Sequence[str] | None = "auto",
 ) -> Result:
     """`where`: conditions such as `epochs=2`, of the runs that are compared; `margin` in points of a metric that is a
-    fraction, else in its own unit; `seeds`: planned, where no plan stands."""
+    fraction, else in its own unit; `seeds`: planned, where no plan stands; `best_of`: keys of which each arm stands at its best
+    value, "auto": as the sweep was tuned."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     runs, picked = pick(runs, where)
@@ -172,6 +180,7 @@ def analyse(
         )
     kept, asked = with_arm_hash(kept)
     kept, repeated = latest(kept, ["arm_hash", "seed"])
+    kept, asked, tuning = tuned(runs, kept, asked, best_of)
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
@@ -189,9 +198,9 @@ def analyse(
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
     if test == "student":
         notes += doubts(comparisons)
-    notes += remarks(kept, arms, against, repeated)
+    notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]
     stands = (plan or seeds) is not None
-    return Result(name, chosen, kept, arms, against, comparisons, problems, rule, stands, broken, notes)
+    return Result(name, chosen, kept, arms, against, comparisons, problems, rule, stands, broken, notes, tuning)
 
 
 def compared(

@@ -13,6 +13,7 @@ def numbers(result: Result, arm: Arm) -> dict[str, Any]:
     c = result.comparisons.get(arm.name)
     low, high = arm.interval
     row: dict[str, Any] = {"arm": arm.name, "verdict": word(result, arm), "seeds": arm.n}
+    row |= dict(zip(result.tuning.keys, result.tuning.of(arm).chosen.value, strict=True)) if result.tuning else {}
     row |= {"mean": arm.mean, "std": arm.std, "low": low, "high": high}
     if c is not None:
         row |= {"reference": result.references[arm.name].name, "pairs": c.n, "gap": c.mean, "gap_sd": c.sd}

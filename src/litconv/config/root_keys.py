@@ -43,6 +43,7 @@ class RootKey:
     hashed: bool = True  # whether it can change the result, rounding apart
     short_name: bool = False  # an operator's yaml takes it up; its own options carry it then
     of_launch: bool = False  # of the launch of a sweep, not of its runs
+    names_sweep: bool = False  # although it is: it decides which points are trained
 
 
 SEED = Bound("at least 0 and less than 2**32", lambda seed: 0 <= seed < 2**32)
@@ -89,8 +90,12 @@ ROOT_KEYS = {
     "slots_per_gpu": RootKey(int, above(0), of_launch=True),
     "time_limit_minutes": RootKey(float, above(0), of_launch=True),
     "rerun": RootKey(Literal["failed", "all", "none"], of_launch=True),
+    "best_of": RootKey(Any, required=False, of_launch=True, names_sweep=True),
+    "tuning_seeds": RootKey(int, above(0), of_launch=True),
 }
 SHORT_NAMES = tuple(key for key, row in ROOT_KEYS.items() if row.short_name)
 LAUNCH_KEYS = tuple(key for key, row in ROOT_KEYS.items() if row.of_launch)
+NAMELESS_KEYS = tuple(key for key in LAUNCH_KEYS if not ROOT_KEYS[key].names_sweep)
+OF_SWEEPER = ("best_of", "tuning_seeds")  # read by what spans the grid, not by what launches its jobs
 GROUPS = tuple(key for key, row in ROOT_KEYS.items() if row.type is Group)
 NOT_HASHED = tuple(dict.fromkeys(key.partition(".")[0] for key, row in ROOT_KEYS.items() if not row.hashed))
