@@ -22,10 +22,13 @@ from data_helpers import (
 )
 from litconv.config.composed import compose, plain
 from litconv.data import file_set
+from litconv.data.augment import private_generator
 from litconv.data.camvid import CamVid
 from litconv.data.image_folder import ImageFolder
+from litconv.data.loader import Arrays
 from litconv.data.mask_folder import MaskFolder
 from litconv.data.oxford_pet import OxfordPet
+from litconv.data.subsets import held_out
 from litconv.data.torchvision_sets import CIFAR10, CIFAR100, FashionMNIST
 from litconv.data.voc import VOC
 from litconv.errors import ConfigError
@@ -197,3 +200,15 @@ def test_a_choice_draws_nothing_from_the_global_generator(unequal):
     state = torch.get_rng_state()
     ready(ImageFolder, root=str(unequal), n_train=12)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_validation_is_held_out_as_by_earlier_versions():
+    """Their loop, kept here: another draw would change every split that has been trained on."""
+    labels = torch.randint(5, (203,), generator=torch.Generator().manual_seed(3))
+    generator, held = private_generator(7, "split"), torch.zeros(203, dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero()[:, 0]
+        members = members[torch.randperm(len(members), generator=generator)]
+        held[members[: max(round(0.1 * len(members)), 1)]] = True
+    train = Arrays(torch.zeros(203, 1, 1, 1), labels)
+    assert held_out(train, split_seed=7).tolist() == held.nonzero()[:, 0].tolist()

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from litconv.build.network import model
 from litconv.build.objects import part, partial_of, target
 from litconv.config.composed import choices, declared, takes
+from litconv.config.watched import watched
 from litconv.errors import ConfigError
 from litconv.loggers.run_logger import RunLogger
+from litconv.tasks import class_weights
 
 
 def data(config: DictConfig) -> Any:
@@ -24,13 +26,29 @@ def data(config: DictConfig) -> Any:
             f"task={chosen.get('task')} needs {'masks' if name == 'segmentation' else 'labels'}, and "
             f"data={chosen.get('data')} is for {' and '.join(sorted(possible))} only; choose another data or task"
         )
+    if name == "segmentation" and config.data.get("sampling", "uniform") != "uniform":
+        raise ConfigError(
+            f"data.sampling={config.data.sampling} needs a label for each image, and task={choices(config).get('task')} has "
+            "masks; task.class_weights=balanced weighs their classes"
+        )
     return part(config.data, **({"task": name} if takes(config.data, "task") else {}))
 
 
 def task(config: DictConfig, dataset: Any) -> Any:
     """The LightningModule around a fresh model, for a data set that has been set up."""
-    facts = {"ignore_index": dataset.ignore_index, "class_names": list(dataset.class_names)}
+    names, weights = list(dataset.class_names), class_weights_of(config.task)
+    if weights == "balanced":
+        weights = class_weights.balanced(dataset.class_counts(), names)
+    facts = {"ignore_index": dataset.ignore_index, "class_names": names, "class_weights": weights}
     return task_around(model(config, dataset.in_channels, dataset.num_classes), config, dataset.num_classes, facts)
+
+
+def class_weights_of(task: DictConfig) -> list[float] | str | None:
+    """As they were asked for."""
+    asked = task.get("class_weights")
+    asked = list(asked) if isinstance(asked, ListConfig) else asked
+    class_weights.check(asked)
+    return asked
 
 
 def task_around(network: torch.nn.Module, config: DictConfig, num_classes: int, facts: dict[str, Any]) -> Any:
@@ -52,9 +70,9 @@ def callbacks(config: DictConfig, folder: Path) -> list[Any]:
     from litconv.callbacks.threads import Threads
 
     check_callbacks(config)
-    watched = declared(config.task).constants
+    monitor, mode = watched(config.task)
     compilation = [Compilation(config.compile.mode)] if config.compile.enabled else []
-    of_every_run = part(config.callbacks)(folder, watched["monitor"], watched["mode"])
+    of_every_run = part(config.callbacks)(folder, monitor, mode)
     return [*averaging(config), *of_every_run, *compilation, Threads(config.threads)]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,6 +10,7 @@ import torch
 
 from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
+from litconv.data.counts import class_counts, require_every_class
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
@@ -41,6 +42,7 @@ class DataModule(pl.LightningDataModule):
     seed: int = 0  # of the run: order and augmentation
     split_seed: int = 0  # of the validation split, where the set has none, and of `n_train`'s choice
     n_train: int | None = None  # training images, the same share of every class; None: all of them
+    sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: classes in equal numbers, images repeated for it
     memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
     cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
     cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
@@ -70,6 +72,8 @@ class DataModule(pl.LightningDataModule):
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
         if self.n_train is not None and (type(self.n_train) is not int or self.n_train < 1):
             raise ConfigError(f"data.n_train={self.n_train} must be a whole number, at least 1, or null for all images")
+        if self.sampling not in ("uniform", "balanced"):
+            raise ConfigError(f"data.sampling={self.sampling} must be uniform or balanced")
         if self.num_workers and not self.reads_files:
             raise ConfigError(
                 f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
@@ -137,6 +141,8 @@ class DataModule(pl.LightningDataModule):
             splits["train"] = splits["train"].subset(some(splits["train"], self.n_train, self.split_seed))
         self.test_split = "test" if "test" in splits else "val"
         self.sizes = {name: len(splits[name if name in splits else "val"]) for name in ("train", "val", "test")}
+        if self.sampling == "balanced":
+            require_every_class(splits["train"], self.class_names)
         if self.batch_size > self.sizes["train"]:
             raise ConfigError(
                 f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
@@ -151,6 +157,10 @@ class DataModule(pl.LightningDataModule):
         if self.mean == GREY_MEAN:
             remark_darkness(decoded)
         self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
+
+    def class_counts(self) -> list[int]:
+        """Images of each class that are trained on; of masks, pixels."""
+        return class_counts(self._splits["train"], self.num_classes)
 
     def cached(self, split: str, key: str, make: Make) -> dict[str, np.ndarray] | None:
         """What `make` makes, from the cache if it has been made before. None: there is no cache, or it cannot be used."""
@@ -190,10 +200,12 @@ class DataModule(pl.LightningDataModule):
     def _loader(self, name: str) -> InMemoryLoader | StreamLoader:
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         split, train = self._splits[name], name == "train"
+        labels = split.labels.cpu() if train and self.sampling == "balanced" else None
         if isinstance(split, Arrays):
             if self._fits:
                 self._splits[name] = split = split.to(device)
-            loader = InMemoryLoader(split, self.augment(), self.batch_size, train=train, seed=self.seed, device=device)
+            how = {"train": train, "seed": self.seed, "labels": labels, "device": device}
+            loader = InMemoryLoader(split, self.augment(), self.batch_size, **how)
         else:
             loader = StreamLoader(
                 split,
@@ -202,6 +214,7 @@ class DataModule(pl.LightningDataModule):
                 self.batch_size,
                 train=train,
                 seed=self.seed,
+                labels=labels,
                 num_workers=self.num_workers,
                 persistent=type(split) is FileSet,  # another may draw at random
                 device=device,

@@ -10,6 +10,7 @@ from torch import Tensor
 from litconv.data.augment import private_generator
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays
+from litconv.data.order import members_of
 from litconv.errors import ConfigError, DataError
 
 Split = Arrays | FileSet
@@ -59,8 +60,5 @@ def without(split: Split, indices: Tensor) -> Split:
 def shuffled_classes(split: Split, seed: int, purpose: str) -> list[Tensor]:
     """The indices of each class's images in an order drawn from (seed, purpose), classes sorted; of masks one class."""
     labels = torch.zeros(len(split), dtype=torch.long) if split.labels is None else split.labels
-    generator, classes = private_generator(seed, purpose), []
-    for label in labels.unique():  # sorted
-        members = (labels == label).nonzero()[:, 0]
-        classes.append(members[torch.randperm(len(members), generator=generator)])
-    return classes
+    generator = private_generator(seed, purpose)
+    return [members[torch.randperm(len(members), generator=generator)] for members in members_of(labels)]

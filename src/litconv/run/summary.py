@@ -9,20 +9,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litconv.config.composed import SHORT_NAMES, declared
+from litconv.config.composed import SHORT_NAMES
+from litconv.config.watched import watched
 from litconv.files import write_whole
 from litconv.run.asked import Asked
 from litconv.run.naming import precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts among the figures
-NAMES = {"miou": "mIoU"}  # of metrics whose keys are not written as the field does
+NAMES = {
+    "miou": "mIoU",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "ECE",
+}  # of metrics whose keys are not written as the field does
 
 
 def facts(asked: Asked) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
     settings, choices = asked.settings, asked.choices
+    monitor, mode = watched(asked.config.task)
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
     return {
         "name": asked.name,
@@ -43,7 +50,8 @@ def facts(asked: Asked) -> dict[str, Any]:
         "precision": precision(settings),
         "memory_format": settings["memory_format"],
         "matmul_precision": settings["matmul_precision"],
-        "monitor": declared(asked.config.task).constants["monitor"],
+        "monitor": monitor,
+        **({"monitor_mode": mode} if mode == "min" else {}),
         "overrides": list(asked.overrides),
     }
 
@@ -76,11 +84,12 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
 
 def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
     """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
-    MACs."""
+    MACs. What is better when it is less is negated."""
     if summary.get("status") != "completed":
         return None
     before_monitors = "val/miou" if "val/miou" in summary else "val/accuracy"  # of a summary that lacks the key
-    return summary[summary.get("monitor", before_monitors)], summary["cost/macs"]
+    score = summary[summary.get("monitor", before_monitors)]
+    return -score if summary.get("monitor_mode") == "min" else score, summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:
