@@ -8,7 +8,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from litconv.compare.arguments import check, check_extras
+from litconv.compare.arguments import check, check_extras, table_columns
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 
@@ -18,14 +18,28 @@ from litconv.config.command_line import command_line, guarded
 def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
+    columns = table_columns(configuration.raw(config)["columns"])
+    allowed = configuration.allowed_packages(config)
     from litconv.compare import analyse, load
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
     from litconv.compare.wandb_run import log_comparison
 
     runs = load(given.folders)
-    result = analyse(runs, given.name, reference=given.reference, metric=given.metric, mix=given.mix)
-    result = write_report(result, runs, given.out, ["python", "scripts/compare.py", *sys.argv[1:]], config.samples)
+    result = analyse(
+        runs,
+        given.name,
+        reference=given.reference,
+        metric=given.metric,
+        mix=given.mix,
+        where=given.where,
+        test=given.test,
+        margin=given.margin,
+        seeds=given.seeds,
+        best_of=given.best_of,
+    )
+    command = ["python", "scripts/compare.py", *sys.argv[1:]]
+    result = write_report(result, runs, given.out, command, config.samples, columns, allowed)
     print(verdict(result).text())
     for note in result.notes:
         print(f"note: {note}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from litconv.run.planned import write_plan
+
 # operator → (params, MACs, activations, latency, score)
 OPERATORS = {
     "standard": (78_042, 12_501_632, 86_026, 1.9, 0.956),
@@ -102,11 +104,13 @@ def write_curves(folder: Path, metric: str, epochs: int, score: float) -> None:
 def make_sweep(
     root: Path, seeds: int, operators: tuple[str, ...] = tuple(OPERATORS), noise: float = 0.006, **more: Any
 ) -> Path:
-    """Every operator with every seed; a seed's luck is in part common to all arms."""
+    """Every operator with every seed, as they were planned; a seed's luck is in part common to all arms."""
     random = np.random.default_rng(1)
     luck = random.normal(0, noise, seeds)
     for conv in operators:
         for seed in range(seeds):
             score = OPERATORS[conv][4] + luck[seed] + random.normal(0, noise)
             make_run(root, conv, seed, min(1.0, float(score)), **more)
-    return root / "sweeps" / more.get("sweep", "made")
+    folder = root / "sweeps" / more.get("sweep", "made")
+    write_plan(folder, seeds)
+    return folder

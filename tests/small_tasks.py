@@ -16,7 +16,8 @@ IGNORE = 255
 
 
 def classification(model=None, num_classes=3, **options) -> Classification:
-    return Classification(model or nn.Identity(), num_classes, sgd, optim.cosine, **{"seed": 0, **options})
+    fixed = {"seed": 0, "class_names": [f"class{i}" for i in range(num_classes)]}
+    return Classification(model or nn.Identity(), num_classes, sgd, optim.cosine, **{**fixed, **options})
 
 
 def segmentation(model=None, num_classes=4, ignore_index=IGNORE, **options) -> Segmentation:

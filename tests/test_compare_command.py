@@ -24,21 +24,24 @@ def test_a_comparison_leaves_tables_figures_and_a_page(tmp_path, capsys):
     assert compare(tmp_path, "sweep=made") == 0
     out = tmp_path / "compare" / "made"
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Cannot tell with 3 seeds: 7 are needed for 2 comparisons."
+    assert printed[0].startswith("standard wins: every other arm loses to it, by 2.")
     assert printed[-1] == str(out / "index.html")
     figures = ["pareto_macs", "pareto_params", "pareto_activations", "pareto_latency_ms", "learning_curves", "rankings"]
     assert {p.name for p in out.iterdir()} == {
         *("index.html", "runs.csv", "table.csv", "table.md", "table.tex"),
-        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")),
+        *(f"{name}.{kind}" for name in figures for kind in ("png", "svg", "pdf")),
     }
     for name in figures:
         assert min(Image.open(out / f"{name}.png").size) > 300
         assert ET.parse(out / f"{name}.svg").getroot().tag.endswith("svg")
+        pdf = (out / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in pdf  # embedded as TrueType
+        assert b"/Type3" not in pdf
     with (out / "runs.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 9
     with (out / "table.csv").open() as file:
         rows = {row["arm"]: row for row in csv.DictReader(file)}
-    assert rows["grouped"]["verdict"] == "cannot tell"
+    assert rows["grouped"]["verdict"] == "worse"
     assert float(rows["grouped"]["cost/macs_to_reference"]) == pytest.approx(6_603_392 / 12_501_632)
     header, rule, *lines = (out / "table.md").read_text().splitlines()
     assert {line.count("|") for line in (header, rule, *lines)} == {header.count("|")}
@@ -70,12 +73,12 @@ def test_five_hundred_runs_are_a_page(tmp_path):
 
 
 @pytest.mark.slow
-def test_sample_segmentations_come_from_the_best_checkpoints(tmp_path):
+def test_sample_predictions_come_from_the_best_checkpoints(tmp_path):
     sweep = (f"output_dir={tmp_path}", "sweep=seg", "logger=csv", "task=segmentation", *TINY)
     assert command("-m", "conv=standard,grouped", *sweep) == 0
     assert compare(tmp_path, "sweep=seg", "samples=2") == 0
     page = (tmp_path / "compare" / "seg" / "index.html").read_text()
-    assert page.count('<img src="data:image/png;base64,') == 2 * 4  # image, truth and two arms
+    assert page.count('<img src="data:image/png;base64,') == 2 * 3  # the masks of truth and two arms, over the image
 
 
 REFUSED = {
@@ -155,7 +158,24 @@ def test_the_workspace_shows_the_score_against_each_cost_on_a_log_axis(tmp_path)
     for heading, key in {"MACs": "cost/macs", "params": "cost/params", "latency (ms)": "cost/latency_ms"}.items():
         scatter = panels[f"test top-1 accuracy against {heading}"]
         assert (scatter.x.name, scatter.y.name, scatter.log_x) == (key, "test/accuracy", True)
-    columns = [column.metric.name for column in panels["operators, costs and score"].columns]
-    assert columns[0] == "choices.conv"
+    columns = [column.metric.name for column in panels["arms, costs and score"].columns]
+    assert columns[0] == "arm"
     assert columns[-1] == "test/accuracy"
-    assert panels["test top-1 accuracy by operator"].groupby.name == "choices.conv"
+    assert panels["test top-1 accuracy by arm"].groupby.name == "arm"
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("margin=-1", "margin=-1 must be greater than 0, in points or the metric's own unit"),
+        ("margin=abc", "margin=abc must be greater than 0"),
+        ("test=foo", "test=foo must be student or exact"),
+        ("test=studen", "did you mean 'student'?"),
+        ("seeds=0", "seeds=0 must be a whole number, at least 1"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(tmp_path, capsys, argument, said):
+    make_sweep(tmp_path, 3, ("standard", "grouped"))
+    assert compare(tmp_path, "sweep=made", argument) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line

@@ -13,6 +13,8 @@ from playwright.sync_api import sync_playwright
 from litconv.compare import analyse, load
 from litconv.compare.report import write_report
 from made_runs import OPERATORS, make_run, make_sweep
+from tuned_runs import BEST, RATES, make_tuned
+from untrained_runs import untrained_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = os.environ.get("LITCONV_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -35,7 +37,11 @@ HTML = "<img src=x onerror=alert(1)><b>bold</b>"
 def page_path(tmp_path_factory):
     """Nine arms, one of them with HTML in the name of its runs, in its error and in its configuration."""
     root = tmp_path_factory.mktemp("page")
-    sweep = make_sweep(root, 3)
+    sweep = make_sweep(root, 3, summary={"test/f1/disc": 0.5, "test/f1/ring": 0.7, "test/recall/disc": 0.25})
+    for folder in sweep.glob("*_standard_*"):
+        (folder / "confusion.csv").write_text(",disc,ring\ndisc,3,1\nring,0,2\n")
+    for folder in sweep.glob("*_grouped_*"):
+        (folder / "confusion.csv").write_text(",disc,ring\ndisc,4,0\nring,2,0\n")
     for seed in range(3):
         make_run(root, "grouped", seed, 0.8, summary={"name": HTML}, config={"conv.note": HTML})
     make_run(root, "grouped", 7, config={"conv.groups": 8}, summary={"status": "failed", "error": HTML, "name": HTML})
@@ -132,6 +138,64 @@ def test_the_filter_leaves_what_was_asked_for(page):
     assert len(arms(page)) >= len(OPERATORS)
 
 
+def drawn(page, plot):
+    """The arms whose means are in the Pareto plot, or whose curves are drawn."""
+    if plot == "#pareto-plot":
+        return set(page.eval_on_selector(plot, "plot => plot.data.at(-1).customdata"))
+    return set(page.eval_on_selector(plot, "plot => plot.data.filter((t) => !t.fill).map((t) => t.name)"))
+
+
+def test_the_filter_acts_on_every_plot_and_list_too(page):
+    page.fill("#filter", "depthwise")
+    page.wait_for_function("document.querySelectorAll('#pareto-plot .annotation').length === 2")
+    left = {"depthwise", "depthwise_separable"}
+    assert drawn(page, "#pareto-plot") == drawn(page, "#curves-plot") == left
+    for listed in ("#rankings li", "#classes tbody tr"):
+        names = page.eval_on_selector_all(listed, "all => all.filter((e) => !e.hidden).map((e) => e.dataset.arm)")
+        assert set(names) == left
+    front = page.eval_on_selector("#pareto-plot", "plot => plot.data[0].x")
+    assert front == sorted(OPERATORS[conv][1] for conv in left)  # the dearer of the two is the better
+    page.fill("#filter", "no such arm")
+    assert drawn(page, "#pareto-plot") == drawn(page, "#curves-plot") == set()
+    page.fill("#filter", "")
+    page.wait_for_function("document.querySelectorAll('#pareto-plot .annotation').length >= 9")
+    assert len(drawn(page, "#curves-plot")) == len(arms(page))
+
+
+def test_the_front_that_the_page_draws_is_that_of_the_comparison(page):
+    for cost in ("cost/params", "cost/macs"):
+        page.click(f"button[data-cost='{cost}']")
+        expected = page.evaluate(f"data.arms.filter((a) => a.front.includes('{cost}')).map((a) => a.costs['{cost}'])")
+        assert page.eval_on_selector("#pareto-plot", "plot => plot.data[0].x") == sorted(expected)
+    choose(page, "cost/macs", "MACs")
+
+
+def test_no_button_of_a_plot_sends_its_data_away(page):
+    names = page.eval_on_selector_all(".modebar-btn", "all => all.map((button) => button.dataset.title)")
+    assert set(names) == {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Reset axes"}
+
+
+def test_figures_by_class_are_those_of_the_chosen_kind(page):
+    page.click("button[data-kind='recall']")
+    (shown,) = [box for box in page.query_selector_all("[data-figures]") if box.is_visible()]
+    assert [th.inner_text() for th in shown.query_selector_all("thead th")][1:] == ["disc"]
+    assert shown.query_selector("tbody td").inner_text() == "0.25"
+    page.click("button[data-kind='f1']")
+    (shown,) = [box for box in page.query_selector_all("[data-figures]") if box.is_visible()]
+    assert [td.inner_text() for td in shown.query_selector_all("tbody tr:first-child td")] == ["0.50", "0.70"]
+
+
+def test_the_confusion_matrix_is_in_shares_of_the_true_class_for_the_chosen_arm(page):
+    shares = "document.getElementById('confusion-plot').data[0].z.map((row) => [...row])"
+    page.select_option("#confusion-arm", "standard")
+    assert page.evaluate(shares) == [[0.75, 0.25], [0, 1]]
+    assert page.inner_text("#confusion-worst") == "Most often: disc taken for ring (25 %)."
+    assert page.evaluate("document.getElementById('confusion-plot').data[0].customdata[0][1]").endswith("3 of 12")
+    other = next(name for name in arms(page) if name.startswith("grouped"))
+    page.select_option("#confusion-arm", other)
+    assert page.evaluate(shares) == [[1, 0], [1, 0]]
+
+
 def test_a_click_on_a_point_opens_its_runs_folders_and_configuration(page):
     page.locator("#pareto-plot").scroll_into_view_if_needed()
     plot = "document.getElementById('pareto-plot')"
@@ -202,4 +266,54 @@ def test_it_fits_a_desk_by_day_and_by_night(page):
 def test_it_fits_a_telephone_by_day_and_by_night(browser, page_path):
     page = open_page(browser, page_path, 400)
     fits(page, 400)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def samples_path(tmp_path_factory):
+    root = tmp_path_factory.mktemp("samples")
+    for conv in ("standard", "grouped"):
+        untrained_run(root, f"conv={conv}", "task=segmentation")
+    runs = load(root / "sweeps")
+    write_report(analyse(runs, "made"), runs, root / "out", ["compare"], samples=2)
+    return root / "out" / "index.html"
+
+
+def test_a_click_on_a_mask_enlarges_it_beside_the_truth_and_another_shows_it_alone(browser, samples_path):
+    page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(samples_path.as_uri())
+    opacity = "getComputedStyle(document.querySelector('.samples .pair img')).opacity"
+    assert 0 < float(page.evaluate(opacity)) < 1
+    page.click("#samples button[data-layer='image']")
+    assert page.evaluate(opacity) == "0"
+    page.click(".samples tbody tr:nth-child(2) td:nth-child(3) .pair")
+    assert page.is_visible("#sample")
+    captions = [one.inner_text() for one in page.query_selector_all("#sample figcaption")]
+    assert captions[0] == "truth"
+    assert captions[1].startswith(("standard: mIoU 0.", "grouped: mIoU 0."))
+    source = "e => e.src"
+    enlarged = page.eval_on_selector_all("#sample img", "all => all.map((e) => e.src)")
+    assert enlarged[1] == page.eval_on_selector(".samples tbody tr:nth-child(2) td:nth-child(3) img", source)
+    assert page.eval_on_selector("#sample .pair", "e => e.getBoundingClientRect().width") > 250
+    page.click("#sample button[data-layer='mask']")
+    assert page.evaluate(opacity) == "1"
+    assert page.get_attribute("#samples button[data-layer='mask']", "aria-checked") == "true"
+    page.click("#sample button[aria-label='Close']")
+    assert not page.is_visible("#sample")
+    page.close()
+
+
+def test_the_accuracy_over_the_tuned_rate_is_drawn_for_every_arm(browser, tmp_path):
+    runs = load(make_tuned(tmp_path))
+    write_report(analyse(runs, "tuned"), runs, tmp_path, ["python"], samples=0)
+    page = open_page(browser, tmp_path / "index.html", WIDTH)
+    drawn = page.eval_on_selector("#tuning-plot", "plot => plot.data.filter((t) => t.name).map((t) => [t.name, t.x])")
+    assert dict(drawn) == {conv: list(RATES) for conv in BEST}
+    assert page.eval_on_selector("#tuning-plot", "plot => plot._fullLayout.xaxis.type") == "log"
+    circles = page.eval_on_selector(
+        "#tuning-plot", "plot => plot.data.filter((t) => t.x.length === 1).map((t) => t.x[0])"
+    )
+    assert sorted(circles) == sorted(BEST.values())
+    assert page.inner_text("#tuning .command code").endswith("optim.lr=0.05,0.1,0.2,0.4,0.8")
     page.close()

@@ -91,6 +91,10 @@ def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():
     assert name("conv=standard", "seed=0,1") == name("seed=0,1", "conv=standard", "rerun=all")
     assert name("conv=standard", "seed=0,1") != name("conv=standard", "seed=0,2")
     assert name("experiment=groups", "sweep=mine") == "mine"
+    assert name("seed=0,1", "optim.lr=1,2", "best_of=optim.lr") != name("seed=0,1", "optim.lr=1,2")
+    assert (
+        name("experiment=operators_tuned", "tuning_seeds=5") == "operators_tuned"
+    )  # more of them go on with the same sweep
 
 
 @pytest.mark.slow
@@ -98,7 +102,12 @@ def test_a_recipe_names_its_sweep_and_what_is_added_to_it_makes_another():
 def test_every_recipe_of_shapes_trains(name, tmp_path):
     """One run of each point, cut short."""
     tiny = [override for override in TINY if not override.startswith("width") or "groups" not in name]
+    recipe = yaml.safe_load(TEXTS[name])
+    tuned = recipe.get("best_of")
+    if tuned:
+        tiny.append("tuning_seeds=1")
     assert command("-m", f"experiment={name}", "seed=0", f"output_dir={tmp_path}", "logger=csv", *tiny) == 0
     summaries = list(Path(tmp_path).rglob("summary.json"))
-    assert len(summaries) == len(grid(name))
+    values = recipe["hydra"]["sweeper"]["params"][tuned].split(",") if tuned else []
+    assert len(summaries) == len(grid(name)) + (len(grid(name)) // len(values) if tuned else 0)  # and what is chosen
     assert {json.loads(path.read_text())["status"] for path in summaries} == {"completed"}

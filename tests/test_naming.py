@@ -42,7 +42,16 @@ def test_how_images_are_read_does_not_change_the_hash(change):
 
 
 @pytest.mark.parametrize(
-    "change", ["output_dir=elsewhere", "logger=csv", "sweep=other", "trainer.devices=[1]", "threads=2"]
+    "change",
+    [
+        "output_dir=elsewhere",
+        "logger=csv",
+        "sweep=other",
+        "trainer.devices=[1]",
+        "threads=2",
+        "best_of=optim.lr",
+        "tuning_seeds=5",
+    ],
 )
 def test_what_cannot_change_the_result_does_not_change_the_hash(change):
     assert hashed("trainer.devices=[0]") == hashed("trainer.devices=[0]", change)
@@ -61,9 +70,11 @@ def test_what_can_change_the_result_changes_the_hash(change):
 
 def test_keys_that_are_off_leave_the_hash_of_before_there_were_such_keys():
     config = plain(compose([]))
-    before = {key: value for key, value in config.items() if key not in ("compile", "matmul_precision")}
+    before = {key: value for key, value in config.items() if key not in ("compile", "matmul_precision", "ema")}
     assert config_hash(before) == config_hash(config) == hashed("matmul_precision=default", "compile.enabled=false")
-    assert len({hashed(), hashed("compile.enabled=true"), hashed("matmul_precision=high")}) == 3
+    assert (
+        len({hashed(), *map(hashed, ("compile.enabled=true", "matmul_precision=high", "ema=0.999", "ema=0.99"))}) == 5
+    )
 
 
 def test_the_arm_is_everything_but_the_seed():

@@ -203,6 +203,7 @@ RESUMED = {
     "accumulated": ("+trainer.accumulate_grad_batches=3", "+trainer.gradient_clip_val=0.5", BF16),
     "max_steps": ("+trainer.max_steps=14",),
     "ema": (*EMA, BF16),
+    "ema_key": ("ema=0.9", "+trainer.accumulate_grad_batches=3", BF16),
     "ema_max_steps": (*EMA, "+trainer.max_steps=14"),
     "val_check_interval": ("+trainer.val_check_interval=2",),
 }
@@ -424,7 +425,7 @@ def test_the_deformable_convolution_that_is_named_uses_no_operation_without_an_o
 @pytest.mark.parametrize(
     ("callback", "said"),
     [
-        ("StochasticWeightAveraging, swa_lrs: 0.01", "takes another optimiser step"),
+        ("StochasticWeightAveraging, swa_lrs: 0.01", "validates its average in one epoch alone"),
         ("GradientAccumulationScheduler, scheduling: {0: 2}", "changes the number of steps after"),
     ],
 )

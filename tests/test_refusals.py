@@ -8,11 +8,11 @@ from litconv.config import composed as config
 from litconv.config.root_keys import ROOT_KEYS
 
 CONVS = ", ".join(sorted(path.stem for path in (config.CONF / "conv").glob("*.yaml")))
-SWEPT = "(conv=standard,grouped,separable,bottleneck,depthwise_separable,deformable seed=0,1,2)"
+SWEPT = "(conv=standard,grouped,separable,bottleneck,depthwise_separable,deformable seed="
 REFUSED = {
-    "experiment=operators": f"experiment=operators is a sweep {SWEPT}: add -m; for one run of it give a value of each",
-    "experiment=operators_equal_macs seed=1": f"experiment=operators_equal_macs is a sweep {SWEPT}: add -m; ",
-    "experiment=dilation": "experiment=dilation is a sweep (dilation=1,2,4,8 seed=0,1,2): add -m; ",
+    "experiment=operators": f"experiment=operators is a sweep {SWEPT}",
+    "experiment=operators_equal_macs seed=1": f"experiment=operators_equal_macs is a sweep {SWEPT}",
+    "experiment=dilation": "experiment=dilation is a sweep (dilation=1,2,4,8 seed=",
     "conv=standard,grouped": "conv=standard,grouped: several values are a sweep; add -m\n",
     "conv=[standard,grouped]": (
         "conv=[standard,grouped]: a run has one conv; several are a sweep: add -m and write conv=standard,grouped"

@@ -1,16 +1,22 @@
 """Claims: against scipy and statsmodels on known data, and by simulation of what they promise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from benchmarks import verdicts
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from litconv.compare import looks
+from litconv.compare.outlook import power, seeds_for_power, seeds_to_settle, settled
 from litconv.compare.pareto import front
 from litconv.compare.statistics import (
+    Rule,
     compare_all,
+    holm_in_either_direction,
+    interval,
     n_min,
-    power,
-    seeds_for_power,
     sign_flip_p,
     sign_patterns,
     student_interval,
@@ -32,15 +38,26 @@ def by_scipy(differences):
     return test.pvalue
 
 
+TEN = Rule(planned=10)
+
+
 def test_interval_and_p_are_those_of_scipy_on_known_data():
-    (found,) = compare_all([(scores(ARM), scores(REFERENCE))])
+    (found,) = compare_all([(scores(ARM), scores(REFERENCE))], TEN)
     differences = np.subtract(ARM, REFERENCE)
-    interval = stats.ttest_rel(ARM, REFERENCE).confidence_interval(0.95)
+    test = stats.ttest_rel(ARM, REFERENCE)
+    interval = test.confidence_interval(1 - looks.level(0.05, 10, 10))
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert (found.mean, found.sd) == pytest.approx((differences.mean(), differences.std(ddof=1)))
-    assert found.p == pytest.approx(by_scipy(differences))
+    assert found.p == pytest.approx(test.pvalue)
+    assert found.p_holm == pytest.approx(looks.over_all_looks(test.pvalue, 10, 10))
+    assert found.word == "worse"
+
+
+def test_the_exact_test_is_scipys_permutation_test():
+    (found,) = compare_all([(scores(ARM), scores(REFERENCE))], replace(TEN, test="exact"))
+    assert found.p == pytest.approx(by_scipy(np.subtract(ARM, REFERENCE)))
     assert found.p == 4 / 2**10  # one difference of the ten is positive, and smaller than all others
-    assert found.claimed
+    assert found.word == "worse"
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 11])
@@ -61,64 +78,113 @@ def all_signs(n):
     return 1.0 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
 
 
-def test_the_adjusted_p_are_those_of_statsmodels():
+@pytest.mark.parametrize("test", ["student", "exact"])
+def test_the_adjusted_p_are_those_of_statsmodels_where_all_arms_go_one_way(test):
     random = np.random.default_rng(0)
     reference = scores(random.normal(0, 1, 8))
-    arms = [scores(random.normal(gap, 1, 8)) for gap in (0, 0.5, 1, 2, 3)]
-    found = compare_all([(arm, reference) for arm in arms])
-    reject, adjusted, *_ = multipletests([c.p for c in found], 0.05, method="holm")
+    arms = [scores(random.normal(gap, 1, 8)) for gap in (2, 2.5, 3, 4, 5)]
+    found = compare_all([(arm, reference) for arm in arms], Rule(8, test))
+    assert all(c.mean > 0 for c in found)
+    over_looks = [looks.over_all_looks(c.p, 8, 8) for c in found]
+    adjusted = multipletests(over_looks, 0.05, method="holm")[1]
     assert [c.p_holm for c in found] == pytest.approx(adjusted.tolist())
-    assert [c.claimed for c in found] == reject.tolist()
+
+
+def test_each_direction_is_adjusted_over_all_arms_at_half_the_level():
+    p, means = [0.01, 0.02, 0.004, 0.5], [1.0, -1.0, -2.0, 0.3]
+    one_sided = {way: [q / 2 if way * m > 0 else 1 - q / 2 for q, m in zip(p, means, strict=True)] for way in (1, -1)}
+    by_hand = {way: multipletests(q, 0.025, method="holm")[1] for way, q in one_sided.items()}
+    expected = [min(1.0, 2 * by_hand[1 if m > 0 else -1][i]) for i, m in enumerate(means)]
+    assert holm_in_either_direction(p, means) == pytest.approx(expected)
 
 
 def test_runs_are_paired_by_seed_whatever_the_order_and_whatever_else_there_is():
     arm, reference = {3: 0.5, 1: 0.9, 7: 0.1}, {1: 0.8, 2: 0.0, 3: 0.3}
-    (found,) = compare_all([(arm, reference)])
+    (found,) = compare_all([(arm, reference)], TEN)
     assert found.seeds == (1, 3)
     assert found.mean == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize(("comparisons", "seeds"), [(1, 6), (2, 7), (3, 7), (5, 8), (8, 9), (9, 9), (10, 9), (20, 10)])
-def test_n_min_is_where_the_smallest_p_can_first_be_claimed_of_every_arm(comparisons, seeds):
-    assert n_min(comparisons) == seeds
-    smallest = [sign_flip_p(np.ones(n)) for n in (seeds - 1, seeds)]
-    assert smallest[0] * comparisons > 0.05 >= smallest[1] * comparisons
+@pytest.mark.parametrize("comparisons", [1, 3, 8, 20])
+def test_the_exact_test_needs_the_seeds_whose_smallest_p_every_arm_can_be_claimed_with(comparisons):
+    rule = Rule(8, "exact")
+    seeds = n_min(comparisons, rule)
+    smallest = [sign_flip_p(np.ones(n)) <= looks.level(0.05 / comparisons, n, 8) for n in (seeds - 1, seeds)]
+    assert smallest == [False, True]
+    assert n_min(comparisons, Rule(8)) == 3
 
 
 def test_one_seed_or_none_claims_nothing():
-    none, one = compare_all([({1: 0.5}, {2: 0.5}), ({1: 0.5}, {1: 0.9})])
-    assert (none.n, none.claimed) == (0, False)
-    assert (one.n, one.claimed, one.mean) == (1, False, pytest.approx(-0.4))
-    assert np.isnan([one.low, one.sd, none.mean]).all()
+    none, one = compare_all([({1: 0.5}, {2: 0.5}), ({1: 0.5}, {1: 0.9})], replace(TEN, margin=1.0))
+    assert (none.n, none.word) == (0, "cannot tell yet")
+    assert (one.n, one.word, one.mean) == (1, "cannot tell yet", pytest.approx(-0.4))
+    assert (one.low, one.high) == (-np.inf, np.inf)
 
 
-# What the claims promise, simulated. Tolerance: three standard errors of the simulation.
+@pytest.mark.parametrize("n", [3, 6, 9])
+def test_an_interval_leaves_out_what_the_test_rejects(n):
+    """Of the exact test: by trying values one by one."""
+    d, level = np.random.default_rng(n).normal(0.3, 1, n), 0.08
+    low, high = interval("exact", d, level)
+    tried = np.linspace(-6, 6, 2401)
+    kept = tried[[sign_flip_p(d - value) > level for value in tried]]
+    if n == 3:
+        assert (low, high) == (-np.inf, np.inf)  # its smallest p is 0.25
+        assert len(kept) == len(tried)
+    else:
+        assert (kept.min(), kept.max()) == (pytest.approx(low, abs=0.006), pytest.approx(high, abs=0.006))
 
 
-def simulated(experiments, comparisons, n, draw, gap=0.0):
-    """compare_all on noise; `gap` is added to the first arm. Each run's luck has a part that its seed gives to all arms."""
-    random = np.random.default_rng(comparisons)
-    for _ in range(experiments):
-        shared = draw(random, n)
-        reference = scores(shared + draw(random, n))
-        arms = [shared + draw(random, n) + gap * (i == 0) for i in range(comparisons)]
-        yield compare_all([(scores(arm), reference) for arm in arms])
+def test_a_verdict_and_its_interval_agree_in_every_family():
+    random, words = np.random.default_rng(7), set()
+    for i in range(300):
+        n = int(random.integers(3, 10))
+        rule = Rule(int(random.choice([3, 5, 8])), ("student", "exact")[i % 2], margin=1.0)
+        reference = scores(random.normal(0, 0.5, n))
+        for c in compare_all([(scores(random.normal(g, 0.5, n)), reference) for g in random.normal(0, 1.5, 4)], rule):
+            words.add(c.word)
+            assert (c.low >= 0 and c.mean > 0) == (c.word == "better")
+            assert (c.high <= 0 and c.mean < 0) == (c.word == "worse")
+            assert (c.word == "as good") == (not c.claimed and c.low > -1)
+    assert words == {"better", "worse", "as good", "cannot tell yet"}
 
 
-def normal(random, n):
-    return random.normal(0, 1, n)
+def test_two_one_sided_tests_are_those_of_scipy():
+    random = np.random.default_rng(2)
+    d = random.normal(0.1, 1, 12)
+    (found,) = compare_all([(scores(d), scores(np.zeros(12)))], Rule(12, margin=1.2))
+    each = looks.level(0.05, 12, 12) / 2
+    lower = stats.ttest_1samp(d, -1.2, alternative="greater").pvalue <= each
+    upper = stats.ttest_1samp(d, 1.2, alternative="less").pvalue <= each
+    assert (found.word == "as good", found.equivalent) == (lower, lower and upper) == (True, True)
 
 
-def heavy_tailed(random, n):
-    return random.standard_t(2, n)
+@pytest.mark.parametrize("noise", verdicts.NOISES)
+@pytest.mark.parametrize(("arms", "seeds"), [(1, 3), (8, 5), (3, 8)])
+def test_equal_arms_are_claimed_to_differ_in_at_most_5_percent_of_families(noise, arms, seeds):
+    share, _ = verdicts.false_alarms(verdicts.NOISES[noise], arms, seeds, Rule(seeds), 600)
+    assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
 
 
-@pytest.mark.parametrize(("comparisons", "draw"), [(1, normal), (3, normal), (3, heavy_tailed), (8, normal)])
-def test_equal_arms_are_called_different_in_at_most_five_of_a_hundred_comparisons(comparisons, draw):
-    experiments = 1200
-    families = simulated(experiments, comparisons, n_min(comparisons) + 1, draw)
-    false_alarms = np.mean([any(c.claimed for c in family) for family in families])
-    assert false_alarms <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / experiments)
+@pytest.mark.parametrize(("arms", "planned", "test"), [(1, 3, "student"), (4, 5, "student"), (1, 8, "exact")])
+def test_no_sequence_of_looks_claims_more_often(arms, planned, test):
+    new, old = verdicts.at_any_look(verdicts.NOISES["normal"], arms, 12, Rule(planned, test), 400)
+    assert new <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert old > new  # the level of one look at every look
+
+
+def test_all_intervals_hold_their_gaps_in_at_least_95_of_a_hundred_families():
+    held = verdicts.coverage(verdicts.NOISES["normal"], 5, 4, Rule(4), 600)
+    assert held >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 600)
+
+
+def test_an_arm_at_the_margin_is_not_called_as_good():
+    wrong = verdicts.falsely_as_good(verdicts.NOISES["normal"], 5, 5, Rule(5, margin=4.0), 600)
+    assert wrong <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
+
+
+def test_an_arm_far_behind_is_worse_with_three_seeds():
+    assert verdicts.words(-30.0, 8, 3, Rule(3, margin=1.0), 200) == {"worse": 1.0}
 
 
 @pytest.mark.parametrize("n", [3, 6, 9])
@@ -128,28 +194,25 @@ def test_the_interval_holds_the_true_gap_in_at_least_93_of_a_hundred_cases(n):
     assert np.mean([low <= 0.7 <= high for low, high in intervals]) >= 0.93
 
 
-@pytest.mark.parametrize("comparisons", [1, 3, 8])
-def test_a_gap_of_two_sd_is_found_with_power_of_at_least_80_percent_two_seeds_above_n_min(comparisons):
-    gap = 2 * np.sqrt(2)  # the differences' SD is √2: two runs' own noise, while the luck of the seed cancels
-    families = simulated(500, comparisons, n_min(comparisons) + 2, normal, gap)
-    assert np.mean([family[0].claimed and family[0].mean > 0 for family in families]) >= 0.8
+def test_the_outlook_is_the_share_of_simulated_verdicts():
+    n, gap, sd, rule = 7, 1.2, 1.0, Rule(7, margin=0.5)
+    random = np.random.default_rng(5)
+    zero = scores(np.zeros(n))
+    words = [compare_all([(scores(random.normal(gap, sd, n)), zero)] * 2, rule)[0].word for _ in range(1500)]
+    assert power(gap, sd, n, 2, rule) == pytest.approx(np.mean([w in ("better", "worse") for w in words]), abs=0.05)
+    assert settled(gap, sd, n, 2, rule) == pytest.approx(np.mean([w != "cannot tell yet" for w in words]), abs=0.05)
+    needed = seeds_for_power(gap, sd, 2, rule)
+    assert power(gap, sd, needed, 2, rule) >= 0.8 > power(gap, sd, needed - 1, 2, rule)
+    assert seeds_for_power(0.01, 5, 2, rule) is None  # more than are looked at
 
 
-def test_the_power_that_is_printed_is_the_share_of_simulated_claims():
-    n, gap = 7, 1.2
-    draws = np.random.default_rng(5).normal(gap, 1, (3000, n))
-    claimed = np.mean([by_rank(d) <= 0.05 / 2 for d in draws])
-    assert power(gap, 1, n, 2) == pytest.approx(claimed, abs=0.06)
-    assert power(gap, 1, 6, 2) == 0  # no p of six seeds reaches 0.025
-    needed = seeds_for_power(gap, 1, 2)
-    assert power(gap, 1, needed, 2) >= 0.8 > power(gap, 1, needed - 1, 2)
-    assert seeds_for_power(0.01, 5, 2) is None
-
-
-def by_rank(differences):
-    """The sign-flip p, by counting."""
-    sums = np.abs(all_signs(len(differences)) @ differences)
-    return np.mean(sums >= abs(differences.sum()) - 1e-12)
+def test_what_cannot_be_told_says_how_many_seeds_would_likely_settle_it():
+    random = np.random.default_rng(8)
+    d = random.normal(0, 1, 5)
+    (c,) = compare_all([(scores(d - d.mean() - 0.3), scores(np.zeros(5)))], Rule(5, margin=0.9))
+    assert c.word == "cannot tell yet"
+    needed = seeds_to_settle(c)
+    assert settled(c.mean, c.sd, needed, 1, c.rule) >= 0.8 > settled(c.mean, c.sd, needed - 1, 1, c.rule)
 
 
 def test_the_front_is_what_nothing_beats():

@@ -13,13 +13,22 @@ import sys
 import threading
 from contextlib import redirect_stdout
 from importlib.util import find_spec
+from itertools import product
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import hydra
 import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext
 
 from command import TINY, command
+from hydra_plugins.litconv_sweeper.grid import GridSweeper
 from litconv import build
+from litconv.compare import analyse, load
+from litconv.compare.settings import read_config
 from litconv.config import composed as config
 from litconv.config.environment import cores
 from litconv.cost import count
@@ -214,6 +223,109 @@ def test_values_that_no_launch_can_have_are_refused(key, capsys, tmp_path):
     assert sweep(tmp_path, "seed=0", key) == 1
     assert f"{key} must be" in capsys.readouterr().err
     assert not list(tmp_path.rglob("summary.json"))
+
+
+TUNED = ("conv=standard,grouped", "optim.lr=0.05,0.2", "best_of=optim.lr", "tuning_seeds=1")
+
+
+def test_a_tuned_sweep_tries_every_value_with_seeds_that_choose_and_tests_the_best_with_others(tmp_path, capsys):
+    assert sweep(tmp_path, *TUNED, "seed=0") == 0
+    printed = capsys.readouterr().out
+    assert "best_of=optim.lr: 2 arms × 2 values × 1 seed (1000), then 2 runs of what is chosen on validation" in printed
+    assert printed.index("[4/4]") < printed.index("conv=grouped: optim.lr=") < printed.index("[2/2]")
+    folder = tmp_path / "sweeps" / "s"
+    table = load(folder)
+    table["rate"] = [read_config(run)["optim"]["lr"] for run in table["folder"]]
+    choosing = table[table["seed"] >= 1000]
+    assert len(choosing) == 4
+    means = choosing.groupby(["conv", "rate"])["val/accuracy"].mean().unstack()
+    tested = table[table["seed"] < 1000]
+    assert sorted(tested["conv"]) == ["grouped", "standard"]
+    chosen = dict(zip(tested["conv"], tested["rate"], strict=True))
+    assert {conv: means.loc[conv, rate] for conv, rate in chosen.items()} == means.max(axis=1).to_dict()
+    record = json.loads((folder / "tuning.json").read_text())
+    said = {arm["overrides"][-1]: float(arm["chosen"]["optim.lr"]) for arm in record["arms"]}
+    assert said == {f"conv={conv}": rate for conv, rate in chosen.items()}
+
+    # Killed amid both stages, and asked for another seed: what is there is not trained again, and the choice is the same.
+    lost = [choosing["folder"].iloc[0], tested["folder"].iloc[0]]
+    for run in lost:
+        shutil.rmtree(run)
+    assert sweep(tmp_path, *TUNED, "seed=0,1") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("completed before in this sweep; not trained again") == 3 + 1
+    assert "[1/1]  completed" in printed
+    assert "[3/3]  completed" in printed
+    assert {read_config(run)["optim"]["lr"] for run in lost} == {choosing["rate"].iloc[0], tested["rate"].iloc[0]}
+    result = analyse(load(folder), "s")
+    assert {arm.name: float(result.tuning.texts(arm)[0]) for arm in result.arms} == chosen
+    assert {tuple(arm.scores) for arm in result.arms} == {(0, 1)}
+
+
+def test_trials_that_fail_are_said_and_an_arm_of_which_all_fail_is_not_tested(tmp_path, capsys):
+    assert sweep(tmp_path, "conv=grouped", "groups=2,3", "best_of=groups", "tuning_seeds=1", "seed=0") == 0
+    printed = capsys.readouterr()
+    assert "groups=3 must divide in_channels=8" in printed.err
+    assert "groups=2 chosen" in printed.out
+    assert "(3: 1 of 1 failed)" in printed.out
+    assert sorted(runs(tmp_path)) == [0, 1000]
+    assert sweep(tmp_path, "conv=grouped", "groups=3,5", "best_of=groups", "tuning_seeds=1", "seed=0") == 1
+    assert sorted(runs(tmp_path)) == [0, 1000]
+
+
+BADLY_TUNED = {
+    "best_of=optim.lrr optim.lr=0.1,0.2": "best_of=optim.lrr: unknown key (did you mean 'optim.lr'?); accepted here: ",
+    "best_of=optim.lr conv=standard,grouped": "best_of=optim.lr: it does not vary, every run has optim.lr=0.2, and one trial ",
+    "best_of=optim.lr optim.lr=0.1": "best_of=optim.lr: it does not vary, every run has optim.lr=0.1, and one trial ",
+    "best_of=seed seed=0,1": "best_of=seed: the best of several seeds is luck, which no test repeats; ",
+    "best_of=[] optim.lr=0.1,0.2": "best_of=[] must name keys, such as optim.lr or [optim.lr,optim.weight_decay]",
+    "best_of=optim.lr,optim.momentum optim.lr=0.1,0.2": "best_of=optim.lr,optim.momentum would be a sweep of best_of itself",
+    "best_of=optim.lr optim.lr=0.1,0.2 seed=0,1001": "seed=1001 is one of those that choose (1000–1002), and a seed that ",
+    "best_of=optim.lr optim.lr=0.1,0.2 tuning_seeds=0": "tuning_seeds=0 must be a whole number of at least 1",
+    "best_of=groups conv=standard,grouped groups=2,4": "best_of=groups: conv=standard has 1 of the 2 trials that others have",
+}
+
+
+@pytest.mark.parametrize("arguments", BADLY_TUNED)
+def test_a_tuning_that_chooses_nothing_is_refused_before_anything_is_trained(arguments, capsys, tmp_path):
+    assert sweep(tmp_path, *arguments.split()) == 1
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert line.startswith(f"error: {BADLY_TUNED[arguments]}")
+    assert not runs(tmp_path)
+
+
+def test_seeds_that_choose_without_a_choice_are_refused(capsys, tmp_path):
+    assert sweep(tmp_path, "optim.lr=0.1,0.2", "tuning_seeds=2") == 1
+    assert (
+        "tuning_seeds=2 has no effect: nothing is tuned; name what is, such as best_of=optim.lr"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        ["conv=standard,grouped", "optim.lr=range(1,3)", "seed=0"],
+        ["experiment=operators", "seed=4"],
+        ["experiment=operators", "conv=glob(s*)", "+data.crop_size=24,32", "groups=2", "groups=4"],
+    ],
+)
+def test_the_grid_of_a_sweep_is_that_of_hydras_own_sweeper(grid, tmp_path):
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    composed = config.compose(grid[:1] if "experiment" in grid[0] else [])
+    params = [f"{key}={values}" for key, values in (composed.hydra.sweeper.params or {}).items()]
+    ours, theirs = GridSweeper(None, 3), BasicSweeper(None)
+    with hydra.initialize_config_dir(str(config.CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        ours.hydra_context = HydraContext(loader, Callbacks())
+        (expected,) = theirs.split_arguments(
+            OverridesParser.create(loader).parse_overrides([*params, *grid[bool(params) :]]), None
+        )
+        axes = ours.axes([*params, *grid[bool(params) :]])
+    assert [list(point) for point in product(*axes.values())] == expected
+    assert len(expected) > 1
 
 
 def test_the_launcher_itself_imports_no_torch():

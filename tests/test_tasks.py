@@ -313,7 +313,15 @@ def test_a_run_writes_metrics_csv_and_both_checkpoints(tmp_path, capsys):
     table = rows(tmp_path)
     assert list(table[0]) == [
         *["epoch", "step", "lr", "seconds"],
-        *["train/accuracy", "train/loss", "val/accuracy", "val/loss"],
+        *[
+            "train/accuracy",
+            "train/loss",
+            "val/accuracy",
+            "val/balanced_accuracy",
+            "val/ece",
+            "val/loss",
+            "val/macro_f1",
+        ],
     ]
     assert [(row["epoch"], row["step"]) for row in table] == [("0", "3"), ("1", "6"), ("2", "9"), ("3", "12")]
     cosine = [0.05 * (1 + np.cos(np.pi * t / 12)) for t in (0, 3, 6, 9)]
@@ -439,7 +447,7 @@ def test_every_trainer_preset_can_be_built_and_trains_where_it_can(tmp_path, nam
 def test_every_task_yaml_builds_its_task(task):
     config = OmegaConf.load(CONF / "task" / f"{task}.yaml")
     config = config.get("task", config)  # what stands beside it: the head that fits, the default recipe's epochs
-    extra = {} if task == "classification" else {"ignore_index": 0, "class_names": ["a", "b"]}
+    extra = {"class_names": ["a", "b"]} | ({} if task == "classification" else {"ignore_index": 0})
     built = instantiate(config, nn.Identity(), 2, sgd, optim.cosine, seed=0, **extra)
     assert built.name == task
 
@@ -450,5 +458,5 @@ def test_the_callbacks_yaml_builds_the_default_callbacks_and_the_users_own(tmp_p
         config = compose(overrides=["+callbacks=default", stop]).callbacks
     made = instantiate(config)(tmp_path, "val/accuracy", "max")
     kinds = [type(callback).__name__ for callback in made]
-    own = ["Interruptions", "Monitors", "Ending", "Divergence", "Timing", "MetricsCsv", "ProgressBar"]
+    own = ["Interruptions", "Monitors", "Ending", "Divergence", "Timing", "MetricsCsv", "LogRows", "ProgressBar"]
     assert kinds == [*own, "EarlyStopping", "ModelCheckpoint", "ModelCheckpoint"]

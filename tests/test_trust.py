@@ -156,7 +156,7 @@ def test_a_monitor_that_is_never_logged_is_one_line_with_what_is(tmp_path, capsy
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
         "error: EarlyStopping monitors val/acc, which is never logged; "
-        "logged are val/accuracy, val/loss, val/top5, and train/…"
+        "logged are val/accuracy, val/balanced_accuracy, val/ece, val/loss, val/macro_f1, val/top5, and train/…"
     )
 
 

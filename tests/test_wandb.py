@@ -57,10 +57,9 @@ def test_a_run_without_a_key_is_offline_and_its_file_holds_config_history_summar
         **{"tags": ["grouped", "shapes"], "project": "litconv"},
     }
     assert {key: found["config"][key] for key in CONFIG} == CONFIG
-    steps = [row["trainer/global_step"] for row in found["history"] if "val/accuracy" in row]
-    assert steps == [0, 1, 2]
-    train = [row["train/loss"] for row in found["history"] if "train/loss" in row]
-    assert train == [3.0, 2.0, 1.5]
+    train = [3.0, 2.0, 1.5]
+    rows = [(row["trainer/global_step"], row["train/loss"], row["val/accuracy"]) for row in found["history"]]
+    assert rows == [(step, loss, 1 - loss / 4) for step, loss in enumerate(train)]  # what has one step is one row
     assert found["summary"]["cost/params"] == 1234
     assert found["summary"]["test/accuracy"] == 0.75
     assert found["summary"]["status"] == "failed"
@@ -74,6 +73,7 @@ def test_a_second_run_of_the_process_is_a_run_of_its_own_even_if_the_first_was_l
         logger = start(tmp_path / str(k), name=f"run{k}")
         ids.append(logger.running["wandb"].run.id)
         logger.log_metrics({"k": k}, step=k)
+        logger.end_row()
     logger.finish(143, {})
     assert len(set(ids)) == 2
     for k in range(2):
@@ -250,3 +250,15 @@ def test_a_run_of_the_command_line_is_one_wandb_run_with_its_curves_and_its_summ
     for key in ("status", "config_hash", "cost/macs", "test/accuracy"):
         assert kept["summary"][key] == summary[key]
     assert any(row.get("cost/layers._type") == "table-file" for row in kept["history"])
+
+
+def test_an_epoch_is_one_row_and_so_is_a_validation_inside_one(tmp_path):
+    arguments = ("epochs=2", "+trainer.val_check_interval=2", f"output_dir={tmp_path}")  # of 4 steps
+    monitor = "{_target_: pytorch_lightning.callbacks.LearningRateMonitor, logging_interval: epoch}"
+    assert command(*TINY, *arguments, f"+callbacks.extra.rate={monitor}") == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    validation = {"val/accuracy", "val/loss", "val/top5"}
+    epoch = validation | {"train/accuracy", "train/loss", "lr"}
+    rate = {"lr-SGD/pg1", "lr-SGD/pg2"}  # of the epoch that begins: not of the row of the one that ended
+    rows = [row.keys() & (epoch | rate) for row in read_run(folder)["history"]]
+    assert [row for row in rows if row] == 2 * [rate, validation, epoch]

@@ -2,7 +2,17 @@
 
 from litconv.build.network import assemble, memory_format, model, on_meta, operators
 from litconv.build.objects import as_config_error, as_trainer_error, part, target
-from litconv.build.training import callbacks, check_loggers, data, device, loggers, task, task_around, trainer
+from litconv.build.training import (
+    callbacks,
+    check_loggers,
+    class_weights_of,
+    data,
+    device,
+    loggers,
+    task,
+    task_around,
+    trainer,
+)
 
 __all__ = [
     "as_config_error",
@@ -10,6 +20,7 @@ __all__ = [
     "assemble",
     "callbacks",
     "check_loggers",
+    "class_weights_of",
     "data",
     "device",
     "loggers",

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from litconv.build.network import model
 from litconv.build.objects import part, partial_of, target
 from litconv.config.composed import choices, declared, takes
+from litconv.config.watched import watched
 from litconv.errors import ConfigError
 from litconv.loggers.run_logger import RunLogger
+from litconv.tasks import class_weights
 
 
 def data(config: DictConfig) -> Any:
@@ -24,13 +26,29 @@ def data(config: DictConfig) -> Any:
             f"task={chosen.get('task')} needs {'masks' if name == 'segmentation' else 'labels'}, and "
             f"data={chosen.get('data')} is for {' and '.join(sorted(possible))} only; choose another data or task"
         )
+    if name == "segmentation" and config.data.get("sampling", "uniform") != "uniform":
+        raise ConfigError(
+            f"data.sampling={config.data.sampling} needs a label for each image, and task={choices(config).get('task')} has "
+            "masks; task.class_weights=balanced weighs their classes"
+        )
     return part(config.data, **({"task": name} if takes(config.data, "task") else {}))
 
 
 def task(config: DictConfig, dataset: Any) -> Any:
     """The LightningModule around a fresh model, for a data set that has been set up."""
-    facts = {"ignore_index": dataset.ignore_index, "class_names": list(dataset.class_names)}
+    names, weights = list(dataset.class_names), class_weights_of(config.task)
+    if weights == "balanced":
+        weights = class_weights.balanced(dataset.class_counts(), names)
+    facts = {"ignore_index": dataset.ignore_index, "class_names": names, "class_weights": weights}
     return task_around(model(config, dataset.in_channels, dataset.num_classes), config, dataset.num_classes, facts)
+
+
+def class_weights_of(task: DictConfig) -> list[float] | str | None:
+    """As they were asked for."""
+    asked = task.get("class_weights")
+    asked = list(asked) if isinstance(asked, ListConfig) else asked
+    class_weights.check(asked)
+    return asked
 
 
 def task_around(network: torch.nn.Module, config: DictConfig, num_classes: int, facts: dict[str, Any]) -> Any:
@@ -52,10 +70,34 @@ def callbacks(config: DictConfig, folder: Path) -> list[Any]:
     from litconv.callbacks.threads import Threads
 
     check_callbacks(config)
-    watched = declared(config.task).constants
+    monitor, mode = watched(config.task)
     compilation = [Compilation(config.compile.mode)] if config.compile.enabled else []
-    of_every_run = part(config.callbacks)(folder, watched["monitor"], watched["mode"])
-    return [*of_every_run, *compilation, Threads(config.threads)]
+    of_every_run = part(config.callbacks)(folder, monitor, mode)
+    return [*averaging(config), *of_every_run, *compilation, Threads(config.threads)]
+
+
+def averaging(config: DictConfig) -> list[Any]:
+    """The one of `ema`, where it is on."""
+    from pytorch_lightning.callbacks import WeightAveraging
+
+    from litconv.callbacks.averaging import Averaging
+
+    own = {f"ema={config.ema}": None} if config.ema is not None else {}
+    extra = (config.callbacks.get("extra") or {}).items()
+    all_of_them = [
+        *own,
+        *(f"callbacks.extra.{name}" for name, node in extra if issubclass(target(node), WeightAveraging)),
+    ]
+    if len(all_of_them) > 1:
+        raise ConfigError(
+            f"{' and '.join(all_of_them)} each put an average of their own in the model's place; keep one"
+        )
+    if own and config.trainer.precision in ("bf16-true", "16-true"):
+        raise ConfigError(
+            f"ema={config.ema} with trainer.precision={config.trainer.precision}: what a step adds to the average is less than "
+            f"16 bits can say; use {config.trainer.precision.replace('true', 'mixed')}"
+        )
+    return [Averaging(config.ema) for _ in own]
 
 
 def check_callbacks(config: DictConfig) -> None:
@@ -84,8 +126,8 @@ def unfit_callbacks() -> dict[type, str]:
 
     return {
         StochasticWeightAveraging: (
-            "takes another optimiser step, and so changes the averaged weights, while it renews batch norm's statistics; "
-            "use pytorch_lightning.callbacks.WeightAveraging, or EMAWeightAveraging"
+            "validates its average in one epoch alone, which it adds to those that were asked for, so that the checkpoint that "
+            "is tested may hold none of it; use ema=0.999, or pytorch_lightning.callbacks.WeightAveraging"
         ),
         BatchSizeFinder: "trains with another batch size than config.yaml says; set data.batch_size to what it finds",
         LearningRateFinder: "trains with another learning rate than config.yaml says; set optim.lr to what it finds",

@@ -2,8 +2,9 @@
 
 Layers of equal name and shape thus start equal whatever operator fills the slots. A weight is drawn from N(0, 1) by a
 generator seeded with (seed, name), then scaled so that its mean square is exactly gain²/fan-in (He et al.,
-https://arxiv.org/abs/1502.01852): with `gain` 1 for a layer that another linear layer follows, every operator has the
-output variance of the standard convolution. All-zero weights (the offsets of a deformable convolution) stay zero.
+https://arxiv.org/abs/1502.01852): with `gain` 1 for a layer that another linear layer follows, every operator by itself, of
+white noise, has the output variance of the standard convolution; inside a network it has not (docs/fair.md). All-zero
+weights (the offsets of a deformable convolution) stay zero.
 Biases start at zero: PyTorch draws them from the global generator, whose state depends on the operators built before.
 """
 

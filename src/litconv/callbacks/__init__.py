@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from litconv.callbacks.divergence import Divergence
 from litconv.callbacks.ending import Ending
 from litconv.callbacks.guards import Interruptions, Monitors
+from litconv.callbacks.log_rows import LogRows
 from litconv.callbacks.metrics_csv import MetricsCsv
 from litconv.callbacks.progress import ProgressBar
 from litconv.callbacks.timing import Timing
@@ -18,6 +19,7 @@ __all__ = [
     "Divergence",
     "Ending",
     "Interruptions",
+    "LogRows",
     "MetricsCsv",
     "Monitors",
     "ProgressBar",
@@ -29,7 +31,16 @@ __all__ = [
 
 def default(folder: Path, monitor: str, mode: str, *, extra: Mapping[str, Callback] = {}) -> list[Callback]:
     """The callbacks of a run in `folder`; `extra` are the user's own, by any name."""
-    own = [Interruptions(), Monitors(), Ending(), Divergence(), Timing(), MetricsCsv(folder), ProgressBar(monitor)]
+    own = [
+        Interruptions(),
+        Monitors(),
+        Ending(),
+        Divergence(),
+        Timing(),
+        MetricsCsv(folder),
+        LogRows(),
+        ProgressBar(monitor),
+    ]
     return [*own, *extra.values(), *checkpoints(folder, monitor, mode)]
 
 

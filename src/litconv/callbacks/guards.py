@@ -29,7 +29,8 @@ class Monitors(pl.Callback):
         for callback in trainer.callbacks:
             monitor = getattr(callback, "monitor", None)
             if monitor is not None and monitor not in logged and monitor != "lr" and not monitor.startswith("train/"):
-                raise ConfigError(
-                    f"{type(callback).__name__} monitors {monitor}, which is never logged; "
-                    f"logged are {', '.join(sorted(logged))}, and train/…"
+                of_task = monitor == pl_module.monitor
+                who = (
+                    f"task.monitor={monitor[4:]}" if of_task else f"{type(callback).__name__} monitors {monitor}, which"
                 )
+                raise ConfigError(f"{who} is never logged; logged are {', '.join(sorted(logged))}, and train/…")

@@ -13,7 +13,7 @@ __all__ = ["Result", "analyse", "load", "write_report"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imported when asked for: pandas, scipy and statsmodels take a second, and a typo should not wait for them."""
+    """Imported when asked for: pandas and scipy take a second, and a typo should not wait for them."""
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)

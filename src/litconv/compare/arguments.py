@@ -5,11 +5,14 @@ What is wrong with them is said in one line."""
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from litconv.config.messages import did_you_mean
 from litconv.errors import ConfigError
+
+TESTS = ("student", "exact")
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Arguments:
     reference: str | None
     metric: str | None
     mix: bool
+    where: list[str]
+    test: str
+    margin: float | None
+    seeds: int | None
+    best_of: str | list[str] | None
 
 
 def check(given: Mapping[str, Any]) -> Arguments:
@@ -40,7 +48,52 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
-    return Arguments(name, places, out, reference, metric, given["mix"])
+    where, best_of = conditions(given["where"]), tuned_keys(given["best_of"])
+    return Arguments(name, places, out, reference, metric, given["mix"], where, *rule_of(given), best_of)
+
+
+def conditions(given: Any) -> list[str]:
+    """where=KEY=VALUE, or a list of them."""
+    wanted = [] if given is None else [str(one) for one in (given if isinstance(given, list) else [given])]
+    for one in wanted:
+        key, equals, value = one.partition("=")
+        if not (key and equals and value):
+            raise ConfigError(f"where={one} must be KEY=VALUE, such as where=epochs=2, or a list of them")
+    return wanted
+
+
+def table_columns(given: Any) -> list[str] | None:
+    """columns=[NAME,…]; what there is depends on the runs."""
+    if given is None:
+        return None
+    names = [str(name) for name in (given if isinstance(given, list) else [given])]
+    if not names:
+        raise ConfigError("columns=[] names no column; give some, such as columns=[arm,score,macs]")
+    return names
+
+
+def rule_of(given: Mapping[str, Any]) -> tuple[str, float | None, int | None]:
+    """How claims are made: test, margin, planned seeds."""
+    test, margin, seeds = (given.get(key) for key in ("test", "margin", "seeds"))
+    if test not in TESTS:
+        raise ConfigError(f"test={test} must be {' or '.join(TESTS)}{did_you_mean(str(test), TESTS)}")
+    if margin is not None and (type(margin) not in (int, float) or not 0 < margin < inf):
+        raise ConfigError(
+            f"margin={margin} must be greater than 0, in points or the metric's own unit: the gap that does not matter; null: "
+            "not asked"
+        )
+    if seeds is not None and (type(seeds) is not int or seeds < 1):
+        raise ConfigError(f"seeds={seeds} must be a whole number, at least 1: how many were planned")
+    return test, margin, seeds
+
+
+def tuned_keys(best_of: Any) -> str | list[str] | None:
+    keys = best_of if isinstance(best_of, list) else [best_of]
+    if best_of is None or (keys and all(isinstance(key, str) and key for key in keys)):
+        return best_of
+    raise ConfigError(
+        f"best_of={best_of} must be auto, null, or keys such as optim.lr or [optim.lr,optim.weight_decay]"
+    )
 
 
 def check_extras(given: Mapping[str, Any]) -> None:

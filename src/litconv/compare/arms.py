@@ -52,10 +52,17 @@ class Arm:
     @property
     def width(self) -> float | None:
         """The one that was trained, which with `match=` is not the one that was asked for."""
-        for key in ("match/width", "width"):
-            if key in self.runs and pd.notna(self.runs[key].iloc[0]):
-                return float(self.runs[key].iloc[0])
-        return None
+        found = found_width(self.runs)
+        return first(self.runs, "width") if found is None else found
+
+
+def found_width(runs: pd.DataFrame) -> float | None:
+    """By `match=`; None where nothing was matched."""
+    return first(runs, "match/width")
+
+
+def first(runs: pd.DataFrame, key: str) -> float | None:
+    return float(runs[key].iloc[0]) if key in runs and pd.notna(runs[key].iloc[0]) else None
 
 
 def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]]:
@@ -77,7 +84,8 @@ def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]
 def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> list[Arm]:
     """The arms, the best first."""
     hashes = list(dict.fromkeys(runs["arm_hash"]))
-    names = labels([asked[h] for h in hashes], hashes)
+    found = [found_width(runs[runs["arm_hash"] == h]) for h in hashes]
+    names = labels([asked[h] for h in hashes], hashes, found)
     arms = []
     for name, arm_hash in zip(names, hashes, strict=True):
         own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")

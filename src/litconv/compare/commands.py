@@ -1,7 +1,7 @@
 """The commands that made a comparison's runs, and the one that trains the seeds it lacks."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,10 +11,11 @@ import yaml
 
 from litconv.compare.arms import Arm
 from litconv.compare.settings import LOADER, OPTIONS
+from litconv.config.root_keys import LAUNCH_KEYS
 
 NOT_OF_AN_ARM = (
     *("seed", "sweep", "output_dir", "logger"),
-    *("n_jobs", "slots_per_gpu", "time_limit_minutes", "rerun"),  # of the launch
+    *LAUNCH_KEYS,
 )
 Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
 
@@ -116,10 +117,10 @@ def _command(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | N
     return shlex.join(["python", "train.py", *(["-m"] if several or sweep else []), *words])
 
 
-def missing_seeds(arms: Sequence[Arm], wanted: int) -> list[int]:
-    """The seeds that some arm lacks of the first `wanted` that the comparison would have."""
+def missing_seeds(arms: Sequence[Arm], wanted: int, taken: Collection[int] = ()) -> list[int]:
+    """The seeds that some arm lacks of the first `wanted` that the comparison would have; those `taken` have another use."""
     seeds = sorted({seed for arm in arms for seed in arm.scores})
-    new = (s for s in range(len(seeds) + wanted + 1) if s not in seeds)
+    new = (s for s in range(len(seeds) + wanted + len(taken) + 1) if s not in (*seeds, *taken))
     while len(seeds) < wanted:
         seeds.append(next(new))
     return sorted(s for s in seeds if any(s not in arm.scores for arm in arms))

@@ -1,7 +1,7 @@
 """A wandb workspace for a comparison's runs: the spec as plain data, and the workspace that wandb-workspaces makes of it.
 
-Scatter plots of the metric against each cost (log axis), parallel coordinates, bars by operator, curves by epoch, and the
-verdict in words. The keys are those that every run logs: its summary is summary.json, its configuration has `choices`.
+Scatter plots of the metric against each cost (log axis), parallel coordinates, bars by arm, curves by epoch, and the
+verdict in words. The keys are those that every run logs: its summary is summary.json, its configuration has `arm`.
 """
 
 from typing import Any
@@ -22,13 +22,13 @@ def spec(result: Result, entity: str | None, project: str) -> Spec:
         {"kind": "scatter", "title": f"{label} against {cost_heading(key)}", "x": key, "y": metric, "log_x": True}
         for key in result.budget_keys
     ]
-    operators = [
-        {"kind": "parallel", "title": "operators, costs and score", "config": ["choices.conv", "width"],
+    arms = [
+        {"kind": "parallel", "title": "arms, costs and score", "config": ["arm", "width"],
          "summary": [*result.budget_keys, metric], "log": result.budget_keys},
-        {"kind": "bar", "title": f"{label} by operator", "metric": metric, "by": "choices.conv"},
+        {"kind": "bar", "title": f"{label} by arm", "metric": metric, "by": "arm"},
     ]  # fmt: skip
     curves = [
-        {"kind": "line", "title": f"{key} by epoch", "y": key, "by": "choices.conv"}
+        {"kind": "line", "title": f"{key} by epoch", "y": key, "by": "arm"}
         for key in dict.fromkeys((result.validation.key, "train/loss"))
     ]
     return {
@@ -39,7 +39,7 @@ def spec(result: Result, entity: str | None, project: str) -> Spec:
         "sections": [
             {"name": "Verdict", "panels": [{"kind": "text", "text": verdict(result).text()}]},
             {"name": "Score against cost", "panels": scatters},
-            {"name": "Operators", "panels": operators},
+            {"name": "Arms", "panels": arms},
             {"name": "Learning curves", "panels": curves},
         ],
     }

@@ -1,4 +1,4 @@
-"""Figures, each as PNG and SVG: Pareto plots, learning curves, the rankings by each cost, IoU by class."""
+"""Figures, each as PNG, SVG and PDF: Pareto plots, learning curves, the rankings by each cost, IoU or F1 by class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -13,18 +13,26 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from litconv.compare.arms import Arm
+from litconv.compare.classes import ByClass, by_class
 from litconv.compare.curves import Curve
 from litconv.compare.metric import COSTS, cost_heading, short
 from litconv.compare.places import places
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
 from litconv.compare.style import MARKERS, colours, marker
+from litconv.compare.tuning.figure import tuning_curves
+from litconv.compare.tuning.view import is_curve
 
 LABELLED = 24  # arms; of more, those on the front and the references
 DRAWN = 12  # arms in learning curves
-MEASURED = ("rankings", "iou_by_class")  # their margins hold names; to measure these takes most of a figure's time
+MEASURED = (
+    "rankings",
+    "iou_by_class",
+    "f1_by_class",
+)  # their margins hold names; to measure these takes most of a figure's time
 STYLE = {
     "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,  # TrueType, which publishers take and editors edit; not Type 3
     "svg.hashsalt": "litconv",  # equal figures are equal files
     "font.size": 9,
     "axes.spines.top": False,
@@ -42,10 +50,15 @@ def write_figures(result: Result, folder: Path) -> list[str]:
         drawn[f"pareto_{key.rpartition('/')[2]}"] = lambda figure, key=key: pareto(result, key, figure.subplots())
     if curves := result.curves.get(result.validation.key):
         drawn["learning_curves"] = lambda figure: learning_curves(result, curves, figure.subplots())
+    if result.tuning and is_curve(result.tuning):
+        name = f"tuning_{result.tuning.keys[0].replace('.', '_')}"
+        drawn[name] = lambda figure: tuning_curves(result, figure.subplots())
     if len(result.arms) > 1 and result.budget_keys:
         drawn["rankings"] = lambda figure: rankings(result, figure.subplots())
-    if result.class_metrics:
-        drawn["iou_by_class"] = lambda figure: iou_by_class(result, figure.subplots())
+    for figures in by_class(result)[:1]:
+        drawn[f"{figures.kind}_by_class"] = lambda figure, figures=figures: class_heat(
+            result, figures, figure.subplots()
+        )
     with rc_context(STYLE):
         for name, draw in drawn.items():
             figure = Figure(figsize=(6.8, 4.6), dpi=120, layout="constrained" if name in MEASURED else None)
@@ -54,6 +67,7 @@ def write_figures(result: Result, folder: Path) -> list[str]:
             draw(figure)
             figure.savefig(folder / f"{name}.png")
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     return list(drawn)
 
 
@@ -163,16 +177,20 @@ def rankings(result: Result, axes: Axes) -> None:
     axes.set_title(f"first: the best score, the least cost{left_out}", fontsize=8, loc="left", y=-0.08)
 
 
-def iou_by_class(result: Result, axes: Axes) -> None:
-    """Mean IoU over the seeds, arm by class."""
-    classes, arms = result.class_metrics, result.arms[:LABELLED]
-    values = np.array([arm.means(classes) for arm in arms])
+def class_heat(result: Result, figures: ByClass, axes: Axes) -> None:
+    """Means over the seeds, arm by class."""
+    classes, arms = figures.classes, result.arms[:LABELLED]
+    values = np.array([figures.means[arm.name] for arm in arms])
     axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(classes)), [key.rpartition("/iou/")[2] for key in classes], rotation=40, ha="right")
+    axes.set_xticks(range(len(classes)), classes, rotation=40 if len(classes) <= 25 else 90, ha="right")
     axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
+    axes.set_title(f"{figures.label} by class, mean over the seeds", fontsize=8, loc="left")
     axes.grid(False)
     if len(classes) <= 25:
         for (row, column), value in np.ndenumerate(values):
             if not isnan(value):
                 ink = "white" if value > 0.55 else "black"
                 axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
+    else:
+        axes.tick_params(axis="x", labelsize=6)
+        axes.get_figure().set_figwidth(0.11 * len(classes) + 2)

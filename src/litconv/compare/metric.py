@@ -9,7 +9,8 @@ from litconv.cost.keys import COST_KEYS
 from litconv.errors import ConfigError
 
 BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
-FRACTIONS = ("accuracy", "top5", "miou")  # and each class' IoU
+FRACTIONS = ("accuracy", "top5", "miou", "macro_f1", "ece")
+OF_A_CLASS = ("iou", "f1", "precision", "recall")  # fractions too: test/f1/<class>
 COMPARED = sorted(
     (cost for cost in COST_KEYS if cost.compared != "no"), key=lambda cost: cost.key != "cost/macs"
 )  # MACs first
@@ -26,11 +27,15 @@ class Metric:
 
     @property
     def fraction(self) -> bool:
-        return self.key.endswith(FRACTIONS) or "/iou/" in self.key
+        return self.key.endswith(FRACTIONS) or self.of_a_class
+
+    @property
+    def of_a_class(self) -> bool:
+        return self.key.partition("/")[2].partition("/")[0] in OF_A_CLASS
 
     @property
     def higher_is_better(self) -> bool:
-        return not self.key.endswith("loss")
+        return self.of_a_class or not self.key.endswith(("loss", "/ece"))
 
     @property
     def label(self) -> str:
@@ -40,6 +45,9 @@ class Metric:
             "top5": "top-5 accuracy",
             "miou": "mIoU",
             "pixel_accuracy": "pixel accuracy",
+            "macro_f1": "macro F1",
+            "balanced_accuracy": "balanced accuracy",
+            "ece": "ECE",
         }
         return f"{split} {names.get(name, name.replace('/', ' '))}"
 
@@ -58,6 +66,10 @@ class Metric:
         text = f"{abs(scaled):.2f}" if self.fraction else f"{abs(scaled):.3g}"
         return (f"{'−' if scaled < 0 else '+'}{text}") if signed else text
 
+    def size(self, value: float) -> str:
+        """A size that was asked for, in the unit of `gap`."""
+        return f"{100 * value:g}" if self.fraction else f"{value:g}"
+
     @property
     def unit(self) -> str:
         return "points" if self.fraction else ""
@@ -73,18 +85,29 @@ def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
     present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/")) and c != "test/split"]
     if asked is not None:
         if asked not in present:
-            raise ConfigError(f"metric={asked} stands in no summary.json here; there: {', '.join(present) or 'none'}")
+            raise ConfigError(
+                f"metric={asked} stands in no summary.json here; there: {', '.join(summed_up(present)) or 'none'}"
+            )
         return Metric(asked)
     tasks = sorted({str(t) for t in runs["task"].dropna()}) if "task" in runs else []
     candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
     if len(set(candidates)) > 1:
         raise ConfigError(
-            f"the runs are of several tasks ({', '.join(tasks)}): choose folders of one, or give metric=… and mix=true"
+            f"the runs are of several tasks ({', '.join(tasks)}): choose one with where=task={tasks[0]}, or give metric=… "
+            "and mix=true"
         )
     if not candidates or candidates[0] not in present:
         expected = candidates[0] if candidates else " or ".join(BY_TASK.values())
-        raise ConfigError(f"no run has {expected}; give metric=…, one of {', '.join(present) or '(none there)'}")
+        raise ConfigError(
+            f"no run has {expected}; give metric=…, one of {', '.join(summed_up(present)) or '(none there)'}"
+        )
     return Metric(candidates[0])
+
+
+def summed_up(keys: list[str]) -> list[str]:
+    """For a message: those of single classes as one, test/f1/<class>."""
+    shown = [f"{'/'.join(key.split('/')[:2])}/<class>" if Metric(key).of_a_class else key for key in keys]
+    return list(dict.fromkeys(shown))
 
 
 def short(number: float) -> str:

@@ -9,44 +9,61 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, FunctionLoader
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
+from litconv.compare.classes import Confusion, by_class, by_spread
+from litconv.compare.columns import cost_name, default
+from litconv.compare.confounds import of_arms
 from litconv.compare.metric import COSTS, cost_heading
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
 from litconv.compare.samples import Samples
 from litconv.compare.style import SYMBOLS, colours, marker
-from litconv.compare.tables import cells, headings, numbers, word
+from litconv.compare.tables import numbers, word
+from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import verdict
 
 PARTS = files("litconv.compare") / "page"
 
 
-def write_page(result: Result, out: Path, command: list[str], samples: Samples | None) -> None:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((PARTS / "page.html").read_text())
-    html = template.render(
+def write_page(
+    result: Result, out: Path, command: list[str], samples: Samples | None, confused: Confusion | None
+) -> None:
+    loader = FunctionLoader(lambda name: (PARTS / name).read_text())
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    html = environment.get_template("page.html").render(
         result=result,
         verdict=verdict(result),
         facts=facts(result),
-        headings=headings(result),
+        headings=[column.heading for column in default(result)],
         rows=[row(result, arm) for arm in result.arms],
         costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        confounds=of_arms(result.arms, result.references),
         rankings=ranking_columns(result),
-        classes=[key.rpartition("/iou/")[2] for key in result.class_metrics],
-        ious={arm.name: arm.means(result.class_metrics) for arm in result.arms},
+        classes=by_class(result),
+        by_spread=by_spread,
+        confusion=confused,
         colours=colours(result.arms, result.baselines),
         samples=samples,
+        tuning=tuning.section(result),
         command=shlex.join(command),
-        style=Markup((PARTS / "page.css").read_text()),
-        script=Markup((PARTS / "page.js").read_text()),
+        style=Markup(whole("css")),
+        script=Markup(whole("js")),
         plotly=Markup(get_plotlyjs()),
-        payload=Markup(as_json(payload(result, out))),
+        payload=Markup(as_json(payload(result, out, confused))),
     )
     (out / "index.html").write_text(html)
+
+
+def whole(kind: str) -> str:
+    """page.css or page.js, then what the sections have of their own."""
+    own = sorted(
+        (part for part in (PARTS / "sections").iterdir() if part.name.endswith(f".{kind}")), key=lambda p: p.name
+    )
+    return "\n".join(part.read_text() for part in (PARTS / f"page.{kind}", *own))
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
@@ -66,22 +83,17 @@ def facts(result: Result) -> list[tuple[str, str]]:
 def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
     """Cells of the table: what is shown and what it is sorted by."""
     known = numbers(result, arm)
-    by = {"seeds": arm.n, "p (Holm)": known.get("p_holm"), "95 % interval": known.get("gap_low"), "width": arm.width}
-    by |= {result.metric.label: arm.mean} | {cost_heading(key): arm.costs.get(key) for key in result.cost_keys}
-    costs = {cost_heading(key) for key in result.table_keys}
+    by = {"seeds": arm.n, "gap": known.get("gap"), "interval": known.get("gap_low"), "p": known.get("p_holm")}
+    by |= {"width": arm.width, "score": arm.mean}
+    costs = {cost_name(key): arm.costs.get(key) for key in result.table_keys}
     details = []
-    for heading, text in zip(headings(result), cells(result, arm), strict=True):
-        value = known.get("gap") if heading.startswith("gap to") else by.get(heading, text)
+    for column in default(result):
+        text = column.cell(arm)
+        value = (by | costs).get(column.name, text)
         value = "" if value is None or (isinstance(value, float) and not isfinite(value)) else value
-        text, ratio = split_ratio(text) if heading in costs else (text, "")
-        details.append(
-            {
-                "text": text,
-                "ratio": ratio,
-                "value": value,
-                "kind": text.replace(" ", "-") if heading == "verdict" else "",
-            }
-        )
+        kind = text.replace(" ", "-") if column.name == "verdict" else ""
+        text, ratio = split_ratio(text) if column.name in costs else (text, "")
+        details.append({"text": text, "ratio": ratio, "value": value, "kind": kind})
     return details
 
 
@@ -97,7 +109,7 @@ def ranking_columns(result: Result) -> list[dict[str, Any]]:
     return [{"label": label, "places": sorted(places.items(), key=lambda item: item[1])} for label, places in columns]
 
 
-def payload(result: Result, out: Path) -> dict[str, Any]:
+def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, Any]:
     """What the page's script draws from."""
     metric = result.metric
     return {
@@ -109,7 +121,9 @@ def payload(result: Result, out: Path) -> dict[str, Any]:
         "validation": result.validation.key,
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
         "arms": [arm_payload(result, arm, out) for arm in result.arms],
+        "tuning": tuning.drawing(result),
         "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
+        "confusion": asdict(confused) if confused else None,
     }
 
 
@@ -126,7 +140,7 @@ def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
         "interval": list(arm.interval),
         "costs": arm.costs,
         "front": [key for key in result.cost_keys if arm.name in result.fronts[key]],
-        "table": dict(zip(headings(result), cells(result, arm), strict=True)),
+        "table": {column.heading: column.cell(arm) for column in default(result)},
         "config": config_text(arm),
         "runs": [
             {

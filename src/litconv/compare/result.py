@@ -1,22 +1,31 @@
 """A comparison: from the table of runs to arms, statistics and what has to be said about the runs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 
 import pandas as pd
 
 from litconv.compare.arms import Arm, group, with_arm_hash
+from litconv.compare.assumptions import doubts
+from litconv.compare.broken import Broken, broken_seeds
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
+from litconv.compare.outlook import seeds_to_settle
 from litconv.compare.pareto import front
+from litconv.compare.planned import USUAL, planned_seeds
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
-from litconv.compare.statistics import Comparison, compare_all, n_min
+from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
+from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
+from litconv.compare.where import pick, proposal
 from litconv.errors import ConfigError
+
+AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
+USUAL_MARGIN = 1.0  # points
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,11 @@ class Result:
     references: dict[str, Arm]  # name of an arm → what it is held against
     comparisons: dict[str, Comparison]  # name of an arm → how it did
     problems: list[Problem]
+    rule: Rule
+    plan_stands: bool = True  # not: no plan of seeds stands with the runs
+    broken: list[Broken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tuning: Tuning | None = None  # how each arm's best value was found
 
     @cached_property
     def cost_keys(self) -> list[str]:
@@ -59,13 +72,7 @@ class Result:
     @property
     def validation(self) -> Metric:
         """The metric as it was followed during training."""
-        return Metric(self.metric.key.replace("test/", "val/", 1))
-
-    @cached_property
-    def class_metrics(self) -> list[str]:
-        """The keys of the IoU of each class, in the order of the summaries."""
-        split = self.metric.key.partition("/")[0]
-        return [str(key) for key in self.runs.columns if str(key).startswith(f"{split}/iou/")]
+        return validation_of(self.metric)
 
     @cached_property
     def widths_vary(self) -> bool:
@@ -82,22 +89,48 @@ class Result:
 
     @property
     def seeds_needed(self) -> int:
-        return n_min(max(1, len(self.comparisons)))
+        return n_min(max(1, len(self.comparisons)), self.rule)
+
+    @cached_property
+    def by_other_test(self) -> dict[str, Comparison]:
+        """As `comparisons`, by the test that was not chosen."""
+        (other,) = (test for test in TESTS if test != self.rule.test)
+        return compared(self.arms, self.references, self.metric, replace(self.rule, test=other))
+
+    @cached_property
+    def without_broken(self) -> dict[str, Comparison]:
+        """As `comparisons`, without the seeds that broke; empty if none did."""
+        if not self.broken:
+            return {}
+        left_out = {(one.arm, one.seed) for one in self.broken}
+        return compared(self.arms, self.references, self.metric, self.rule, left_out)
 
     @cached_property
     def commands(self) -> list[str]:
-        return commands(self.arms, self.seeds)
+        return self.that_train(self.arms, self.seeds)
+
+    def that_train(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
+        """Commands."""
+        return commands(arms, seeds) if self.tuning is None else self.tuning.commands(arms, seeds)
 
     @cached_property
     def missing(self) -> tuple[list[int], list[str]]:
-        """The seeds without which nothing can be claimed, and the commands that train them."""
+        """The planned seeds that are not there, or else those that would likely settle what cannot be told yet; and the
+        commands that train them."""
         if not self.comparisons:
             return [], []
-        short = [arm for arm in self.arms if arm.name in self.comparisons or arm in self.baselines]
-        seeds = missing_seeds(short, self.seeds_needed)
-        if all(c.n >= self.seeds_needed for c in self.comparisons.values()) or not seeds:
-            return [], []
-        return seeds, commands(short, seeds)
+        wanted = max(self.rule.planned, self.seeds_needed)
+        open_ones = [n for n, c in self.comparisons.items() if c.word == "cannot tell yet"]
+        if all(c.n >= wanted for c in self.comparisons.values()):
+            needed = [seeds_to_settle(self.comparisons[name]) for name in open_ones]
+            wanted = max((n for n in needed if n is not None and n <= AFFORDABLE), default=0)
+            held = [arm for arm in self.arms if arm.name in open_ones]
+        else:
+            held = [arm for arm in self.arms if arm.name in self.comparisons]
+        against = list({self.references[arm.name].name: self.references[arm.name] for arm in held}.values())
+        short = [arm for arm in self.arms if arm in held or arm in against]
+        seeds = missing_seeds(short, wanted, self.tuning.seeds if self.tuning else ())
+        return (seeds, self.that_train(short, seeds)) if seeds else ([], [])
 
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
@@ -109,11 +142,29 @@ class Result:
         return arm.costs[key] / reference.costs[key]
 
 
+def validation_of(metric: Metric) -> Metric:
+    return Metric(metric.key.replace("test/", "val/", 1))
+
+
 def analyse(
-    runs: pd.DataFrame, name: str, *, reference: str | None = None, metric: str | None = None, mix: bool = False
+    runs: pd.DataFrame,
+    name: str,
+    *,
+    reference: str | None = None,
+    metric: str | None = None,
+    mix: bool = False,
+    where: Sequence[str] = (),
+    test: str = "student",
+    margin: float | None = USUAL_MARGIN,
+    seeds: int | None = None,
+    best_of: str | Sequence[str] | None = "auto",
 ) -> Result:
+    """`where`: conditions such as `epochs=2`, of the runs that are compared; `margin` in points of a metric that is a
+    fraction, else in its own unit; `seeds`: planned, where no plan stands; `best_of`: keys of which each arm stands at its best
+    value, "auto": as the sweep was tuned."""
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
+    runs, picked = pick(runs, where)
     completed = runs[runs["status"] == "completed"]
     if completed.empty:
         problems = unfinished(runs)
@@ -129,22 +180,51 @@ def analyse(
         )
     kept, asked = with_arm_hash(kept)
     kept, repeated = latest(kept, ["arm_hash", "seed"])
+    kept, asked, tuning = tuned(runs, kept, asked, best_of)
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
     if not mix:
-        refuse_unlike(unlike)
+        refuse_unlike(unlike, proposal(kept, asked, where) if unlike else "")
     arms = group(kept, asked, chosen)
     against = references(arms, reference)
+    plan = planned_seeds(kept["folder"])
+    if None not in (plan, seeds) and plan != seeds:
+        raise ConfigError(
+            f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
+        )
+    rule = Rule(plan or seeds or USUAL, test, in_unit(margin, chosen))
+    comparisons = compared(arms, against, chosen, rule)
+    broken = broken_seeds(arms, chosen, validation_of(chosen))
+    notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
+    if test == "student":
+        notes += doubts(comparisons)
+    notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]
+    stands = (plan or seeds) is not None
+    return Result(name, chosen, kept, arms, against, comparisons, problems, rule, stands, broken, notes, tuning)
+
+
+def compared(
+    arms: Sequence[Arm],
+    against: dict[str, Arm],
+    metric: Metric,
+    rule: Rule,
+    left_out: Collection[tuple[str, int]] = (),
+) -> dict[str, Comparison]:
+    """Name of an arm → how it did against its reference, without the runs `left_out` (arm, seed)."""
+
+    def scores(arm: Arm) -> dict[int, float]:
+        return {s: metric.sign(score) for s, score in arm.scores.items() if (arm.name, s) not in left_out}
+
     held = [arm for arm in arms if arm.name in against]
-    results = compare_all([(_signed(arm, chosen), _signed(against[arm.name], chosen)) for arm in held])
-    comparisons = {arm.name: one for arm, one in zip(held, results, strict=True)}
-    notes = [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    notes += remarks(kept, arms, against, repeated)
-    return Result(name, chosen, kept, arms, against, comparisons, problems, notes)
+    found = compare_all([(scores(arm), scores(against[arm.name])) for arm in held], rule)
+    return {arm.name: one for arm, one in zip(held, found, strict=True)}
 
 
-def _signed(arm: Arm, metric: Metric) -> dict[int, float]:
-    return {seed: metric.sign(score) for seed, score in arm.scores.items()}
+def in_unit(margin: float | None, metric: Metric) -> float | None:
+    """Points as a fraction; for a metric without points the usual margin says nothing."""
+    if margin is None or metric.fraction:
+        return None if margin is None else margin / 100
+    return None if margin == USUAL_MARGIN else margin
 
 
 def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], repeated: int) -> list[str]:

@@ -1,121 +1,143 @@
-"""Sample segmentations: the first test images, their masks, and what each arm's best checkpoint makes of them."""
+"""Sample predictions: the test images that tell most, and what each arm's best checkpoint makes of them."""
 
-import base64
-import colorsys
-import io
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from litconv.compare.arms import Arm
+from litconv.compare.networks import SCANNED, SECONDS, Batch, Network, batches, best, networks, scan
+from litconv.compare.pictures import colours, images, mask
+from litconv.compare.rebuild import CANNOT_BUILD, reason
 from litconv.compare.result import Result
+from litconv.compare.telling import DISAGREE, Scan, choose, image_miou
 
 COLUMNS = 10  # arms shown
-CANNOT_PREDICT = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one arm says, or the truth."""
+
+    text: str
+    mask: str | None = None  # a data: URI
+    right: bool | None = None  # of a class
+
+
+@dataclass(frozen=True)
+class Row:
+    place: int  # of the image in its split
+    why: str
+    image: str  # a data: URI
+    size: tuple[int, int]  # width, height
+    truth: Cell
+    cells: list[Cell]  # one an arm
 
 
 @dataclass(frozen=True)
 class Samples:
-    headings: list[str]
-    rows: list[list[str | None]]  # a data: URI for each image and heading
-    legend: list[tuple[str, str]]  # class, colour
-    split: str
-    seed: int
+    arms: list[str]
+    rows: list[Row]
+    legend: list[tuple[str, str]]  # class, colour; of the masks that are shown
+    caption: str
+
+    @property
+    def masks(self) -> bool:
+        return self.rows[0].truth.mask is not None
 
 
-def sample_segmentations(result: Result, count: int) -> tuple[Samples | None, list[str]]:
-    """None where there is nothing to show, and why."""
-    arms = [arm for arm in result.arms if arm.asked.get("choices.task") == "segmentation"][:COLUMNS]
-    seed = next((s for s in result.seeds if any(best(arm, s) for arm in arms)), None)
-    if not count or not arms:
+def sample_predictions(result: Result, count: int, allowed: Sequence[str] = ()) -> tuple[Samples | None, list[str]]:
+    """None where there is nothing to show, and why. `allowed`: packages whose classes the runs may be built of."""
+    if not count:
         return None, []
-    if seed is None:
-        return None, ["no sample segmentations: no run has its checkpoints/best.ckpt"]
-    shown = [arm for arm in arms if best(arm, seed)]
-    notes = [f"no sample segmentations of {arm.name}: seed {seed} has no best.ckpt" for arm in arms if arm not in shown]
+    shown = columns(result)
+    having = {seed: sum(best(arm, seed) is not None for arm in shown) for seed in result.seeds}
+    seed = max(having, key=lambda s: having[s])  # the first of those that most arms have
+    if not having[seed]:
+        return None, ["no sample predictions: no run has its checkpoints/best.ckpt"]
+    built, notes = networks(shown, seed, allowed)
+    if not built:
+        return None, notes
     try:
-        data = first_data(shown[0], seed)
-        x, y = next(iter(data.test_dataloader()))
-    except CANNOT_PREDICT as error:
-        return None, [*notes, f"no sample segmentations: the data cannot be read ({_line(error)})"]
-    x, y = x[:count], y[:count].numpy()  # (count, 3, H, W), (count, H, W)
+        seen = scan(built)
+        chosen = dict(choose(seen, count))
+        rows = {}
+        for batch in batches(built, list(chosen)):
+            rows |= dict(zip(batch.places, rows_of(batch, built, seen, chosen), strict=True))
+            if len(rows) == len(chosen):
+                break
+    except CANNOT_BUILD as error:
+        return None, [*notes, f"no sample predictions: {reason(error)}"]
+    data = built[0].data
+    said = caption(seen, data, seed, len(result.arms) - len(built))
+    ordered = [rows[place][0] for place in chosen]
+    there = sorted({int(c) for place in chosen for c in rows[place][1]})
     palette = colours(data.num_classes)
-    columns = [images(x.numpy(), data.mean, data.std), masks(y, palette, data.ignore_index)]
-    headings = ["image", "truth"]
-    for arm in shown:
-        try:
-            predicted = predict(best(arm, seed), data, x)
-        except CANNOT_PREDICT as error:
-            notes.append(f"no sample segmentations of {arm.name}: {_line(error)}")
-            continue
-        headings.append(arm.name)
-        columns.append(masks(predicted, palette, None))
-    legend = [(name, f"rgb{tuple(palette[i].tolist())}") for i, name in enumerate(data.class_names)]
-    return Samples(headings, [list(row) for row in zip(*columns, strict=True)], legend, data.test_split, seed), notes
+    legend = [(data.class_names[c], f"rgb{tuple(palette[c].tolist())}") for c in there]
+    return Samples([n.arm.name for n in built], ordered, legend, said), notes
 
 
-def best(arm: Arm, seed: int) -> Path | None:
-    """The best checkpoint of the arm's run with this seed, where there is one."""
-    folders = arm.runs.loc[arm.runs["seed"] == seed, "folder"]
-    path = Path(folders.iloc[0]) / "checkpoints" / "best.ckpt" if len(folders) else None
-    return path if path is not None and path.exists() else None
+def columns(result: Result) -> list[Arm]:
+    """The best arms, and the references among them."""
+    kept = [arm for arm in result.arms if arm not in result.baselines][: max(1, COLUMNS - len(result.baselines))]
+    return [arm for arm in result.arms if arm in kept or arm in result.baselines][:COLUMNS]
 
 
-def first_data(arm: Arm, seed: int) -> Any:
-    from litconv import build
-    from litconv.config import composed as configuration
-
-    data = build.data(configuration.load(best(arm, seed).parents[1] / "config.yaml"))
-    data.setup("test")
-    return data
-
-
-def predict(checkpoint: Path, data: Any, x: Any) -> np.ndarray:
-    """(N, H, W)"""
-    import torch
-
-    from litconv import build
-    from litconv.config import composed as configuration
-
-    task = build.task(configuration.load(checkpoint.parents[1] / "config.yaml"), data)
-    task.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"])
-    with torch.inference_mode():
-        return task.eval()(x).argmax(1).numpy()
+def rows_of(
+    batch: Batch, networks: Sequence[Network], seen: Scan, chosen: dict[int, str]
+) -> list[tuple[Row, set[int]]]:
+    """A row an image, with the classes that its masks show."""
+    data = networks[0].data
+    pictures = images(batch.x, data.mean, data.std)
+    made = of_masks if batch.truth.ndim == 3 else of_classes
+    rows = []
+    for i, place in enumerate(batch.places):
+        truth, cells, classes = made(batch.truth[i], batch.said[:, i], data)
+        why = reason_of(chosen[place], seen, place, masks=batch.truth.ndim == 3)
+        rows.append((Row(place, why, pictures[i], batch.x.shape[:1:-1], truth, cells), classes))
+    return rows
 
 
-def images(x: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> list[str]:
-    pixels = x.transpose(0, 2, 3, 1) * np.array(std) + np.array(mean)  # (N, H, W, 3)
-    pixels = np.broadcast_to(pixels, (*pixels.shape[:3], 3))  # grey ones, too
-    return [png((one.clip(0, 1) * 255).round().astype(np.uint8)) for one in pixels]
+def of_classes(truth: np.ndarray, said: np.ndarray, data: Any) -> tuple[Cell, list[Cell], set[int]]:
+    cells = []
+    for probabilities in said:
+        top = int(probabilities.argmax())
+        cells.append(Cell(f"{data.class_names[top]} {probabilities[top]:.2f}", right=top == int(truth)))
+    return Cell(data.class_names[int(truth)]), cells, set()
 
 
-def masks(classes: np.ndarray, palette: np.ndarray, ignored: int | None) -> list[str]:
-    painted = []
-    for one in classes:
-        pixels = palette[one.clip(0, len(palette) - 1)]  # (H, W, 3)
-        pixels[one == ignored] = 255
-        painted.append(png(pixels))
-    return painted
+def of_masks(truth: np.ndarray, said: np.ndarray, data: Any) -> tuple[Cell, list[Cell], set[int]]:
+    palette, ignored = colours(data.num_classes), data.ignore_index
+    background = 0 if data.class_names[0] == "background" else None
+    scores = [image_miou(one[None], truth[None], data.num_classes, ignored)[0] for one in said]
+    cells = [
+        Cell(f"mIoU {score:.2f}", mask(one, palette, ignored, background))
+        for one, score in zip(said, scores, strict=True)
+    ]
+    return (
+        Cell("", mask(truth, palette, ignored, background)),
+        cells,
+        {*np.unique(truth[truth != ignored]), *np.unique(said)},
+    )
 
 
-def colours(classes: int) -> np.ndarray:
-    """(classes, 3): the first dark, as most sets' background; the others around the circle, in three tones."""
-    tones = ((0.75, 0.95), (0.55, 0.7), (0.4, 1.0))
-    bright = [colorsys.hsv_to_rgb((i * 0.618) % 1, *tones[i % 3]) for i in range(classes - 1)]
-    return (np.array([(0.13, 0.15, 0.18), *bright]) * 255).round().astype(np.uint8)
+def reason_of(why: str, seen: Scan, place: int, masks: bool) -> str:
+    """Why an image was chosen, with the figure by which it was."""
+    scores, apart = seen.scores[:, place], seen.apart[place]
+    if why == DISAGREE:
+        span = f"{scores.min():.2f} to {scores.max():.2f}"
+        return f"{why} in {100 * apart:.0f} % of the pixels" if masks else f"{why}: {span} for the true class"
+    what = "mIoU" if masks else "probability of the true class"
+    return f"{why}: mean {what} {scores.mean():.2f}"
 
 
-def png(pixels: np.ndarray) -> str:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
+def caption(seen: Scan, data: Any, seed: int, left_out: int) -> str:
+    size, split = data.sizes[data.test_split], data.test_split
+    among = f"all {size}" if seen.images == size else f"the first {seen.images} of {size}"
+    stopped = f" (it ends after {SECONDS} seconds)" if seen.images < min(size, SCANNED) else ""
+    said = (
+        f"Chosen among {among} images of the {split} split{stopped}: half of them where the arms disagree most, the others "
+        f"the worst and the best by the mean over the arms. Each arm's best checkpoint of seed {seed}."
+    )
+    return said + (f" {left_out} arm{'s are' if left_out > 1 else ' is'} not shown." if left_out else "")

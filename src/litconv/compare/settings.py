@@ -73,8 +73,8 @@ def hash_of(asked: Settings) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def check_alike(arms: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
-    """What runs that should be alike differ in, one clause each: `epochs=3 (9 runs) and epochs=30 (6 runs)`."""
+def differences(arms: Iterable[tuple[Settings, pd.DataFrame]]) -> dict[str, dict[Any, int]]:
+    """What runs should agree in: key, as a reader calls it → value → how many runs have it."""
     values: dict[str, dict[Any, int]] = {}
     for asked, runs in arms:
         conditions = {key: value for key, value in asked.items() if _is_condition(key)}
@@ -88,18 +88,23 @@ def check_alike(arms: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
                 counts[value] = counts.get(value, 0) + 1
     if len(values.get("data", ())) > 1:  # then its options differ for that reason alone
         values = {key: counts for key, counts in values.items() if not key.startswith("data.")}
+    return values
+
+
+def check_alike(arms: Iterable[tuple[Settings, pd.DataFrame]]) -> list[str]:
+    """What runs that should be alike differ in, one clause each: `epochs=3 (9 runs) and epochs=30 (6 runs)`."""
     return [
         " and ".join(f"{key}={value} ({n} run{'s' * (n > 1)})" for value, n in counts.items())
-        for key, counts in values.items()
+        for key, counts in differences(arms).items()
         if len(counts) > 1
     ]
 
 
-def refuse_unlike(clauses: list[str]) -> None:
+def refuse_unlike(clauses: list[str], proposal: str) -> None:
     if clauses:
         raise ConfigError(
-            f"these runs are not alike: {'; '.join(clauses)}; choose folders that agree (folders=[…]), or compare them "
-            "all the same with mix=true"
+            f"these runs are not alike: {'; '.join(clauses)}; choose those that agree ({proposal}, or folders=[…]), or "
+            "compare them all the same with mix=true"
         )
 
 

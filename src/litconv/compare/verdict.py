@@ -1,21 +1,24 @@
-"""The comparison in words: who wins, by how much, at what cost, and what cannot be told."""
+"""The comparison in words: who wins, by how much, at what cost, what is as good, and what cannot be told yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isinf, isnan
 from statistics import median
 
 from litconv.compare.arms import Arm
+from litconv.compare.outlook import power, seeds_for_power, seeds_to_settle
 from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
 from litconv.compare.result import Result
-from litconv.compare.statistics import Comparison, power, seeds_for_power
+from litconv.compare.statistics import TESTS, Comparison
+
+NAMES = {"student": "the paired Student test", "exact": "the exact sign-flip test"}
 
 
 @dataclass(frozen=True)
 class Verdict:
     headline: str
     sentences: list[str]
-    missing: list[str]  # commands that train the seeds without which nothing can be claimed
+    missing: list[str]  # commands that train the planned seeds that are not there, or those that would likely settle it
 
     def text(self) -> str:
         return "\n".join([self.headline, *(f"- {s}" for s in self.sentences), *(f"  {c}" for c in self.missing)])
@@ -23,10 +26,10 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     seeds, missing = result.missing
-    claims = [*leaders(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
-    sentences = [*claims, *sensitivity(result)]
+    claims = [*broken(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
+    sentences = [*claims, *sensitivity(result), *rule(result)]
     if missing:
-        sentences.append(f"{_seeds(seeds)} still to be run:")
+        sentences.append(f"{_seeds(seeds)} {_why_missing(result)}:")
     return Verdict(headline(result), sentences, missing)
 
 
@@ -36,86 +39,161 @@ def headline(result: Result) -> str:
         return f"Only one arm, nothing to compare: {best.name} reaches {score(result, best)} of {result.metric.label}."
     if not result.comparisons:
         return f"{best.name} has the best mean of {many} arms, but no arm has a reference: give one with reference=…."
-    if cannot := cannot_tell(result):
-        return cannot
-    if winner := leading(result):
-        return sentence(result, winner, f" of {result.metric.label}")
-    claimed = [c for c in result.comparisons.values() if c.claimed]
+    if few := too_few(result):
+        return few
+    leaders = [arm for arm in (first(result, "better"), cheapest_as_good(result)) if arm is not None]
+    if leaders:
+        return " ".join(sentence(result, arm, f" of {result.metric.label}") for arm in leaders)
+    words = [c.word for c in result.comparisons.values()]
     against = " or ".join(arm.name for arm in result.baselines)
-    if not claimed:
-        return f"No difference to {against} is shown for any arm."
-    if len(claimed) == len(result.comparisons):
-        return f"{against} wins: every other arm loses to it by more than chance."
-    return f"No arm beats {against}; {len(claimed)} of {_arms(len(result.comparisons))} lose to it by more than chance."
-
-
-def leading(result: Result) -> Arm | None:
-    """The best arm of those that beat their reference."""
-    better = {name for name, c in result.comparisons.items() if c.claimed and c.mean > 0}
-    return next((arm for arm in result.arms if arm.name in better), None)
-
-
-def cannot_tell(result: Result) -> str | None:
-    """If there are too few seeds for any claim."""
-    if not result.comparisons or any(c.claimed or c.n >= c.seeds_needed for c in result.comparisons.values()):
-        return None
-    counts = sorted({c.n for c in result.comparisons.values()})
-    had = f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
-    return (
-        f"Cannot tell with {had}: {result.seeds_needed} are needed for {_count(len(result.comparisons), 'comparison')}."
+    worse = [arm for arm in result.arms if arm.name in result.comparisons and _of(result, arm).word == "worse"]
+    if not worse:
+        widest = max(result.comparisons.values(), key=lambda c: abs(c.mean) if c.n else 0)
+        name = next(name for name, c in result.comparisons.items() if c is widest)
+        return (
+            f"Cannot tell any arm from {against} yet, with {_had(result)}; the largest gap is {name}'s, "
+            f"{_amount(result, widest.mean)} ({interval(result, widest)})."
+        )
+    least, most = worse[0], worse[-1]
+    by = f"by {_loss(result, least)}" + (
+        f" ({least.name}) to {_loss(result, most)} ({most.name})" if len(worse) > 1 else ""
     )
+    if len(worse) == len(words):
+        return f"{against} wins: every other arm loses to it, {by} of {result.metric.label}."
+    rest = _arms(len(words) - len(worse))
+    return f"No arm beats {against}; {len(worse)} of {_arms(len(words))} lose to it, {by}; of {rest} it cannot be told yet."
 
 
-def leaders(result: Result) -> list[str]:
-    """What the means say, where nothing can be claimed of them."""
-    if not result.comparisons or cannot_tell(result) is None:
-        return []
+def first(result: Result, word: str) -> Arm | None:
+    """The best arm with this verdict."""
+    return next((a for a in result.arms if a.name in result.comparisons and _of(result, a).word == word), None)
+
+
+def cheapest_as_good(result: Result) -> Arm | None:
+    """Of the arms that are as good as their reference the one with the fewest MACs, if they are fewer."""
+    arms = [a for a in result.arms if a.name in result.comparisons and _of(result, a).word == "as good"]
+    return min(arms, key=lambda arm: arm.costs.get("cost/macs", float("inf")), default=None)
+
+
+def too_few(result: Result) -> str | None:
+    """If there are too few seeds for any claim."""
+    if any(c.claimed or c.word == "as good" or c.n >= c.seeds_needed for c in result.comparisons.values()):
+        return None
     best = result.arms[0]
-    text = f"So far {best.name} has the highest mean {result.metric.label}, {score(result, best)}"
-    if not result.metric.higher_is_better:
-        text = text.replace("highest", "lowest")
-    if (c := result.comparisons.get(best.name)) is not None and c.n > 0:
-        text += f", {_amount(result, c.mean)} from {result.references[best.name].name}{cost(result, best)}"
-    return [f"{text}. With so few seeds that may be chance, so it is not claimed."]
+    many = _count(len(result.comparisons), "comparison")
+    text = f"Cannot tell with {_had(result)}: {result.seeds_needed} are needed for {many}"
+    if result.rule.test == "exact":
+        text += " by the exact test"
+    means = "highest" if result.metric.higher_is_better else "lowest"
+    return f"{text}. So far {best.name} has the {means} mean {result.metric.label}, {score(result, best)}, which may be chance."
+
+
+def broken(result: Result) -> list[str]:
+    """Seeds far from their siblings, and what the verdict is without them."""
+    said = []
+    for one in result.broken:
+        why = "diverged" if one.diverged else "is far from its siblings"
+        siblings = (
+            "" if isnan(one.siblings) else f", the median of its other seeds is {result.metric.value(one.siblings)}"
+        )
+        said.append(f"Seed {one.seed} of {one.arm} {why}: {result.metric.value(one.score)}{siblings}.")
+    changed = []
+    for name, c in result.without_broken.items():
+        if c.seeds != result.comparisons[name].seeds:
+            before = result.comparisons[name]
+            changed.append(
+                f"{name} {before.word} ({interval(result, before)}) with, {c.word} ({_gap(result, c)}) without"
+            )
+    if said:
+        said.append(
+            f"Counted all the same. With and without these seeds: {'; '.join(changed) or 'no verdict changes'}."
+        )
+    return said
 
 
 def gaps(result: Result) -> list[str]:
-    """Each arm against its reference, and what a claim means here."""
-    if not result.comparisons or cannot_tell(result):
+    """Each arm against its reference, those of the headline left out."""
+    if not result.comparisons or too_few(result):
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
-    arms = [arm for arm in arms if arm is not leading(result)]
-    claimed = [arm for arm in arms if result.comparisons[arm.name].claimed]
-    shown = arms if len(arms) <= LISTED else claimed[:LISTED]
+    arms = [arm for arm in arms if arm not in (first(result, "better"), cheapest_as_good(result))]
+    settled = [arm for arm in arms if _of(result, arm).word != "cannot tell yet"]
+    shown = arms if len(arms) <= LISTED else settled[:LISTED]
     rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
-    m = len(result.comparisons)
-    over = f", Holm-adjusted over {m} comparisons" if m > 1 else ""
-    claim = f"What is claimed has p ≤ 0.05 by an exact sign-flip test of runs paired by seed{over}; in brackets 95 % intervals."
-    return [sentence(result, arm) for arm in shown] + rest + [claim]
+    return [sentence(result, arm) for arm in shown] + rest
 
 
 def sentence(result: Result, arm: Arm, of: str = "") -> str:
-    c, reference = result.comparisons[arm.name], result.references[arm.name].name
+    c, reference = _of(result, arm), result.references[arm.name].name
     if c.n == 0:
         return f"{arm.name} has no seed in common with {reference}."
-    if c.claimed:
-        how = f"beats {reference} by" if c.mean > 0 else f"loses to {reference} by"
-        return f"{arm.name} {how} {_amount(result, c.mean, False)}{of} ({interval(result, c)}){cost(result, arm)}."
+    at = cost(result, arm)
+    match c.word:
+        case "better":
+            return f"{arm.name} beats {reference} by {_amount(result, c.mean, False)}{of} ({interval(result, c)}){at}."
+        case "worse":
+            small = " (less than the margin)" if result.rule.margin is not None and c.low > -result.rule.margin else ""
+            return f"{arm.name} loses to {reference} by {_loss(result, arm)}{of}{small}{at}."
+        case "as good":
+            alike = "equivalent to" if c.equivalent else "as good as"
+            return f"{arm.name} is {alike} {reference} within {margin(result)}{of} ({_gap(result, c)}){at}."
     if c.n < c.seeds_needed:
         few = f" with {_count(c.n, 'seed')}; {c.seeds_needed} are needed"
-        return f"{arm.name}: cannot tell it from {reference}{few}{cost(result, arm)}."
-    return (
-        f"{arm.name}: cannot tell it from {reference} ({interval(result, c)}; p = {c.p_holm:.2g}){cost(result, arm)}."
+        return f"{arm.name}: cannot tell it from {reference}{few}{at}."
+    needed = seeds_to_settle(c)
+    more = (
+        f"{needed} seeds would likely settle it"
+        if needed
+        else "no number of seeds that can be run would likely settle it"
     )
+    return f"{arm.name}: cannot tell it from {reference} yet ({_gap(result, c)}{at}); {more}."
 
 
 def interval(result: Result, c: Comparison) -> str:
     """Of a claimed gap the sizes, since the words say which way it goes."""
-    if isnan(c.low):
-        return "no interval from one seed"
-    low, high = (c.low, c.high) if c.mean > 0 or not c.claimed else (-c.high, -c.low)
-    signed = not c.claimed or low < 0
+    if isinf(c.low) and isinf(c.high):
+        return "no interval from so few seeds"
+    low, high = (c.low, c.high) if c.word != "worse" else (-c.high, -c.low)
+    signed = c.word not in ("better", "worse") or low < 0
     return f"{result.metric.gap(low, signed)} to {result.metric.gap(high, signed)}"
+
+
+def margin(result: Result) -> str:
+    return f"{result.metric.size(result.rule.margin)}{_unit(result, result.rule.margin)}"
+
+
+def rule(result: Result) -> list[str]:
+    """What a claim means here."""
+    if not result.comparisons:
+        return []
+    test, m, planned = result.rule.test, len(result.comparisons), result.rule.planned
+    over = f", Holm-adjusted over {m} arms in either direction" if m > 1 else ""
+    counts = {c.n for c in result.comparisons.values()}
+    if not result.plan_stands:
+        plan = f"no plan stands with these runs, and {planned} seeds are taken as planned"
+    else:
+        plan = f"{_count(planned, 'seed')} planned"
+    state = (
+        "an early look" if max(counts) < planned else "seeds were added to the plan" if min(counts) > planned else ""
+    )
+    looks = f"the level holds for looks at any number of seeds ({plan}{f'; {state}' if state else ''})"
+    asked = result.rule.margin
+    good = (
+        f"; as good: the interval lies above −{margin(result)}"
+        if asked is not None
+        else "; as good is not asked (margin=null)"
+    )
+    said = [
+        f"Claims have p ≤ 0.05 by {NAMES[test]} of runs paired by seed{over}; {looks}; in brackets simultaneous 95 % intervals"
+        f"{good}."
+    ]
+    other = next(name for name in TESTS if name != test)
+    unlike = [name for name, c in result.by_other_test.items() if c.word != result.comparisons[name].word]
+    if unlike and not too_few(result):
+        listed = ", ".join(f"{name} {result.by_other_test[name].word}" for name in unlike[:LISTED])
+        more = f" and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
+        said.append(f"By {NAMES[other]}, not chosen here: {listed}{more}.")
+    return said
 
 
 def sensitivity(result: Result) -> list[str]:
@@ -124,9 +202,9 @@ def sensitivity(result: Result) -> list[str]:
     if not noisy or not result.metric.fraction:
         return []
     sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
-    needed = seeds_for_power(0.01, sd, m)
-    chance = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m):.0f} %"
-    more = f"{needed} seeds would find it in 80 %" if needed else "more than 200 seeds are needed to find it in 80 %"
+    needed = seeds_for_power(0.01, sd, m, result.rule)
+    chance = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m, result.rule):.0f} %"
+    more = f"{needed} seeds would find it in 80 %" if needed else "more than 40 seeds are needed to find it in 80 %"
     noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
     return [f"A true gap of 1 point would be found by {chance}, {noise}; {more} of cases."]
 
@@ -136,12 +214,37 @@ def score(result: Result, arm: Arm) -> str:
     return f"{value} ± {result.metric.value(arm.std)} ({arm.n} seeds)" if arm.n > 1 else f"{value} (1 seed)"
 
 
+def _of(result: Result, arm: Arm) -> Comparison:
+    return result.comparisons[arm.name]
+
+
+def _gap(result: Result, c: Comparison) -> str:
+    return f"gap {_amount(result, c.mean)}, {interval(result, c)}"
+
+
+def _loss(result: Result, arm: Arm) -> str:
+    c = _of(result, arm)
+    return f"{_amount(result, c.mean, False)} ({interval(result, c)})"
+
+
 def _amount(result: Result, gap: float, signed: bool = True) -> str:
-    return f"{result.metric.gap(gap, signed)}{_unit(result)}"
+    return f"{result.metric.gap(gap, signed)}{_unit(result, gap)}"
 
 
-def _unit(result: Result) -> str:
-    return f" {result.metric.unit}" if result.metric.unit else ""
+def _unit(result: Result, gap: float) -> str:
+    if not result.metric.unit:
+        return ""
+    return f" {result.metric.unit.removesuffix('s') if abs(gap) == 0.01 else result.metric.unit}"
+
+
+def _had(result: Result) -> str:
+    counts = sorted({c.n for c in result.comparisons.values()})
+    return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
+
+
+def _why_missing(result: Result) -> str:
+    short = any(c.n < max(c.seeds_needed, result.rule.planned) for c in result.comparisons.values())
+    return "still to be run" if short else "would likely settle what cannot be told yet"
 
 
 def _count(n: int, what: str) -> str:

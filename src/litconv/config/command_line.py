@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
-from litconv.config.spelling import SWEEPERS, as_hydra_reads
+from litconv.config.spelling import SWEEPERS, as_hydra_reads, planned_seeds
 from litconv.config.sweep_name import name_the_sweep
 from litconv.config.written import check_written
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
@@ -144,6 +144,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
         sys.argv[1:] = ["-m", *(a for a in sys.argv[1:] if a not in ("-m", "--multirun"))]  # Hydra wants it first
         sys.argv = [SWEEPERS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
+        sys.argv += planned_seeds(sys.argv)
     sys.argv[1:] = map(as_hydra_reads, sys.argv[1:])
     pass_on_arguments()
     before = _tables.set([])

@@ -63,6 +63,12 @@ def launcher_reads(config: DictConfig, key: str) -> bool:
     return f"${{{key}}}" in OmegaConf.to_container(state.launcher, resolve=False).values()
 
 
+def sweeper_reads(config: DictConfig, key: str) -> bool:
+    """The same of what spans a multirun's grid."""
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return f"${{{key}}}" in OmegaConf.to_container(state.sweeper, resolve=False).values()
+
+
 def load(path: Path) -> DictConfig:
     """One yaml: a run's config.yaml, or one of conf/."""
     return OmegaConf.load(path)

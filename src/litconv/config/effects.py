@@ -18,12 +18,13 @@ from litconv.config.composed import (
     short_name_in,
     short_names_used,
     sweep_of,
+    sweeper_reads,
     takes,
 )  # fmt: skip
 from litconv.config.environment import arguments
 from litconv.config.keys import keys
 from litconv.config.messages import unknown_key
-from litconv.config.root_keys import LAUNCH_KEYS, SHORT_NAMES
+from litconv.config.root_keys import LAUNCH_KEYS, OF_SWEEPER, SHORT_NAMES
 from litconv.config.types import shown
 
 WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
@@ -69,7 +70,11 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} names {', '.join(twice)} more than once; name each logger once"
     if key in LAUNCH_KEYS and not multirun:
         yield f"{key}={value} has no effect: it is for the jobs of a sweep; remove it, or add -m"
-    elif key in LAUNCH_KEYS and key != "rerun" and not launcher_reads(config, key):
+    elif key in OF_SWEEPER and not sweeper_reads(config, key):
+        yield f"{key}={value} has no effect: the chosen hydra/sweeper does not read it; remove it, or choose hydra/sweeper=grid"
+    elif key == "tuning_seeds" and select(config, "best_of") is None:
+        yield f"{key}={value} has no effect: nothing is tuned; name what is, such as best_of=optim.lr, or remove {key}"
+    elif key in LAUNCH_KEYS and key not in ("rerun", "seeds", *OF_SWEEPER) and not launcher_reads(config, key):
         yield f"{key}={value} has no effect: the chosen hydra/launcher has options of its own, hydra.launcher.…"
     if key == "compile.mode" and not select(config, "compile.enabled"):
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"

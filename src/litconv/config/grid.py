@@ -36,10 +36,12 @@ def values(override: Override) -> list[str]:
 
 
 def recipe(overrides: list[str], config_name: str) -> list[str]:
-    """What `experiment=` sweeps and the command line does not; seeds left out, since no cost depends on them."""
+    """What `experiment=` sweeps and the command line does not; seeds and the optimiser's options left out, since no cost
+    depends on them."""
     chosen = [override for override in overrides if override.lstrip("+").startswith("experiment=")]
     if not chosen:
         return []
     params = hydra.compose(config_name, chosen, return_hydra_config=True).hydra.sweeper.get("params") or {}
     given = {override.lstrip("+").partition("=")[0] for override in overrides}
-    return [f"{key}={values}" for key, values in params.items() if key not in given and key != "seed"]
+    without_cost = {key for key in params if key == "seed" or key.startswith("optim.")}
+    return [f"{key}={values}" for key, values in params.items() if key not in {*given, *without_cost}]

@@ -43,6 +43,7 @@ class RootKey:
     hashed: bool = True  # whether it can change the result, rounding apart
     short_name: bool = False  # an operator's yaml takes it up; its own options carry it then
     of_launch: bool = False  # of the launch of a sweep, not of its runs
+    names_sweep: bool = False  # although it is: it decides which points are trained
 
 
 SEED = Bound("at least 0 and less than 2**32", lambda seed: 0 <= seed < 2**32)
@@ -55,6 +56,7 @@ THREADS = Bound(
     "auto, or a whole number of at least 1 and at most 512",  # OpenMP ends a process that asks for more than there can be
     lambda threads: threads == "auto" or 1 <= threads <= 512,
 )
+SHARE = Bound("greater than 0 and less than 1", lambda value: 0 < value < 1)
 SHORT_NAME = RootKey(SaidByClass, at_least(1), required=False, hashed=False, short_name=True)
 STAGES = range(1, 6)  # that may have an operator of their own
 
@@ -67,6 +69,7 @@ ROOT_KEYS = {
     "seed": RootKey(int, SEED),
     "epochs": RootKey(int, at_least(1), hashed=False),  # trainer.max_epochs carries it
     "width": RootKey(float, Bound("greater than 0 and finite", lambda width: 0 < width < inf)),
+    "ema": RootKey(float, SHARE, required=False),
     "groups": SHORT_NAME,
     "dilation": SHORT_NAME,
     "kernel_size": SHORT_NAME,
@@ -85,12 +88,17 @@ ROOT_KEYS = {
     "details": RootKey(bool, hashed=False),
     "allowed_packages": RootKey(list, required=False, hashed=False),
     "sweep": RootKey(Any, SWEEP, required=False, hashed=False),
+    "seeds": RootKey(int, at_least(1), required=False, hashed=False, of_launch=True),
     "n_jobs": RootKey(int, JOBS, of_launch=True),
     "slots_per_gpu": RootKey(int, above(0), of_launch=True),
     "time_limit_minutes": RootKey(float, above(0), of_launch=True),
     "rerun": RootKey(Literal["failed", "all", "none"], of_launch=True),
+    "best_of": RootKey(Any, required=False, of_launch=True, names_sweep=True),
+    "tuning_seeds": RootKey(int, above(0), of_launch=True),
 }
 SHORT_NAMES = tuple(key for key, row in ROOT_KEYS.items() if row.short_name)
 LAUNCH_KEYS = tuple(key for key, row in ROOT_KEYS.items() if row.of_launch)
+NAMELESS_KEYS = tuple(key for key in LAUNCH_KEYS if not ROOT_KEYS[key].names_sweep)
+OF_SWEEPER = ("best_of", "tuning_seeds")  # read by what spans the grid, not by what launches its jobs
 GROUPS = tuple(key for key, row in ROOT_KEYS.items() if row.type is Group)
 NOT_HASHED = tuple(dict.fromkeys(key.partition(".")[0] for key, row in ROOT_KEYS.items() if not row.hashed))

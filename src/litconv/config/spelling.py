@@ -6,6 +6,7 @@ user's folder, and what Hydra wants in quotes of its own, inside those of the sh
 languages, and signs that stand in the names of folders.
 """
 
+import json
 import os
 import re
 
@@ -18,11 +19,16 @@ TRAINER_OPTIONS = """
     plugins profiler reload_dataloaders_every_n_epochs strategy sync_batchnorm val_check_interval
 """.split()  # noqa: SIM905  a list would take a line for each
 PATHS = ("output_dir", "data.root", "data.cache_dir", "data_root", "run", "out")
+CONDITION = re.compile(r"""(?:"[^"]*"|'[^']*'|\[[^]]*\]|[^,])+""")  # commas in quotes and brackets part none
 TRAINER_OPTION = re.compile(rf"\+{{0,2}}(trainer\.(?:{'|'.join(TRAINER_OPTIONS)})(?:\.[^=]*)?=.*)", re.DOTALL)
 
 
 def as_hydra_reads(argument: str) -> str:
     """An argument of the command line."""
+    if argument.startswith("where="):
+        return f"where={conditions(argument.removeprefix('where='))}"
+    if argument.startswith("reference="):  # the name of an arm: it has equals signs, commas, a ×
+        return f"reference={quoted(argument.removeprefix('reference='))}"
     key, _, value = argument.partition("=")
     if value.startswith("~/"):  # the shell leaves it as it is behind a key
         return f"{key}={quoted(os.path.expanduser(value))}"  # noqa: PTH111 a string
@@ -39,5 +45,23 @@ def needs_quotes(key: str, value: str) -> bool:
     return not value.isascii() or (key.lstrip("+") in PATHS and re.search(r"[=()'#&;!]", value) is not None)
 
 
+def conditions(given: str) -> str:
+    """`epochs=2` or `[epochs=2,data=shapes]`: an equals sign inside a value has to be quoted for Hydra."""
+    several = given.startswith("[") and given.endswith("]")
+    parts = CONDITION.findall(given[1:-1] if several else given)
+    quoted_ones = [quoted(part) if "=" in part else part for part in parts]
+    return f"[{','.join(quoted_ones)}]" if several else "".join(quoted_ones)
+
+
 def quoted(text: str) -> str:
-    return "'" + text.replace("'", "\\'") + "'"
+    """What is more than words and numbers, unless it is quoted already."""
+    plain = re.fullmatch(r"[\w .+*/-]*", text, re.ASCII) or text[0] in "'\""
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def planned_seeds(arguments: list[str]) -> list[str]:
+    """What `seeds=5` means where no `seed=` says which."""
+    given = dict(argument.partition("=")[::2] for argument in arguments)
+    if "seed" in given or not given.get("seeds", "").isdigit():
+        return []
+    return [f"seed=range({given['seeds']})"]

@@ -4,6 +4,8 @@ params = Cin·Cout/r + K²·(Cout/r)² + Cout²/r; the first 1×1 runs at H·W, 
 The 1×1 reduction of GoogLeNet, https://arxiv.org/abs/1409.4842, and ResNet, https://arxiv.org/abs/1512.03385
 """
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -13,6 +15,10 @@ from litconv.conv.slot import LINEAR_GAIN, Formula, at_least_one, out_size
 
 class Bottleneck(nn.Module):
     """K×K convolution between two 1×1s, at 1/`reduction` of the output channels."""
+
+    confounds: ClassVar[dict[str, str]] = {
+        "": "neither norm nor ReLU between its three layers, which ResNet has: they are learned as a product",
+    }
 
     def __init__(
         self,

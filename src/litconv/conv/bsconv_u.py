@@ -6,6 +6,8 @@ params = Cin·Cout + K²·Cout, MACs = Cin·Cout·H·W + K²·Cout·Ho·Wo.
 Haase & Amthor, https://arxiv.org/abs/2003.13549
 """
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -15,6 +17,10 @@ from litconv.conv.slot import LINEAR_GAIN, Formula
 
 class BSConvU(nn.Module):
     """1×1, then depthwise K×K with the stride; nothing between them, as in the paper."""
+
+    confounds: ClassVar[dict[str, str]] = {
+        "": "neither norm nor ReLU between its two layers, as published: they are learned as a product",
+    }
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, dilation: int = 1

@@ -6,6 +6,8 @@ starts from the standard convolution. Params = K²·Cin·Cout + K²·Cin·2K²G 
 v1, https://arxiv.org/abs/1703.06211; v2 (`modulated`), https://arxiv.org/abs/1811.11168
 """
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -24,6 +26,10 @@ class Deformable(nn.Module):
 
     `implementation` decides how fast it is, not what it computes.
     """
+
+    confounds: ClassVar[dict[str, str]] = {
+        "": "the layer that finds the offsets has a learning rate of its own, 0.01 of that of all other layers",
+    }
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ half is grouped instead: K²·Cin²/g + Cin·Cout.
 MobileNet, https://arxiv.org/abs/1704.04861
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -20,6 +20,11 @@ class DepthwiseSeparable(nn.Module):
     `norm_between` puts BatchNorm and ReLU between the halves, as MobileNet does: 2·Cin parameters and a nonlinearity
     more than the other operators have, so a confound in a comparison.
     """
+
+    confounds: ClassVar[dict[str, str]] = {
+        "norm_between=false": "neither norm nor ReLU between its two layers, which MobileNet has: they are learned as a product",
+        "norm_between=true": "a batch norm and a ReLU between its two layers, which the standard convolution does not have",
+    }
 
     def __init__(
         self,

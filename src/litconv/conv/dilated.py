@@ -4,12 +4,18 @@ y[o](p) = Σ_c Σ_k w[o, c, k] · x[c](p + rate·k);  params and MACs are those 
 Yu & Koltun, https://arxiv.org/abs/1511.07122; DeepLab, https://arxiv.org/abs/1606.00915
 """
 
+from typing import ClassVar
+
 from litconv.conv.same import SameConv2d
 from litconv.conv.slot import at_least_one
 
 
 class Dilated(SameConv2d):
     """K×K convolution at dilation `rate`, times the dilation that the backbone asks for."""
+
+    confounds: ClassVar[dict[str, str]] = {
+        "": "on maps hardly larger than the reach of its kernel most of what it reads is padding, so that its outputs are small",
+    }
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ Per channel it equals a K×K filter exactly when that filter has rank 1: Sobel =
 multiplications a pixel. Inception v3, https://arxiv.org/abs/1512.00567; ERFNet, https://doi.org/10.1109/TITS.2017.2750080
 """
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -17,6 +19,10 @@ class Separable(nn.Module):
 
     `depthwise=True` filters channel by channel, as Sobel does; Cin and Cout must then divide one another.
     """
+
+    confounds: ClassVar[dict[str, str]] = {
+        "": "neither norm nor ReLU between its two layers, which ERFNet and Inception v3 have: they are learned as a product",
+    }
 
     def __init__(
         self,

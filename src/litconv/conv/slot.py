@@ -12,6 +12,9 @@ Beside `forward`, an operator and every layer inside it may have these powers, a
     deployed() -> nn.Module                 the form in which it is used after training, if that is another
     implementation_on(device) -> str        which of several implementations computes it there
     unordered_on(device) -> str             why two equal runs can differ there, and what to choose; "" where they cannot
+    confounds: dict[str, str]               of its class: what a comparison with the standard convolution changes besides the
+                                            operator, under the option for which it holds ("norm_between=true"; "": always).
+                                            It is read from the source, so both are literals
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +24,7 @@ import torch
 from torch import nn
 
 # A weight whose output meets a ReLU is drawn with this gain (He et al., https://arxiv.org/abs/1502.01852); one whose
-# output meets another linear layer with 1, so that every operator has the output variance of the standard one.
+# output meets another linear layer with 1, so that every operator by itself has the output variance of the standard one.
 RELU_GAIN = 2**0.5
 LINEAR_GAIN = 1.0
 

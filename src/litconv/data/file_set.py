@@ -132,9 +132,17 @@ class FileSet(Dataset):
                 f"{path} is {image.height}x{image.width} and its mask {self.masks[index]} is "
                 f"{mask.shape[0]}x{mask.shape[1]} (height x width{self._turned(index, mask)}); make them equal"
             )
-        if not fits:
-            mask = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
-        return pixels, mask
+        return pixels, self._sized(mask)
+
+    def mask(self, index: int) -> np.ndarray:
+        """The mask of an item without its image: (H, W)."""
+        with self._explained():
+            return self._sized(read_mask(self.masks[index], self.classes, self.table))
+
+    def _sized(self, mask: np.ndarray) -> np.ndarray:
+        if mask.shape == self.size:
+            return mask
+        return np.asarray(Image.fromarray(mask).resize(self.size[::-1], Image.Resampling.NEAREST))
 
     def _turned(self, index: int, mask: np.ndarray) -> str:
         """A clause on an image of the mask's size that its EXIF tag lays on its side."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litconv.data.augment import Augment, private_generator
+from litconv.data.order import balanced_order, members_of
 from litconv.errors import DataError
 
 CPU = torch.device("cpu")
@@ -55,8 +56,10 @@ def world() -> tuple[int, int]:
 class EpochSampler:
     """Which images make up this process's batches of an epoch. Lightning calls its `set_epoch`."""
 
-    def __init__(self, count: int, batch_size: int, *, train: bool, seed: int):
+    def __init__(self, count: int, batch_size: int, *, train: bool, seed: int, labels: Tensor | None = None):
+        """`labels` (count,) of images whose classes are to come in equal numbers."""
         self.count, self.batch_size, self.train, self.seed = count, batch_size, train, seed
+        self.classes = None if labels is None else members_of(labels)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -76,7 +79,10 @@ class EpochSampler:
         """All images, by index, in the epoch's order: (count,)."""
         if not self.train:
             return torch.arange(self.count)
-        return torch.randperm(self.count, generator=private_generator(self.seed, self.epoch, "order"))
+        generator = private_generator(self.seed, self.epoch, "order")
+        if self.classes is not None:
+            return balanced_order(self.classes, self.count, generator)
+        return torch.randperm(self.count, generator=generator)
 
     def spans(self) -> list[slice]:
         """Where in that order each batch lies."""
@@ -121,9 +127,10 @@ class InMemoryLoader(_BatchLoader):
         *,
         train: bool,
         seed: int = 0,
+        labels: Tensor | None = None,
         device: torch.device = CPU,
     ):
-        sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed)
+        sampler = EpochSampler(len(arrays), batch_size, train=train, seed=seed, labels=labels)
         super().__init__(augment, tuple(arrays.images.shape[-2:]), device, sampler)
         self.arrays = arrays
 
@@ -155,11 +162,13 @@ class StreamLoader(_BatchLoader):
         *,
         train: bool,
         seed: int = 0,
+        labels: Tensor | None = None,
         num_workers: int = 0,
         persistent: bool = False,  # the processes last from epoch to epoch: for a `dataset` that draws nothing at random
         device: torch.device = CPU,
     ):
-        super().__init__(augment, image_size, device, EpochSampler(len(dataset), batch_size, train=train, seed=seed))
+        sampler = EpochSampler(len(dataset), batch_size, train=train, seed=seed, labels=labels)
+        super().__init__(augment, image_size, device, sampler)
         self.reader = DataLoader(
             _Reporting(dataset),
             batch_sampler=self.sampler,

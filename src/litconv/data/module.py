@@ -2,21 +2,22 @@
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
-from litconv.data.augment import Augment, private_generator
+from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
+from litconv.data.counts import class_counts, require_every_class
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
 from litconv.data.sizes import Size, pair, show
-from litconv.errors import ConfigError, DataError
+from litconv.data.subsets import held_out, some, without
+from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,7 +40,9 @@ class DataModule(pl.LightningDataModule):
     batch_size: int = 128  # images per step and process
     num_workers: int = 0  # reading processes; only sets too large for memory use them
     seed: int = 0  # of the run: order and augmentation
-    split_seed: int = 0  # of the validation split, where the set has none
+    split_seed: int = 0  # of the validation split, where the set has none, and of `n_train`'s choice
+    n_train: int | None = None  # training images, the same share of every class; None: all of them
+    sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: classes in equal numbers, images repeated for it
     memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
     cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
     cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
@@ -67,6 +70,10 @@ class DataModule(pl.LightningDataModule):
             value = getattr(self, key)
             if type(value) is not int or value < least:
                 raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        if self.n_train is not None and (type(self.n_train) is not int or self.n_train < 1):
+            raise ConfigError(f"data.n_train={self.n_train} must be a whole number, at least 1, or null for all images")
+        if self.sampling not in ("uniform", "balanced"):
+            raise ConfigError(f"data.sampling={self.sampling} must be uniform or balanced")
         if self.num_workers and not self.reads_files:
             raise ConfigError(
                 f"data.num_workers={self.num_workers} has no effect: this set is held in memory; remove it"
@@ -130,9 +137,14 @@ class DataModule(pl.LightningDataModule):
             return
         splits = self.load()
         if "val" not in splits:
-            splits["train"], splits["val"] = self._hold_out(splits["train"])
+            chosen = held_out(splits["train"], self.split_seed)
+            splits["train"], splits["val"] = without(splits["train"], chosen), splits["train"].subset(chosen)
+        if self.n_train is not None and self.n_train != len(splits["train"]):
+            splits["train"] = splits["train"].subset(some(splits["train"], self.n_train, self.split_seed))
         self.test_split = "test" if "test" in splits else "val"
         self.sizes = {name: len(splits[name if name in splits else "val"]) for name in ("train", "val", "test")}
+        if self.sampling == "balanced":
+            require_every_class(splits["train"], self.class_names)
         if self.batch_size > self.sizes["train"]:
             raise ConfigError(
                 f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
@@ -147,6 +159,10 @@ class DataModule(pl.LightningDataModule):
         if self.mean == GREY_MEAN:
             remark_darkness(decoded)
         self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
+
+    def class_counts(self) -> list[int]:
+        """Images of each class that are trained on; of masks, pixels."""
+        return class_counts(self._splits["train"], self.num_classes)
 
     def cached(self, split: str, key: str, make: Make) -> dict[str, np.ndarray] | None:
         """What `make` makes, from the cache if it has been made before. None: there is no cache, or it cannot be used."""
@@ -186,10 +202,12 @@ class DataModule(pl.LightningDataModule):
     def _loader(self, name: str) -> InMemoryLoader | StreamLoader:
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         split, train = self._splits[name], name == "train"
+        labels = split.labels.cpu() if train and self.sampling == "balanced" else None
         if isinstance(split, Arrays):
             if self._fits:
                 self._splits[name] = split = split.to(device)
-            loader = InMemoryLoader(split, self.augment(), self.batch_size, train=train, seed=self.seed, device=device)
+            how = {"train": train, "seed": self.seed, "labels": labels, "device": device}
+            loader = InMemoryLoader(split, self.augment(), self.batch_size, **how)
         else:
             loader = StreamLoader(
                 split,
@@ -198,6 +216,7 @@ class DataModule(pl.LightningDataModule):
                 self.batch_size,
                 train=train,
                 seed=self.seed,
+                labels=labels,
                 num_workers=self.num_workers,
                 persistent=type(split) is FileSet,  # another may draw at random
                 device=device,
@@ -208,19 +227,6 @@ class DataModule(pl.LightningDataModule):
                 f"({len(split)} images); use data.batch_size={max(len(split) // world()[1], 1)} or less"
             )
         return loader
-
-    def _hold_out(self, train: Arrays | FileSet) -> tuple[Arrays | FileSet, Arrays | FileSet]:
-        """(train, val): a tenth of every class, at least one where it has two images, chosen by `split_seed` alone."""
-        labels = torch.zeros(len(train), dtype=torch.long) if train.labels is None else train.labels
-        generator, held = private_generator(self.split_seed, "split"), torch.zeros(len(train), dtype=torch.bool)
-        for label in labels.unique():  # sorted
-            members = (labels == label).nonzero()[:, 0]
-            members = members[torch.randperm(len(members), generator=generator)]
-            share = max(round(0.1 * len(members)), 1) if len(members) > 1 else 0
-            held[members[:share]] = True
-        if not held.any():
-            raise DataError(f"{len(train)} training images, one per class, leave none for validation; add a val split")
-        return train.subset(_where(~held)), train.subset(_where(held))
 
     def _check_crop(self) -> None:
         height, width = self.image_size
@@ -238,7 +244,3 @@ class DataModule(pl.LightningDataModule):
                     f"data.{key}={getattr(self, key)} leaves nothing of a crop of "
                     f"{show(self.crop_size or self.image_size)}; use less than {smallest}"
                 )
-
-
-def _where(mask: Tensor) -> Tensor:
-    return mask.nonzero()[:, 0]

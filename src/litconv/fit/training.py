@@ -19,6 +19,7 @@ from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
 from litconv.run.checkpoints import AtomicCheckpoints, load_into, read, require_fit
 from litconv.run.folder import RunFolder
+from litconv.tasks import scores
 from litconv.tasks.base import Task
 
 log = logging.getLogger("litconv")
@@ -83,7 +84,7 @@ def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -
     if not folder.best.exists():
         raise TrainingError(f"{folder.best} was never written: the training ended before its first validation")
     folder.record(judged(trainer, task))
-    trainer.logger = None  # they are for the summary, not for the history
+    loggers, trainer.logger = trainer.logger, None  # the figures are for the summary, not for the history
     # Their averages are in the checkpoint; validating, they would put those of the training's end in its place.
     trainer.callbacks = [callback for callback in trainer.callbacks if not isinstance(callback, WeightAveraging)]
     load_into(task, read(folder.best), folder.best)
@@ -91,6 +92,10 @@ def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -
         (validated,) = trainer.validate(task, data, verbose=False)
         (tested,) = trainer.test(task, data, verbose=False)
     folder.record({**validated, **tested, "test/split": data.test_split, **amounts(trainer)})
+    if task.confusion_matrix is not None:
+        columns, rows = scores.rows(task.confusion_matrix, data.class_names)
+        folder.write_table("confusion.csv", columns, rows)
+        loggers.table("test/confusion", columns, rows)
 
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:

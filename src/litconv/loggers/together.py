@@ -24,6 +24,8 @@ class Loggers(Logger):
         self.makers = makers
         self.running: dict[str, RunLogger] = {}
         self.failed: set[tuple[str, str]] = set()  # (logger, method)
+        self.row: dict[str, float] = {}  # metrics of one step, not yet written
+        self.row_step = 0
 
     def start(
         self, folder: Path, *, name: str, group: str, job_type: str, tags: list[str], config: dict[str, Any]
@@ -40,15 +42,21 @@ class Loggers(Logger):
                 log.warning("%s: off for this run (%s)", key, one_line(error))
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self.end_row()
         self.tell("table", key, columns, rows)
 
     def image(self, key: str, image: np.ndarray, caption: str) -> None:
         """uint8, (H, W, 3)"""
+        self.end_row()
         self.tell("image", key, image, caption)
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Close each with the true exit code. A signal ends the waiting for one of them, not for those after it."""
         interruption: KeyboardInterrupt | None = None
+        try:
+            self.end_row()
+        except KeyboardInterrupt as signal:
+            interruption = signal
         for key in self.running:
             try:
                 self.tell_one(key, "finish", exit_code, summary)
@@ -56,6 +64,12 @@ class Loggers(Logger):
                 interruption = signal
         if interruption is not None:
             raise interruption
+
+    def end_row(self) -> None:
+        """Write what was said of one step."""
+        row, self.row = self.row, {}
+        if row:
+            self.tell("metrics", row, self.row_step)
 
     def tell(self, method: str, *arguments: Any) -> None:
         for key in self.running:
@@ -88,7 +102,10 @@ class Loggers(Logger):
         return ""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self.tell("metrics", metrics, step or 0)
+        """Lightning tells of an epoch's validation and of its training apart; what has one step becomes one row."""
+        if (step or 0) != self.row_step:
+            self.end_row()
+        self.row, self.row_step = {**self.row, **metrics}, step or 0
 
     def log_hyperparams(self, *unused: Any, **also_unused: Any) -> None:
         """Each logger has had the whole configuration."""

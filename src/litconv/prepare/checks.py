@@ -69,7 +69,9 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
     check_memory(network, device)
     check_determinism(config, network, device)
     names = [str(number) for number in range(problem.num_classes)]
-    build.task_around(network, config, problem.num_classes, {"ignore_index": -100, "class_names": names})
+    build.class_weights_of(config.task)
+    facts = {"ignore_index": -100, "class_names": names, "class_weights": None}  # the set's classes are not known yet
+    build.task_around(network, config, problem.num_classes, facts)
     check_effects(asked, network)
 
 

@@ -17,7 +17,7 @@ def start_loggers(asked: Asked, folder: RunFolder, layers: list[Layer]) -> Logge
         group=asked.settings["sweep"] or "runs",
         job_type="train",
         tags=asked.labels,
-        config={**asked.settings, "choices": asked.choices, "arm_hash": asked.arm_hash},
+        config={**asked.settings, "choices": asked.choices, "arm": folder.summary["arm"], "arm_hash": asked.arm_hash},
     )
     loggers.table("cost/layers", Layer.columns(), [layer.row() for layer in layers])
     return loggers

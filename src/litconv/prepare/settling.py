@@ -28,7 +28,7 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
 
     task = build.task(trained, data)
     count = counted(asked.config, task.model, problem)
-    folder.record(count.summary() | width.summary(count))
+    folder.record(count.summary() | width.summary(count) | {"arm": asked.arm(width.facts.get("match/width"))})
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
     folder.record(implementations(task.model, device))
     return task, count.layers

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from litconv.config import composed, labels
 from litconv.run import naming
+from litconv.run.arm_name import arm_name
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Asked:
     def arm_hash(self) -> str:
         """Equal for the seeds of one arm."""
         return naming.arm_hash(self.settings)
+
+    def arm(self, matched_width: float | None = None) -> str:
+        """The name of its arm for a person; `match=` finds the width later."""
+        return arm_name(self.settings, self.choices, matched_width)
 
     @cached_property
     def name(self) -> str:

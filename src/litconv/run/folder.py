@@ -1,10 +1,12 @@
 """A run's folder: one process at a time writes it, and whatever happens it ends with a true summary.json."""
 
+import csv
+import io
 import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,12 @@ class RunFolder:
         if rank_zero_only.rank == 0:
             files.write_whole(self.path / "config.yaml", config_yaml.encode())
             own_runs.remember(config_yaml)
+
+    def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        if rank_zero_only.rank == 0:
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows([columns, *rows])
+            files.write_whole(self.path / name, text.getvalue().encode())
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         with signals.of_run.held():  # what the status stands for is decided here

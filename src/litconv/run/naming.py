@@ -13,7 +13,8 @@ NOT_HASHED_IN = {
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
-OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""))
+OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""), ("n_train", None), ("sampling", "uniform"))
+OFF_IN_TASK = (("monitor", "accuracy"), ("monitor", "miou"), ("class_weights", None), ("focal", 0))
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 
 
@@ -36,10 +37,11 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
 
 def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
     """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
-    off = {"matmul_precision": "default", "compile": {"enabled": False}}
+    off = {"matmul_precision": "default", "compile": {"enabled": False}, "ema": None}
     asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
-    if isinstance(asked.get("data"), dict):
-        asked = {**asked, "data": {k: v for k, v in asked["data"].items() if (k, v) not in OFF_IN_DATA}}
+    for group, off_there in (("data", OFF_IN_DATA), ("task", OFF_IN_TASK)):
+        if isinstance(asked.get(group), dict):
+            asked = {**asked, group: {k: v for k, v in asked[group].items() if (k, v) not in off_there}}
     return {key: value for key, value in asked.items() if key not in off or value != off[key]}
 
 

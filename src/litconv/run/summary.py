@@ -9,26 +9,34 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from litconv.config.composed import SHORT_NAMES, declared
+from litconv.config.composed import SHORT_NAMES
+from litconv.config.watched import watched
 from litconv.files import write_whole
 from litconv.run.asked import Asked
 from litconv.run.naming import precision
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "fvcore", "torchmetrics", "wandb")
 SHOWN = ("status", "conv", "conv/implementation", "test/split", "cost/second_opinion")  # texts among the figures
-NAMES = {"miou": "mIoU"}  # of metrics whose keys are not written as the field does
+NAMES = {
+    "miou": "mIoU",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "ECE",
+}  # of metrics whose keys are not written as the field does
 
 
 def facts(asked: Asked) -> dict[str, Any]:
     """What is known of a run before it starts."""
     commit, dirty = git_state()
     settings, choices = asked.settings, asked.choices
+    monitor, mode = watched(asked.config.task)
     stages = {k.partition("@")[2]: v for k, v in choices.items() if "@conv_stage" in k}
     return {
         "name": asked.name,
         "sweep": settings["sweep"],
         "config_hash": asked.config_hash,
         "arm_hash": asked.arm_hash,
+        "arm": asked.arm(),
         "git_commit": commit,
         "git_dirty": dirty,
         "versions": versions(),
@@ -37,11 +45,13 @@ def facts(asked: Asked) -> dict[str, Any]:
         **stages,
         **({"upsample": choices["upsample"]} if "upsample" in settings else {}),
         "width": settings["width"],
+        **({"ema": settings["ema"]} if settings["ema"] is not None else {}),
         **{k: settings[k] for k in SHORT_NAMES if k in settings},
         "precision": precision(settings),
         "memory_format": settings["memory_format"],
         "matmul_precision": settings["matmul_precision"],
-        "monitor": declared(asked.config.task).constants["monitor"],
+        "monitor": monitor,
+        **({"monitor_mode": mode} if mode == "min" else {}),
         "overrides": list(asked.overrides),
     }
 
@@ -74,11 +84,12 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
 
 def objectives(summary: dict[str, Any]) -> tuple[float, float] | None:
     """Of a completed run, what a search maximises and minimises: the monitored metric on validation, never on test, and
-    MACs."""
+    MACs. What is better when it is less is negated."""
     if summary.get("status") != "completed":
         return None
     before_monitors = "val/miou" if "val/miou" in summary else "val/accuracy"  # of a summary that lacks the key
-    return summary[summary.get("monitor", before_monitors)], summary["cost/macs"]
+    score = summary[summary.get("monitor", before_monitors)]
+    return -score if summary.get("monitor_mode") == "min" else score, summary["cost/macs"]
 
 
 def table(summary: dict[str, Any]) -> str:

@@ -21,8 +21,10 @@ Batch = tuple[Tensor, Tensor]
 
 class Task(pl.LightningModule):
     name: ClassVar[str]
-    monitor: ClassVar[str]  # what the best checkpoint is chosen by
+    monitor: ClassVar[str]  # what the best checkpoint is chosen by, where no option `monitor` names another
     mode: ClassVar[str] = "max"
+    logged: ClassVar[tuple[str, ...]] = ()  # what such an option may name: metrics of the validation
+    minimised: ClassVar[frozenset[str]] = frozenset({"loss"})  # of these
 
     def __init__(self, model: nn.Module, optim: OptimizerFactory, schedule: Schedule, *, seed: int) -> None:
         super().__init__()
@@ -34,6 +36,7 @@ class Task(pl.LightningModule):
         self.total_steps = 0  # that the schedule spans
         self.train_values: dict[str, list[Tensor]] = {}  # one scalar a step
         self.evaluation_losses: list[tuple[Tensor, int]] = []  # (mean over the batch, images)
+        self.confusion_matrix: Tensor | None = None  # of the last evaluation, on the CPU: (true class, predicted class)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x).float()  # the loss in float32 whatever the precision
@@ -49,6 +52,15 @@ class Task(pl.LightningModule):
     def metrics(self) -> dict[str, float]:
         """The metrics of all batches since the last call."""
         raise NotImplementedError
+
+    def metrics_of_classes(self) -> dict[str, float]:
+        """Those of each class that `metrics` leaves out: too many for every epoch, they are of the test alone."""
+        return {}
+
+    def watch(self, metric: str) -> None:
+        """Choose the best checkpoint by it."""
+        self.monitor = f"val/{metric}"
+        self.mode = "min" if metric in self.minimised else "max"
 
     def guessing_loss(self) -> float:
         """Of a network that gives all classes the same probability; 0 where that is not known."""
@@ -153,5 +165,8 @@ class Task(pl.LightningModule):
         loss = total / count
         if not isfinite(loss):
             raise TrainingError(f"{split}/loss is {loss} after {self.current_epoch} epochs; try a smaller optim.lr")
-        metrics = {f"{split}/{key}": value for key, value in self.metrics().items()}  # of all processes, too
+        found = self.metrics()  # of all processes
+        if split == "test":
+            found |= self.metrics_of_classes()
+        metrics = {f"{split}/{key}": value for key, value in found.items()}
         self.log_dict({f"{split}/loss": loss, **metrics}, batch_size=sum(images))

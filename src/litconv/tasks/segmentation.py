@@ -3,26 +3,28 @@
 Dice  1 − mean over the classes present of 2 Σ p·t / (Σ p + Σ t) (https://arxiv.org/abs/1606.04797);
 IoU   TP / (TP + FP + FN) of the confusion matrix pooled over the whole set, not a mean over batches
       (https://arxiv.org/abs/1411.4038).
-Pixels of the ignore index count in none of them.
+Pixels of the ignore index count in none of them. Class weights weigh the cross-entropy alone.
 """
 
 from collections.abc import Sequence
-from math import log
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from litconv.distributed import summed
 from litconv.errors import ConfigError, DataError
 from litconv.optim import OptimizerFactory, Schedule
+from litconv.tasks import class_weights as weighing
 from litconv.tasks.base import Task
+from litconv.tasks.losses import guessing, weighted_mean
 
 
 class Segmentation(Task):
     name = "segmentation"
     monitor = "val/miou"
+    logged = ("miou", "pixel_accuracy", "iou/<class>", "loss")
 
     def __init__(
         self,
@@ -34,15 +36,26 @@ class Segmentation(Task):
         seed: int,
         ignore_index: int,
         class_names: Sequence[str],
+        monitor: str = "miou",
         cross_entropy: float = 1.0,
         dice: float = 0.0,
+        class_weights: list
+        | Literal["balanced"]
+        | None = None,  # balanced: what takes the data set's place passes a list
     ) -> None:
         super().__init__(model, optim, schedule, seed=seed)
         if cross_entropy < 0 or dice < 0 or cross_entropy + dice == 0:
             raise ConfigError(
                 f"task.cross_entropy={cross_entropy} and task.dice={dice} weigh the losses: none below 0, not both 0"
             )
+        if class_weights is not None and not cross_entropy:
+            raise ConfigError(
+                "task.class_weights has no effect where task.cross_entropy=0: they weigh the cross-entropy, not Dice"
+            )
         assert len(class_names) == num_classes
+        self.watch(monitor)
+        weights = None if class_weights is None else torch.tensor(weighing.fitting(class_weights, class_names)).float()
+        self.register_buffer("weights", weights, persistent=False)
         self.ignore_index = ignore_index
         self.class_names = list(class_names)
         self.cross_entropy = cross_entropy
@@ -52,19 +65,14 @@ class Segmentation(Task):
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         loss = logits.new_zeros(())
         if self.cross_entropy:
-            # A batch without one labelled pixel has loss 0, not 0/0.
-            # Summed apart: on CUDA cross_entropy's own sum over pixels is by atomics, in no fixed order.
-            total = F.cross_entropy(logits, y, ignore_index=self.ignore_index, reduction="none").sum()
-            pixels = (y != self.ignore_index).sum()
-            if self.training:
-                total, pixels = summed(total), summed(pixels)
-            loss = loss + self.cross_entropy * total / pixels.clamp(min=1)
+            mean = weighted_mean(logits, y, self.weights, ignore_index=self.ignore_index, everywhere=self.training)
+            loss = loss + self.cross_entropy * mean
         if self.dice:
             loss = loss + self.dice * dice_loss(logits, y, self.ignore_index, everywhere=self.training)
         return loss
 
     def guessing_loss(self) -> float:
-        return self.cross_entropy * log(len(self.class_names)) + self.dice
+        return self.cross_entropy * guessing(len(self.class_names)) + self.dice
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {"loss": self.loss(self(x), y)}
@@ -77,6 +85,7 @@ class Segmentation(Task):
     def metrics(self) -> dict[str, float]:
         confusion = self.confusion.compute().cpu().double()  # (true class, predicted class)
         self.confusion.reset()
+        self.confusion_matrix = confusion.long()
         if not confusion.any() and not self.trainer.sanity_checking:
             raise DataError(f"the masks evaluated have no pixel other than the ignored id {self.ignore_index}")
         hits = confusion.diag()

@@ -1,6 +1,12 @@
 "use strict";
+// What the sections share. Each section's own script, sections/*.js, comes after this one and names in `starts` what it does first.
+const starts = [];
+// What is drawn again when the filter or the colour scheme changes.
+const redraws = [];
+addEventListener("DOMContentLoaded", () => starts.forEach((start) => start()));
 const data = JSON.parse(document.getElementById("payload").textContent);
 const arms = new Map(data.arms.map((arm) => [arm.name, arm]));
+let visible = new Set(arms.keys()); // by the filter
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 // Plotly reads a little markup in its texts: names of runs are shown as they are.
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -20,131 +26,8 @@ function layout(x, y) {
     xaxis: { ...axis, title: { text: plain(x), standoff: 8 } }, yaxis: { ...axis, title: { text: plain(y), standoff: 10 } },
   };
 }
-const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-
-// The Pareto plot -------------------------------------------------------------------------------------------------
-
-function ticks(values) {
-  const least = Math.min(...values), most = Math.max(...values), low = Math.log10(least), high = Math.log10(most);
-  if (high - low < 0.2) { // equal budgets: a log axis is as good as linear there
-    const span = most - least || most / 10, unit = 10 ** Math.floor(Math.log10(span / 4));
-    const step = [1, 2, 5, 10].map((s) => s * unit).find((s) => s >= span / 4);
-    const first = Math.ceil((least - span) / step);
-    return Array.from({ length: Math.ceil((3 * span) / step) }, (_, i) => (first + i) * step).filter((v) => v > 0);
-  }
-  const steps = high - low > 0.7 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
-  const found = [];
-  for (let e = Math.floor(low) - 1; e <= Math.ceil(high); e++) for (const s of steps) found.push(s * 10 ** e);
-  return found;
-}
-
-function drawPareto() {
-  const plot = document.getElementById("pareto-plot");
-  if (!plot) return;
-  const key = document.querySelector("[data-cost][aria-checked=true]").dataset.cost;
-  const label = data.costs.find((cost) => cost.key === key).label;
-  const log = document.getElementById("log-axis").checked;
-  const shown = data.arms.filter((arm) => arm.costs[key] !== undefined).sort((a, b) => a.reference - b.reference); // drawn last: on top
-  const front = shown.filter((arm) => arm.front.includes(key)).sort((a, b) => a.costs[key] - b.costs[key]);
-  const traces = [{ x: front.map((arm) => arm.costs[key]), y: front.map((arm) => arm.mean), mode: "lines", hoverinfo: "skip",
-    line: { shape: "hv", color: css("--muted"), width: 1.2 } }];
-  if (document.getElementById("single-runs").checked) {
-    const runs = shown.flatMap((arm) => arm.runs.map((run) => ({ arm, run })));
-    traces.push({ x: runs.map(({ arm, run }) => run.costs[key] ?? arm.costs[key]), y: runs.map(({ run }) => run.score), mode: "markers", type: "scatter",
-      marker: { size: 5, opacity: 0.55, color: runs.map(({ arm }) => arm.colour) }, customdata: runs.map(({ arm }) => arm.name),
-      text: runs.map(({ run }) => `${plain(run.name)}<br>seed ${run.seed}: ${run.score.toFixed(4)}`), hovertemplate: "%{text}<extra></extra>" });
-  }
-  traces.push({ x: shown.map((arm) => arm.costs[key]), y: shown.map((arm) => arm.mean), mode: "markers", type: "scatter", customdata: shown.map((arm) => arm.name),
-    error_y: { type: "data", symmetric: true, array: shown.map((arm) => (arm.interval[1] === null ? 0 : arm.interval[1] - arm.mean)), thickness: 1.2, width: 3, color: css("--muted") },
-    marker: { size: 11, color: shown.map((arm) => arm.colour), symbol: shown.map((arm) => arm.symbol), opacity: shown.map((arm) => (arm.front.includes(key) ? 1 : 0.4)), line: { width: 1, color: css("--card") } },
-    text: shown.map((arm) => `<b>${plain(arm.name)}</b><br>` + Object.entries(arm.table).slice(1).filter(([, text]) => text).map(([name, text]) => `${plain(name)}: ${plain(text)}`).join("<br>")),
-    hovertemplate: "%{text}<extra></extra>" });
-  const drawn = layout(label, data.metric.label);
-  if (log) Object.assign(drawn.xaxis, { type: "log", tickmode: "array", tickvals: ticks(shown.map((arm) => arm.costs[key])), minor: { showgrid: false } });
-  else drawn.xaxis.tickvals = undefined;
-  if (log) drawn.xaxis.ticktext = drawn.xaxis.tickvals.map(short);
-  drawn.xaxis.range = padded(shown.map((arm) => arm.costs[key]), log);
-  Plotly.react(plot, traces, drawn, config).then(() => writeLabels(plot, shown, key));
-  plot.dataset.axis = key;
-}
-
-function padded(values, log) {
-  const scaled = values.map((v) => (log ? Math.log10(v) : v)), low = Math.min(...scaled), high = Math.max(...scaled);
-  const room = (high - low || Math.abs(high) * 0.1 || 1) * 0.14;
-  return [low - room, high + room];
-}
-
-// Names beside their points, none on another, on a point or on the front, as in places.py; what finds no room is left to the pointer.
-function writeLabels(plot, shown, key) {
-  const { xaxis, yaxis } = plot._fullLayout, canvas = writeLabels.canvas ??= document.createElement("canvas").getContext("2d");
-  canvas.font = "11px system-ui, sans-serif";
-  const onFront = (arm) => arm.front.includes(key);
-  let named = [...shown].sort((a, b) => onFront(b) - onFront(a));
-  if (named.length > 24) named = named.filter((arm) => onFront(arm) || arm.reference);
-  const at = (arm) => [xaxis.d2p(arm.costs[key]), yaxis.d2p(arm.mean)];
-  const taken = shown.map(at).map(([x, y]) => [x - 8, y - 8, x + 8, y + 8]);
-  const steps = shown.filter(onFront).sort((a, b) => a.costs[key] - b.costs[key]).map(at);
-  steps.slice(1).forEach(([x, y], i) => taken.push([steps[i][0], steps[i][1] - 1, x, steps[i][1] + 1], [x - 1, Math.min(y, steps[i][1]), x + 1, Math.max(y, steps[i][1])]));
-  const angles = [0, 8, 4, 12, 2, 6, 14, 10, 1, 7, 15, 9, 3, 5, 11, 13].map((k) => (k * Math.PI) / 8);
-  const annotations = [];
-  for (const arm of named) {
-    const [x, y] = at(arm), w = canvas.measureText(arm.name).width + 4, h = 15;
-    search: for (const far of [0, 8, 16, 26, 38, 52, 68, 86])
-      for (const angle of angles) {
-        const ax = Math.cos(angle) * (9 + far + w / 2), ay = -Math.sin(angle) * (9 + far + h / 2);
-        const box = [x + ax - w / 2, y + ay - h / 2, x + ax + w / 2, y + ay + h / 2];
-        if (box[0] < 0 || box[1] < 0 || box[2] > xaxis._length || box[3] > yaxis._length) continue;
-        if (taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3])) continue;
-        taken.push(box);
-        const log = xaxis.type === "log";
-        annotations.push({ x: log ? Math.log10(arm.costs[key]) : arm.costs[key], y: arm.mean, ax, ay, text: plain(arm.name), showarrow: true, arrowhead: 0,
-          arrowwidth: 0.7, arrowcolor: far > 8 ? css("--muted") : "rgba(0,0,0,0)", standoff: 6, font: { size: 11 }, opacity: onFront(arm) ? 1 : 0.65, borderpad: 0, captureevents: false });
-        break search;
-      }
-  }
-  return Plotly.relayout(plot, { annotations });
-}
-
-// Learning curves -------------------------------------------------------------------------------------------------
-
-function drawCurves() {
-  const plot = document.getElementById("curves-plot");
-  if (!plot) return;
-  const chosen = document.querySelector("[data-curve][aria-checked=true]") ?? document.querySelector("[data-curve]");
-  chosen.setAttribute("aria-checked", "true");
-  const curves = data.curves[chosen.dataset.curve], traces = [];
-  data.arms.filter((arm) => curves[arm.name]).forEach((arm, i) => {
-    const { epochs, mean, low, high } = curves[arm.name], x = epochs.map((e) => e + 1), group = arm.name, visible = i < 12 || arm.reference ? true : "legendonly";
-    traces.push({ x: [...x, ...x.slice().reverse()], y: [...high, ...low.slice().reverse()], fill: "toself", fillcolor: arm.colour, opacity: 0.15, line: { width: 0 }, mode: "lines", hoverinfo: "skip",
-      legendgroup: group, showlegend: false, visible });
-    traces.push({ x, y: mean, mode: x.length < 3 ? "lines+markers" : "lines", line: { color: arm.colour, width: 2 }, name: plain(arm.name), legendgroup: group, visible, showlegend: i < 24 || arm.reference,
-      hovertemplate: `${plain(arm.name)}<br>epoch %{x}: %{y:.4f}<extra></extra>` });
-  });
-  const drawn = layout("epoch", chosen.dataset.curve);
-  drawn.showlegend = true;
-  drawn.legend = { orientation: "h", y: 1.02, yanchor: "bottom" };
-  const last = Math.max(...traces.flatMap((trace) => trace.x));
-  Object.assign(drawn.xaxis, { tickformat: "d", dtick: Math.max(1, Math.ceil(last / 12)), tick0: 0 });
-  Plotly.react(plot, traces, drawn, config);
-}
-
-// One arm ---------------------------------------------------------------------------------------------------------
-
-function openArm(name) {
-  const arm = arms.get(name), dialog = document.getElementById("arm");
-  document.getElementById("arm-name").textContent = arm.name;
-  document.getElementById("arm-config").textContent = arm.config;
-  document.getElementById("arm-facts").replaceChildren(...Object.entries(arm.table).slice(1).filter(([, text]) => text).flatMap(([key, text]) => [element("dt", key), element("dd", text)]));
-  document.getElementById("arm-runs").replaceChildren(...arm.runs.map((run) => {
-    const link = element("a", run.folder), row = document.createElement("tr");
-    link.href = run.link.split("/").map(encodeURIComponent).join("/") + "/";
-    const cell = document.createElement("td");
-    cell.append(link);
-    row.append(element("td", run.seed), element("td", run.score.toFixed(4)), cell);
-    return row;
-  }));
-  dialog.showModal();
-}
+// Named one by one: some of Plotly's own buttons send the data away.
+const config = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
 function element(tag, text) {
   const made = document.createElement(tag);
@@ -152,47 +35,9 @@ function element(tag, text) {
   return made;
 }
 
-// The table -------------------------------------------------------------------------------------------------------
-
-function sortBy(heading) {
-  const row = heading.parentElement, column = [...row.children].indexOf(heading), body = row.closest("table").tBodies[0];
-  const direction = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-  all("th", row).forEach((th) => th.removeAttribute("aria-sort"));
-  heading.setAttribute("aria-sort", direction);
-  const value = (tr) => tr.children[column].dataset.value, sign = direction === "ascending" ? 1 : -1;
-  const compare = (a, b) => (a === "" || b === "" ? (a === "") - (b === "") : sign * (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b)); // what is missing comes last
-  body.append(...[...body.rows].sort((a, b) => compare(value(a), value(b))));
-}
-
-function filterArms() {
-  const words = document.getElementById("filter").value.toLowerCase().split(/\s+/), rows = all(".arms tbody tr");
-  rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
-  document.getElementById("shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
-}
-
 function choose(button, draw) {
   all("button", button.parentElement).forEach((other) => other.setAttribute("aria-checked", String(other === button)));
   draw();
 }
 
-function start() {
-  all(".arms thead th").forEach((th) => th.firstElementChild.addEventListener("click", () => sortBy(th)));
-  all(".open").forEach((button) => button.addEventListener("click", () => openArm(button.closest("tr").dataset.arm)));
-  all("[data-cost]").forEach((button) => button.addEventListener("click", () => choose(button, drawPareto)));
-  all("[data-curve]").forEach((button) => button.addEventListener("click", () => choose(button, drawCurves)));
-  all("#single-runs, #log-axis").forEach((box) => box.addEventListener("change", drawPareto));
-  document.getElementById("filter").addEventListener("input", filterArms);
-  all(".copy").forEach((button) => button.addEventListener("click", () => navigator.clipboard.writeText(button.previousElementSibling.textContent).then(() => { button.textContent = "Copied"; })));
-  all(".columns li").forEach((item) => ["mouseenter", "mouseleave"].forEach((kind) => item.addEventListener(kind, () =>
-    all(".columns li").filter((other) => other.dataset.arm === item.dataset.arm).forEach((other) => other.classList.toggle("lit", kind === "mouseenter")))));
-  filterArms();
-  drawPareto();
-  drawCurves();
-  const plot = document.getElementById("pareto-plot");
-  plot?.on("plotly_click", ({ points }) => points[0].customdata && openArm(points[0].customdata));
-  let width = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; setTimeout(drawPareto, 150); } });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawPareto(); drawCurves(); });
-}
-
-start();
+starts.push(() => matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraws.forEach((draw) => draw())));

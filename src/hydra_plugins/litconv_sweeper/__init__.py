@@ -1,0 +1,1 @@
+"""Hydra plugins are found in `hydra_plugins`, a namespace package."""

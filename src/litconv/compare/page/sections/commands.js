@@ -1,0 +1,3 @@
+starts.push(() => {
+  all(".copy").forEach((button) => button.addEventListener("click", () => navigator.clipboard.writeText(button.previousElementSibling.textContent).then(() => { button.textContent = "Copied"; })));
+});

@@ -1,0 +1,25 @@
+"""How many seeds a sweep was planned with: plan.json beside its runs, written by its first launch and by none after it, so that
+a comparison knows what was planned before anything was seen."""
+
+import json
+from pathlib import Path
+
+from litconv.files import write_whole
+
+PLAN = "plan.json"
+
+
+def write_plan(sweep: Path, seeds: int) -> None:
+    """Unless one stands there."""
+    if not (sweep / PLAN).exists():
+        sweep.mkdir(parents=True, exist_ok=True)
+        write_whole(sweep / PLAN, json.dumps({"seeds": seeds}).encode())
+
+
+def read_plan(sweep: Path) -> int | None:
+    """None where there is none, or none that can be read."""
+    try:
+        seeds = json.loads((sweep / PLAN).read_bytes())["seeds"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seeds if type(seeds) is int and seeds >= 1 else None
