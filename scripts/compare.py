@@ -26,18 +26,7 @@ def main(config: DictConfig) -> None:
     from litconv.compare.wandb_run import log_comparison
 
     runs = load(given.folders)
-    result = analyse(
-        runs,
-        given.name,
-        reference=given.reference,
-        metric=given.metric,
-        mix=given.mix,
-        where=given.where,
-        test=given.test,
-        margin=given.margin,
-        seeds=given.seeds,
-        best_of=given.best_of,
-    )
+    result = analyse(runs, given.name, given.question)
     command = ["python", "scripts/compare.py", *sys.argv[1:]]
     result = write_report(result, runs, given.out, command, config.samples, columns, allowed)
     print(verdict(result).text())

@@ -25,18 +25,7 @@ def main(config: DictConfig) -> None:
     from litconv.loggers.wandb import has_key
 
     runs = load(given.folders)
-    result = analyse(
-        runs,
-        given.name,
-        reference=given.reference,
-        metric=given.metric,
-        mix=given.mix,
-        where=given.where,
-        test=given.test,
-        margin=given.margin,
-        seeds=given.seeds,
-        best_of=given.best_of,
-    )
+    result = analyse(runs, given.name, given.question)
     written = spec(result, config.entity, config.project)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "dashboard.json"

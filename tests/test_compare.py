@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litconv.compare import analyse, load
+from litconv.compare import Question, analyse, load
 from litconv.compare.commands import merged, missing_seeds
 from litconv.compare.places import places
 from litconv.compare.verdict import verdict
@@ -17,7 +17,7 @@ from made_runs import OPERATORS, make_run, make_sweep
 
 
 def compare(folder, **options):
-    return analyse(load(folder), folder.name, **options)
+    return analyse(load(folder), folder.name, Question(**options))
 
 
 def test_a_row_is_a_run_with_the_flat_keys_of_its_summary(tmp_path):

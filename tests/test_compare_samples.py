@@ -10,7 +10,7 @@ from PIL import Image
 from torchmetrics.functional.segmentation import mean_iou
 
 from data_helpers import make_mask_folder
-from litconv.compare import analyse, load
+from litconv.compare import Question, analyse, load
 from litconv.compare import networks as networks_module
 from litconv.compare.pictures import mask
 from litconv.compare.rebuild import data_of, task_of
@@ -119,7 +119,7 @@ def test_grey_images_and_images_of_unlike_sizes_are_shown(tmp_path):
     of_set = ("task=segmentation", "data=mask_folder", f"data.root={root}", "data.in_channels=1", "data.batch_size=4")
     for size in ("[20,30]", "[40,30]"):
         untrained_run(tmp_path, f"data.image_size={size}", *of_set, shapes=False)
-    result = analyse(load(tmp_path / "sweeps"), "made", mix=True)
+    result = analyse(load(tmp_path / "sweeps"), "made", Question(mix=True))
     shown, notes = sample_predictions(result, 3)
     assert notes == []
     assert len(shown.arms) == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from litconv.compare import analyse, load
+from litconv.compare import Question, analyse, load
 from litconv.compare.report import write_report
 from litconv.compare.tuning.families import tuned
 from litconv.compare.tuning.view import curve
@@ -21,7 +21,7 @@ from tuned_runs import BEST, CHOOSING, RATES, make_trial, make_tuned, peaked
 
 
 def compare(folder, **options):
-    return analyse(load(folder), folder.name, **options)
+    return analyse(load(folder), folder.name, Question(**options))
 
 
 def rates(result) -> dict[str, float]:
@@ -265,7 +265,7 @@ def test_several_keys_are_chosen_together_and_shown_as_a_table(tmp_path):
                     make_trial(tmp_path, conv, rate, seed, score, config={"optim.weight_decay": decay})
         make_trial(tmp_path, conv, corner[0], 0, 0.9, config={"optim.weight_decay": corner[1]})
     runs = load(tmp_path)
-    result = analyse(runs, "made", best_of=["optim.lr", "optim.weight_decay"])
+    result = analyse(runs, "made", Question(best_of=["optim.lr", "optim.weight_decay"]))
     assert {arm.name: tuple(result.tuning.texts(arm)) for arm in result.arms} == {
         "standard": ("0.1", "0"),
         "grouped": ("0.2", "0.01"),

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from command import command
-from litconv.compare import analyse, load
+from litconv.compare import Question, analyse, load
 from litconv.config.spelling import as_hydra_reads
 from litconv.errors import ConfigError
 from made_runs import make_run
@@ -27,7 +27,7 @@ def root(tmp_path_factory):
 
 
 def picked(root, *where):
-    return analyse(load(root / "sweeps"), "made", where=where)
+    return analyse(load(root / "sweeps"), "made", Question(where=where))
 
 
 FITS = {
@@ -46,7 +46,7 @@ FITS = {
 @pytest.mark.parametrize("where", [one for one, count in FITS.items() if count])
 def test_runs_are_picked_by_any_key_however_its_value_is_spelt(where, root):
     others = () if where.startswith("task") else ("task=classification",)
-    result = analyse(load(root / "sweeps"), "made", where=(*others, where), mix=True)
+    result = analyse(load(root / "sweeps"), "made", Question(where=(*others, where), mix=True))
     assert len(result.runs) == FITS[where]
 
 

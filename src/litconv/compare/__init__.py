@@ -8,8 +8,8 @@
 from importlib import import_module
 from typing import Any
 
-PUBLIC = {"load": "collect", "analyse": "result", "Result": "result", "write_report": "report"}
-__all__ = ["Result", "analyse", "load", "write_report"]
+PUBLIC = {"Question": "question", "load": "collect", "analyse": "result", "Result": "result", "write_report": "report"}
+__all__ = ["Question", "Result", "analyse", "load", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

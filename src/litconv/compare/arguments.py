@@ -9,6 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from litconv.compare.question import Question
 from litconv.config.messages import did_you_mean
 from litconv.errors import ConfigError
 
@@ -20,14 +21,7 @@ class Arguments:
     name: str
     folders: list[str]
     out: Path
-    reference: str | None
-    metric: str | None
-    mix: bool
-    where: list[str]
-    test: str
-    margin: float | None
-    seeds: int | None
-    best_of: str | list[str] | None
+    question: Question
 
 
 def check(given: Mapping[str, Any]) -> Arguments:
@@ -48,8 +42,10 @@ def check(given: Mapping[str, Any]) -> Arguments:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file; give a folder")
     reference, metric = (None if given[key] is None else str(given[key]) for key in ("reference", "metric"))
+    test, margin, seeds = rule_of(given)
     where, best_of = conditions(given["where"]), tuned_keys(given["best_of"])
-    return Arguments(name, places, out, reference, metric, given["mix"], where, *rule_of(given), best_of)
+    question = Question(reference, metric, given["mix"], where, best_of, test, margin, seeds)
+    return Arguments(name, places, out, question)
 
 
 def conditions(given: Any) -> list[str]:

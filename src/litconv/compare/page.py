@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
+from litconv.compare.broken import sparkline
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
@@ -24,7 +25,7 @@ from litconv.compare.samples import Samples
 from litconv.compare.style import SYMBOLS, colours, marker
 from litconv.compare.tables import numbers, word
 from litconv.compare.tuning import page as tuning
-from litconv.compare.verdict import verdict
+from litconv.compare.verdict import NAMES, margin, verdict
 
 PARTS = files("litconv.compare") / "page"
 
@@ -37,6 +38,10 @@ def write_page(
     html = environment.get_template("page.html").render(
         result=result,
         verdict=verdict(result),
+        broken_curves=[Markup(sparkline(one)) for one in result.broken],
+        tests=NAMES,
+        other=next(test for test in NAMES if test != result.rule.test),
+        margin=margin(result) if result.rule.margin is not None else "",
         facts=facts(result),
         headings=[column.heading for column in default(result)],
         rows=[row(result, arm) for arm in result.arms],

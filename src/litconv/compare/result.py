@@ -16,6 +16,7 @@ from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, ch
 from litconv.compare.outlook import seeds_to_settle
 from litconv.compare.pareto import front
 from litconv.compare.planned import USUAL, planned_seeds
+from litconv.compare.question import MARGIN, Question
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
@@ -25,7 +26,6 @@ from litconv.compare.where import pick, proposal
 from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
-USUAL_MARGIN = 1.0  # points
 
 
 @dataclass(frozen=True)
@@ -146,25 +146,10 @@ def validation_of(metric: Metric) -> Metric:
     return Metric(metric.key.replace("test/", "val/", 1))
 
 
-def analyse(
-    runs: pd.DataFrame,
-    name: str,
-    *,
-    reference: str | None = None,
-    metric: str | None = None,
-    mix: bool = False,
-    where: Sequence[str] = (),
-    test: str = "student",
-    margin: float | None = USUAL_MARGIN,
-    seeds: int | None = None,
-    best_of: str | Sequence[str] | None = "auto",
-) -> Result:
-    """`where`: conditions such as `epochs=2`, of the runs that are compared; `margin` in points of a metric that is a
-    fraction, else in its own unit; `seeds`: planned, where no plan stands; `best_of`: keys of which each arm stands at its best
-    value, "auto": as the sweep was tuned."""
+def analyse(runs: pd.DataFrame, name: str, question: Question = Question()) -> Result:
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
-    runs, picked = pick(runs, where)
+    runs, picked = pick(runs, question.where)
     completed = runs[runs["status"] == "completed"]
     if completed.empty:
         problems = unfinished(runs)
@@ -172,7 +157,7 @@ def analyse(
         raise ConfigError(
             f"{name}: none of {len(runs)} runs is completed ({counted(problems)}); the first, {first.run}: {first.what}"
         )
-    chosen = choose(completed, metric)
+    chosen = choose(completed, question.metric)
     kept, problems = usable(runs, chosen)
     if kept.empty:
         raise ConfigError(
@@ -180,23 +165,23 @@ def analyse(
         )
     kept, asked = with_arm_hash(kept)
     kept, repeated = latest(kept, ["arm_hash", "seed"])
-    kept, asked, tuning = tuned(runs, kept, asked, best_of)
+    kept, asked, tuning = tuned(runs, kept, asked, question.best_of)
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
-    if not mix:
-        refuse_unlike(unlike, proposal(kept, asked, where) if unlike else "")
+    if not question.mix:
+        refuse_unlike(unlike, proposal(kept, asked, question.where) if unlike else "")
     arms = group(kept, asked, chosen)
-    against = references(arms, reference)
-    plan = planned_seeds(kept["folder"])
+    against = references(arms, question.reference)
+    plan, seeds = planned_seeds(kept["folder"]), question.seeds
     if None not in (plan, seeds) and plan != seeds:
         raise ConfigError(
             f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
         )
-    rule = Rule(plan or seeds or USUAL, test, in_unit(margin, chosen))
+    rule = Rule(plan or seeds or USUAL, question.test, in_unit(question.margin, chosen))
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    if test == "student":
+    if rule.test == "student":
         notes += doubts(comparisons)
     notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]
     stands = (plan or seeds) is not None
@@ -224,7 +209,7 @@ def in_unit(margin: float | None, metric: Metric) -> float | None:
     """Points as a fraction; for a metric without points the usual margin says nothing."""
     if margin is None or metric.fraction:
         return None if margin is None else margin / 100
-    return None if margin == USUAL_MARGIN else margin
+    return None if margin == MARGIN else margin
 
 
 def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], repeated: int) -> list[str]:
