@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litconv.run.planned import read_plan
 
-USUAL = 5  # taken where no plan stands
+SEEDS = 5  # taken where no plan stands
 
 
 def planned_seeds(folders: Iterable[str | Path]) -> int | None:

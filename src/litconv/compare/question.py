@@ -18,3 +18,6 @@ class Question:
     test: str = "student"  # or `exact`
     margin: float | None = MARGIN  # in points of a metric that is a fraction, else in its own unit; None: not asked
     seeds: int | None = None  # how many were planned, where no plan stands
+
+
+USUAL = Question()

@@ -15,8 +15,8 @@ from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
 from litconv.compare.outlook import seeds_to_settle
 from litconv.compare.pareto import front
-from litconv.compare.planned import USUAL, planned_seeds
-from litconv.compare.question import MARGIN, Question
+from litconv.compare.planned import SEEDS, planned_seeds
+from litconv.compare.question import MARGIN, USUAL, Question
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
@@ -146,7 +146,7 @@ def validation_of(metric: Metric) -> Metric:
     return Metric(metric.key.replace("test/", "val/", 1))
 
 
-def analyse(runs: pd.DataFrame, name: str, question: Question = Question()) -> Result:
+def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result:
     if runs.empty:
         raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
     runs, picked = pick(runs, question.where)
@@ -177,7 +177,7 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = Question()) -> R
         raise ConfigError(
             f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
         )
-    rule = Rule(plan or seeds or USUAL, question.test, in_unit(question.margin, chosen))
+    rule = Rule(plan or seeds or SEEDS, question.test, in_unit(question.margin, chosen))
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
