@@ -135,11 +135,10 @@ def main() -> None:
     print(
         "| noise | arms | 3 planned | 5 planned | 8 planned | test=exact, 8 planned |\n| --- | --- | --- | --- | --- | --- |"
     )
-    few = max(times // 4, 200)
     for name, noise in NOISES.items():
         for arms in (1, 5):
-            found = [at_any_look(noise, arms, 16, Rule(n), few) for n in (3, 5, 8)]
-            exact = at_any_look(noise, arms, 12, Rule(8, "exact"), max(few // 4, 100))[0]
+            found = [at_any_look(noise, arms, 16, Rule(n), times) for n in (3, 5, 8)]
+            exact = at_any_look(noise, arms, 12, Rule(8, "exact"), max(times // 4, 100))[0]
             cells = " | ".join(f"{percent(new)} ({percent(old)})" for new, old in found)
             print(f"| {name} | {arms} | {cells} | {percent(exact)} |", flush=True)
     print(
