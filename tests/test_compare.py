@@ -10,7 +10,7 @@ import pytest
 
 from litconv.compare import Question, analyse, load
 from litconv.compare.commands import merged, missing_seeds
-from litconv.compare.places import places
+from litconv.compare.drawing.places import places
 from litconv.compare.verdict import verdict
 from litconv.errors import ConfigError
 from made_runs import OPERATORS, make_run, make_sweep

@@ -11,12 +11,12 @@ from torchmetrics.functional.segmentation import mean_iou
 
 from data_helpers import make_mask_folder
 from litconv.compare import Question, analyse, load
-from litconv.compare import networks as networks_module
-from litconv.compare.pictures import mask
-from litconv.compare.rebuild import data_of, task_of
+from litconv.compare.predictions import networks as networks_module
+from litconv.compare.predictions.pictures import mask
+from litconv.compare.predictions.rebuild import data_of, task_of
+from litconv.compare.predictions.samples import sample_predictions
+from litconv.compare.predictions.telling import BEST, DISAGREE, WORST, Scan, choose, image_miou, share_that_differs
 from litconv.compare.report import write_report
-from litconv.compare.samples import sample_predictions
-from litconv.compare.telling import BEST, DISAGREE, WORST, Scan, choose, image_miou, share_that_differs
 from made_runs import make_run
 from untrained_runs import untrained_run
 

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 
 from command import TINY, command
-from litconv.compare.rebuild import data_of, reason, task_of
+from litconv.compare.predictions.rebuild import data_of, reason, task_of
 from litconv.errors import ConfigError
 
 EVIL = """

@@ -215,7 +215,7 @@ def test_the_new_options_change_no_hash_where_they_are_off(name):
 
 
 def test_the_comparison_shows_grey_images(tmp_path):
-    from litconv.compare.pictures import images
+    from litconv.compare.predictions.pictures import images
 
     shown = images(np.random.default_rng(0).normal(size=(2, 1, 8, 12)), (0.449,), (0.226,))
     assert [uri[:22] for uri in shown] == ["data:image/png;base64,"] * 2

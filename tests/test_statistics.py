@@ -8,10 +8,9 @@ from benchmarks import verdicts
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from litconv.compare import looks
-from litconv.compare.outlook import power, seeds_for_power, seeds_to_settle, settled
-from litconv.compare.pareto import front
-from litconv.compare.statistics import (
+from litconv.compare.claims import looks
+from litconv.compare.claims.outlook import power, seeds_for_power, seeds_to_settle, settled
+from litconv.compare.claims.statistics import (
     Rule,
     compare_all,
     holm_in_either_direction,
@@ -21,6 +20,7 @@ from litconv.compare.statistics import (
     sign_patterns,
     student_interval,
 )
+from litconv.compare.pareto import front
 
 # Top-1 of two networks over ten seeds, written down once.
 ARM = [0.9355, 0.9290, 0.9405, 0.9312, 0.9388, 0.9299, 0.9351, 0.9420, 0.9276, 0.9344]

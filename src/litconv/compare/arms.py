@@ -6,10 +6,10 @@ from functools import cached_property
 
 import pandas as pd
 
+from litconv.compare.claims.statistics import student_interval
 from litconv.compare.labels import labels
 from litconv.compare.metric import COSTS, Metric
 from litconv.compare.settings import Settings, hash_of, read_config, settings
-from litconv.compare.statistics import student_interval
 
 
 @dataclass(frozen=True, eq=False)

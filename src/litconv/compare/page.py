@@ -14,15 +14,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
-from litconv.compare.broken import sparkline
+from litconv.compare.claims.broken import sparkline
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
+from litconv.compare.drawing.style import SYMBOLS, colours, marker
 from litconv.compare.metric import COSTS, cost_heading
+from litconv.compare.predictions.samples import Samples
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
-from litconv.compare.samples import Samples
-from litconv.compare.style import SYMBOLS, colours, marker
 from litconv.compare.tables import numbers, word
 from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import NAMES, margin, verdict
@@ -75,7 +75,7 @@ def facts(result: Result) -> list[tuple[str, str]]:
     """What all runs have in common, and how many there are."""
     rows = []
     for key in ("task", "data", "backbone", "head", "train/epochs", "precision", "test/split"):
-        values = sorted({str(v) for v in result.runs[key].dropna()}) if key in result.runs else []
+        values = sorted({shown(v) for v in result.runs[key].dropna()}) if key in result.runs else []
         if len(values) == 1:
             rows.append((key.rpartition("/")[2] if key != "test/split" else "tested on", values[0]))
     for key in ("backbone.depth", "data.image_size", "data.n_train"):
@@ -83,6 +83,11 @@ def facts(result: Result) -> list[tuple[str, str]]:
         if len(values) == 1 and values != {"None"}:
             rows.append((key.replace(".", " "), " × ".join(values.pop().strip("[]").split(", "))))
     return [*rows, ("arms", str(len(result.arms))), ("runs", str(len(result.runs)))]
+
+
+def shown(value: Any) -> str:
+    """A column with gaps holds its whole numbers as fractions."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def row(result: Result, arm: Arm) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ import pandas as pd
 
 from litconv.compare.classes import confusion
 from litconv.compare.columns import chosen
-from litconv.compare.figures import write_figures
+from litconv.compare.drawing.figures import write_figures
 from litconv.compare.page import write_page
+from litconv.compare.predictions.samples import sample_predictions
 from litconv.compare.result import Result
-from litconv.compare.samples import sample_predictions
 from litconv.compare.table_files import write_tables
 
 

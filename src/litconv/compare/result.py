@@ -8,18 +8,18 @@ from math import nan
 import pandas as pd
 
 from litconv.compare.arms import Arm, group, with_arm_hash
-from litconv.compare.assumptions import doubts
-from litconv.compare.broken import Broken, broken_seeds
+from litconv.compare.claims.assumptions import doubts
+from litconv.compare.claims.broken import Broken, broken_seeds
+from litconv.compare.claims.outlook import seeds_to_settle
+from litconv.compare.claims.planned import SEEDS, planned_seeds
+from litconv.compare.claims.statistics import TESTS, Comparison, Rule, compare_all, n_min
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
-from litconv.compare.outlook import seeds_to_settle
 from litconv.compare.pareto import front
-from litconv.compare.planned import SEEDS, planned_seeds
 from litconv.compare.question import MARGIN, USUAL, Question
 from litconv.compare.references import references
 from litconv.compare.settings import check_alike, refuse_unlike
-from litconv.compare.statistics import TESTS, Comparison, Rule, compare_all, n_min
 from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.compare.where import pick, proposal

@@ -6,10 +6,10 @@ from math import isinf, isnan
 from statistics import median
 
 from litconv.compare.arms import Arm
-from litconv.compare.outlook import power, seeds_for_power, seeds_to_settle
+from litconv.compare.claims.outlook import power, seeds_for_power, seeds_to_settle
+from litconv.compare.claims.statistics import TESTS, Comparison
 from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
 from litconv.compare.result import Result
-from litconv.compare.statistics import TESTS, Comparison
 
 NAMES = {"student": "the paired Student test", "exact": "the exact sign-flip test"}
 

@@ -3,8 +3,8 @@
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from litconv.compare.drawing.style import colours
 from litconv.compare.result import Result
-from litconv.compare.style import colours
 from litconv.compare.tuning.view import curve, is_log
 from litconv.sweep.choice import written
 

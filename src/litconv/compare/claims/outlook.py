@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from litconv.compare import looks
-from litconv.compare.statistics import ALPHA, MOST, Comparison, Rule, n_min
+from litconv.compare.claims import looks
+from litconv.compare.claims.statistics import ALPHA, MOST, Comparison, Rule, n_min
 
 DRAWS = 2000
 LIKELY = 0.8

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from litconv.compare.arms import Arm
-from litconv.compare.rebuild import CANNOT_BUILD, data_of, reason, task_of
-from litconv.compare.telling import Scan, image_miou, share_that_differs
+from litconv.compare.predictions.rebuild import CANNOT_BUILD, data_of, reason, task_of
+from litconv.compare.predictions.telling import Scan, image_miou, share_that_differs
 
 SCANNED = 512  # images at most
 SECONDS = 30  # at most, the batch that is begun is ended

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from litconv.compare.arms import Arm
-from litconv.compare.networks import SCANNED, SECONDS, Batch, Network, batches, best, networks, scan
-from litconv.compare.pictures import colours, images, mask
-from litconv.compare.rebuild import CANNOT_BUILD, reason
+from litconv.compare.predictions.networks import SCANNED, SECONDS, Batch, Network, batches, best, networks, scan
+from litconv.compare.predictions.pictures import colours, images, mask
+from litconv.compare.predictions.rebuild import CANNOT_BUILD, reason
+from litconv.compare.predictions.telling import DISAGREE, Scan, choose, image_miou
 from litconv.compare.result import Result
-from litconv.compare.telling import DISAGREE, Scan, choose, image_miou
 
 COLUMNS = 10  # arms shown
 

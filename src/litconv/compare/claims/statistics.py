@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from litconv.compare import looks
+from litconv.compare.claims import looks
 
 ALPHA = 0.05
 EXACT = 16  # seeds up to which all sign patterns are gone through; beyond, SAMPLED of them

@@ -15,11 +15,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from litconv.compare.arms import Arm
 from litconv.compare.classes import ByClass, by_class
 from litconv.compare.curves import Curve
+from litconv.compare.drawing.places import places
+from litconv.compare.drawing.style import MARKERS, colours, marker
 from litconv.compare.metric import COSTS, cost_heading, short
-from litconv.compare.places import places
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
-from litconv.compare.style import MARKERS, colours, marker
 from litconv.compare.tuning.figure import tuning_curves
 from litconv.compare.tuning.view import is_curve
 

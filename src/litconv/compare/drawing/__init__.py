@@ -1,0 +1,1 @@
+"""Figures as files; colours and places of labels are the page's too."""

@@ -1,0 +1,1 @@
+"""What the arms' networks say of single test images, chosen to tell something."""
