@@ -340,7 +340,7 @@ REFUSED = {
     "match=macs match.to=standrd": "match.to=standrd is neither a number nor an operator (did you mean 'standard'?); ",
     "match=macs match.to=40M": "match.to=40M is neither a number nor an operator; choose a number such as 40e6, or one of ",
     "match=macs match.to=0": "match.to=0 must be greater than 0, or the name of an operator",
-    "match=macs match.to=nan": "match.to=nan must be greater than 0, or the name of an operator",
+    "match=macs match.to=nan": "match.to=nan must be finite",
     "match=macs match.to=null": "match.to=null must be a string or a number",
     "match=macs match.to=1000": (
         "match=macs: conv=standard in backbone=resnet has no width that costs 1,000 MACs; nearest: 52,170 MACs (channels "
