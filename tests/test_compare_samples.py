@@ -83,8 +83,21 @@ def test_the_first_image_is_that_on_which_the_arms_disagree_most_and_the_last_th
 def test_a_scan_that_was_cut_short_says_how_far_it_came(made, monkeypatch):
     monkeypatch.setattr(networks_module, "SECONDS", -1.0)
     shown, _ = sample_predictions(made[0], 2)
-    assert "the first 16 of 32 images" in shown.caption
+    assert "Chosen among 16 of 32 images of the test split, spread over it" in shown.caption
     assert max(row.place for row in shown.rows) < 16
+
+
+def test_the_batches_lie_at_equal_distances_over_the_set(made, monkeypatch):
+    monkeypatch.setattr(networks_module, "SCANNED", 4)
+    monkeypatch.setattr(networks_module, "BATCH", 2)
+    built, _ = networks_module.networks(made[0].arms, 0, [])
+    seen = networks_module.scan(built)
+    assert seen.numbers == [0, 1, 16, 17]  # of 32
+    (batch,) = networks_module.batches(built, [17])
+    assert batch.numbers == [17]
+    place = seen.numbers.index(17)
+    if made[2] == "classification":
+        assert batch.said[0, 0, batch.truth[0]] == pytest.approx(seen.scores[0, place])
 
 
 def test_no_samples_are_wanted_and_nothing_is_built(made, monkeypatch):
@@ -134,12 +147,12 @@ def test_grey_images_and_images_of_unlike_sizes_are_shown(tmp_path):
 
 def test_no_image_is_chosen_twice_and_a_single_arm_has_its_best_and_worst():
     scores = np.array([[0.9, 0.1, 0.5, 0.6], [0.9, 0.2, 0.5, 0.1]])
-    scan = Scan(scores, np.ptp(scores, 0))
+    scan = Scan(list(range(scores.shape[1])), scores, np.ptp(scores, 0))
     assert choose(scan, 4) == [(3, DISAGREE), (1, DISAGREE), (2, WORST), (0, BEST)]
     assert choose(scan, 1) == [(3, DISAGREE)]
     assert len(choose(scan, 50)) == 4
-    assert choose(Scan(scores[:1], np.zeros(4)), 2) == [(1, WORST), (0, BEST)]
-    same = Scan(np.array([[0.9, 0.1, 0.5], [0.9, 0.1, 0.5]]), np.zeros(3))
+    assert choose(Scan([0, 1, 2, 3], scores[:1], np.zeros(4)), 2) == [(1, WORST), (0, BEST)]
+    same = Scan([0, 1, 2], np.array([[0.9, 0.1, 0.5], [0.9, 0.1, 0.5]]), np.zeros(3))
     assert choose(same, 2) == [(1, WORST), (2, WORST)]  # arms that agree on every image
 
 

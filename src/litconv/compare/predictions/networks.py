@@ -1,4 +1,4 @@
-"""The arms' trained networks on the first images of the test set, a batch at a time, so that memory stays small."""
+"""The arms' trained networks on images spread over the test set, a batch at a time, so that memory stays small."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Batch:
-    places: list[int]  # of its images in the split
+    numbers: list[int]  # of its images in the split
     x: np.ndarray  # (N, C, H, W), of the first network
     truth: np.ndarray  # (N,), or (N, H, W)
     said: np.ndarray  # (arms, N, classes): probabilities; of segmentation (arms, N, H, W): classes
@@ -70,22 +70,23 @@ def best(arm: Arm, seed: int) -> Path | None:
 
 
 def batches(networks: Sequence[Network], wanted: Sequence[int] | None = None) -> Iterator[Batch]:
-    """Of the first SCANNED images; `wanted`: only these of them."""
+    """SCANNED images at most, in batches at equal distances over the whole set, since many a set lies in order of its
+    classes; `wanted`: only these of them, by their numbers."""
     import torch
 
     alike = {id(n.data): n.data for n in networks}
-    loaders = [iter(data.test_dataloader()) for data in alike.values()]
-    first = 0
-    for together in islice(zip(*loaders, strict=True), SCANNED // BATCH):
-        size = len(together[0][1])
+    loaders = [data.test_dataloader() for data in alike.values()]
+    apart = max(1, len(loaders[0]) // (SCANNED // BATCH))
+    for number, together in enumerate(islice(zip(*loaders, strict=True), SCANNED // BATCH * apart)):
+        first, size = number * BATCH, len(together[0][1])
         rows = [i for i in range(size) if wanted is None or first + i in wanted]
+        if number % apart or not rows:
+            continue
         given = {key: x[rows] for key, (x, _) in zip(alike, together, strict=True)}
-        if rows:
-            x, truth = given[id(networks[0].data)], together[0][1][rows].numpy()
-            with torch.inference_mode():
-                said = [answer(n.task(given[id(n.data)]), truth.shape) for n in networks]
-            yield Batch([first + i for i in rows], x.numpy(), truth, np.stack(said))
-        first += size
+        x, truth = given[id(networks[0].data)], together[0][1][rows].numpy()
+        with torch.inference_mode():
+            said = [answer(n.task(given[id(n.data)]), truth.shape) for n in networks]
+        yield Batch([first + i for i in rows], x.numpy(), truth, np.stack(said))
 
 
 def answer(logits: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -100,8 +101,9 @@ def answer(logits: Any, shape: tuple[int, ...]) -> np.ndarray:
 def scan(networks: Sequence[Network]) -> Scan:
     """Until SCANNED images or SECONDS are through."""
     data, until = networks[0].data, monotonic() + SECONDS
-    scores, apart = [], []
+    numbers, scores, apart = [], [], []
     for batch in batches(networks):
+        numbers += batch.numbers
         if batch.truth.ndim == 1:
             of_truth = batch.said[:, np.arange(len(batch.truth)), batch.truth]
             scores.append(of_truth)
@@ -113,4 +115,4 @@ def scan(networks: Sequence[Network]) -> Scan:
             apart.append(share_that_differs(batch.said, batch.truth, data.ignore_index))
         if monotonic() > until:
             break
-    return Scan(np.concatenate(scores, 1), np.concatenate(apart))
+    return Scan(numbers, np.concatenate(scores, 1), np.concatenate(apart))

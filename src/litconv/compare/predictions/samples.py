@@ -63,8 +63,9 @@ def sample_predictions(result: Result, count: int, allowed: Sequence[str] = ()) 
         seen = scan(built)
         chosen = dict(choose(seen, count))
         rows = {}
-        for batch in batches(built, list(chosen)):
-            rows |= dict(zip(batch.places, rows_of(batch, built, seen, chosen), strict=True))
+        for batch in batches(built, [seen.numbers[place] for place in chosen]):
+            places = [seen.numbers.index(number) for number in batch.numbers]
+            rows |= dict(zip(places, rows_of(batch, places, built, seen, chosen), strict=True))
             if len(rows) == len(chosen):
                 break
     except CANNOT_BUILD as error:
@@ -85,17 +86,17 @@ def columns(result: Result) -> list[Arm]:
 
 
 def rows_of(
-    batch: Batch, networks: Sequence[Network], seen: Scan, chosen: dict[int, str]
+    batch: Batch, places: Sequence[int], networks: Sequence[Network], seen: Scan, chosen: dict[int, str]
 ) -> list[tuple[Row, set[int]]]:
     """A row an image, with the classes that its masks show."""
     data = networks[0].data
     pictures = images(batch.x, data.mean, data.std)
     made = of_masks if batch.truth.ndim == 3 else of_classes
     rows = []
-    for i, place in enumerate(batch.places):
+    for i, (place, number) in enumerate(zip(places, batch.numbers, strict=True)):
         truth, cells, classes = made(batch.truth[i], batch.said[:, i], data)
         why = reason_of(chosen[place], seen, place, masks=batch.truth.ndim == 3)
-        rows.append((Row(place, why, pictures[i], batch.x.shape[:1:-1], truth, cells), classes))
+        rows.append((Row(number, why, pictures[i], batch.x.shape[:1:-1], truth, cells), classes))
     return rows
 
 
@@ -134,10 +135,11 @@ def reason_of(why: str, seen: Scan, place: int, masks: bool) -> str:
 
 def caption(seen: Scan, data: Any, seed: int, left_out: int) -> str:
     size, split = data.sizes[data.test_split], data.test_split
-    among = f"all {size}" if seen.images == size else f"the first {seen.images} of {size}"
+    among = f"all {size}" if seen.images == size else f"{seen.images} of {size}"
+    spread = "" if seen.images == size else ", spread over it"
     stopped = f" (it ends after {SECONDS} seconds)" if seen.images < min(size, SCANNED) else ""
     said = (
-        f"Chosen among {among} images of the {split} split{stopped}: half of them where the arms disagree most, the others "
-        f"the worst and the best by the mean over the arms. Each arm's best checkpoint of seed {seed}."
+        f"Chosen among {among} images of the {split} split{spread}{stopped}: half of them where the arms disagree most, the "
+        f"others the worst and the best by the mean over the arms. Each arm's best checkpoint of seed {seed}."
     )
     return said + (f" {left_out} arm{'s are' if left_out > 1 else ' is'} not shown." if left_out else "")

@@ -9,8 +9,9 @@ DISAGREE, WORST, BEST = "arms disagree", "worst", "best"
 
 @dataclass(frozen=True)
 class Scan:
-    """What the arms made of the first images of a split."""
+    """What the arms made of images of a split."""
 
+    numbers: list[int]  # of the images, in the split
     scores: np.ndarray  # (arms, images), more is better: the probability of the true class, or the image's mIoU
     apart: (
         np.ndarray
@@ -22,7 +23,8 @@ class Scan:
 
 
 def choose(scan: Scan, count: int) -> list[tuple[int, str]]:
-    """Image and why it was chosen, no image twice: half of them where arms disagree, the others the worst and the best."""
+    """Place in the scan and why it was chosen, no place twice: half of them where arms disagree, the others the worst and
+    the best."""
     best, worst = count // 4, (count + 2) // 4
     if len(scan.scores) == 1:
         best, worst = count // 2, count - count // 2
