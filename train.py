@@ -26,8 +26,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.prepare.checks import parts  # torch from here on
 
     data, trainer = parts(asked)
-
-    from litconv.fit.training import fit, test  # and Lightning
+    from litconv.fit.training import diagnose_if_asked, fit, test  # and Lightning
     from litconv.prepare.loggers import start_loggers
     from litconv.prepare.reading import read
     from litconv.prepare.settling import settle
@@ -40,9 +39,10 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             checkpoint = folder.open(asked.config_yaml(config))
             read(asked, data, trainer)
             task, layers = settle(asked, data, trainer.strategy.root_device, folder)
-            trainer.logger = start_loggers(asked, folder, layers)
+            loggers = trainer.logger = start_loggers(asked, folder, layers)
             fit(trainer, task, data, checkpoint)
             test(trainer, task, data, folder)
+            diagnose_if_asked(asked, task, data, folder, loggers)
     return folder.report(config.details)
 
 

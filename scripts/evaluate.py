@@ -12,37 +12,25 @@ from omegaconf import DictConfig
 
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
-from litconv.errors import ConfigError, DataError
-from litconv.files import local
-from litconv.run import own_runs
+from litconv.errors import ConfigError
+from litconv.run.finished import opened
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="evaluate")
 @guarded
 def main(arguments: DictConfig) -> None:
-    folder, split = local(arguments.run or "", "run"), arguments.split
-    if not arguments.run:
-        raise ConfigError("run is missing: the folder of the run to evaluate, such as run=outputs/runs/NAME")
-    if not (folder / "config.yaml").exists():
-        raise ConfigError(f"run={arguments.run} is not a run's folder; give one, such as run=outputs/runs/NAME")
-    if split not in ("val", "test"):
+    split = arguments.split
+    if arguments.run and split not in ("val", "test"):
         raise ConfigError(f"split={split} must be val or test")
-    if not isinstance(arguments.checkpoint, str) or "/" in arguments.checkpoint:
-        raise ConfigError(
-            f"checkpoint={arguments.checkpoint} must be the name of one in the run's folder: best or last"
-        )
-    checkpoint = folder / "checkpoints" / f"{arguments.checkpoint}.ckpt"
-    if not checkpoint.exists():
-        there = ", ".join(sorted(p.stem for p in checkpoint.parent.glob("*.ckpt"))) or "none"
-        raise ConfigError(f"checkpoint={arguments.checkpoint} is not in {folder}; there: {there}")
-    written = folder / "config.yaml"
-    config = configuration.load_run(written, [*arguments.allowed_packages, *own_runs.packages_of(written)])
+    run = opened(arguments.run, arguments.checkpoint, arguments.allowed_packages, "evaluate")
+    config, checkpoint = run.config, run.checkpoint
 
     import pytorch_lightning as pl
 
     from litconv import build
     from litconv import device as precision
     from litconv.fit import training
+    from litconv.prepare.finished import read_again
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
 
@@ -58,18 +46,7 @@ def main(arguments: DictConfig) -> None:
             enable_model_summary=False,
         )
     precision.set_matmul_precision(config.get("matmul_precision", "default"))
-    if arguments.data_root is not None:
-        if "root" not in config.data:
-            raise ConfigError(
-                f"data_root={arguments.data_root} has no effect: data={config.choices.data} reads no files"
-            )
-        config.data.root = arguments.data_root
-    try:
-        data = build.data(config)
-    except DataError as error:
-        raise DataError(f"{error}; if the data were moved since the run, add data_root=… to this command") from error
-    data.prepare_data()
-    data.setup("test")
+    data = read_again(config, arguments.data_root)
     if split != data.test_split and split == "test":
         raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
     task = build.task(config, data)

@@ -23,7 +23,7 @@ FLOORS = (
     ("backbones",),
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
-    ("config",),
+    ("config", "diagnostics"),
     ("build",),
     ("run",),
     ("match",),

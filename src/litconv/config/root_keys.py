@@ -79,6 +79,7 @@ ROOT_KEYS = {
     "cost.latency.batch": RootKey(int, above(0, 2**16), hashed=False),
     "cost.latency.seconds": RootKey(float, above(0, 3600), hashed=False),
     "cost.latency.device": RootKey(str, hashed=False),
+    "diagnostics": RootKey(bool, hashed=False),
     "memory_format": RootKey(Literal["channels_last", "contiguous", "auto"]),
     "matmul_precision": RootKey(Literal["default", "highest", "high", "medium"]),
     "threads": RootKey(int | Literal["auto"], THREADS, hashed=False),

@@ -17,16 +17,21 @@ IMAGES = 16
 
 
 def effective_receptive_field(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> float:
-    heat = sensitivity(replica(getattr(model, "backbone", model), "cpu"), in_channels, image_size)
+    cpu = torch.device("cpu")
+    return effective_size(sensitivity(replica(getattr(model, "backbone", model), cpu), in_channels, image_size, cpu))
+
+
+def effective_size(heat: Tensor) -> float:
+    """In pixels."""
     return float((heat > THRESHOLD * heat.max()).sum()) ** 0.5
 
 
-def sensitivity(backbone: nn.Module, in_channels: int, image_size: tuple[int, int]) -> Tensor:
+def sensitivity(backbone: nn.Module, in_channels: int, image_size: tuple[int, int], device: torch.device) -> Tensor:
     """(H, W)"""
     generator = torch.Generator().manual_seed(0)
-    heat = torch.zeros(image_size)
+    heat = torch.zeros(image_size, device=device)
     for _ in range(IMAGES):
-        x = torch.randn(1, in_channels, *image_size, generator=generator)
+        x = torch.randn(1, in_channels, *image_size, generator=generator).to(device)
         with torch.enable_grad():
             feature = tensors(backbone(x.requires_grad_()))[-1]
             feature[0, :, feature.shape[2] // 2, feature.shape[3] // 2].sum().backward()

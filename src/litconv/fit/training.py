@@ -17,6 +17,8 @@ from litconv.callbacks.threads import Threads
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
 from litconv.fit.out_of_memory import advice, is_out_of_memory
+from litconv.loggers.together import Loggers
+from litconv.run.asked import Asked
 from litconv.run.checkpoints import AtomicCheckpoints, load_into, read, require_fit
 from litconv.run.folder import RunFolder
 from litconv.tasks import scores
@@ -96,6 +98,14 @@ def test(trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -
         columns, rows = scores.rows(task.confusion_matrix, data.class_names)
         folder.write_table("confusion.csv", columns, rows)
         loggers.table("test/confusion", columns, rows)
+
+
+def diagnose_if_asked(asked: Asked, task: Task, data: DataModule, folder: RunFolder, loggers: Loggers) -> None:
+    """By `diagnostics=true`; `task` has the weights that were tested."""
+    if asked.config.diagnostics:
+        from litconv.fit.diagnosing import diagnose_run  # and matplotlib
+
+        diagnose_run(task, data, folder, loggers)
 
 
 def amounts(trainer: pl.Trainer) -> dict[str, Any]:

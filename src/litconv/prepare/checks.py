@@ -143,6 +143,11 @@ def check_trainer(config: DictConfig, trainer: Any) -> None:
             f"trainer.devices={config.trainer.devices} starts {trainer.world_size} processes, each on a CPU of this machine, "
             f"which has {cores()}; use {most} or fewer"
         )
+    if config.diagnostics and trainer.world_size > 1:
+        raise ConfigError(
+            f"diagnostics=true with trainer.devices={config.trainer.devices}: it runs in one process; leave it out, and use "
+            "scripts/diagnose.py when the run has ended"
+        )
     check_precision(precision({"trainer": config.trainer}), trainer.precision, device)
     if config.compile.enabled:
         compilation.require(device, config.compile.mode)
