@@ -344,10 +344,33 @@ def test_runs_without_a_plan_are_taken_as_of_five_planned_seeds_unless_told(tmp_
             make_run(tmp_path, conv, seed, score=0.9 + 0.01 * seed)
     assert "no plan stands with these runs, and 5 seeds are taken as planned" in verdict(compare(tmp_path)).text()
     assert compare(tmp_path, seeds=3).rule.planned == 3
-    (tmp_path / "sweeps" / "made" / "plan.json").write_text('{"seeds": 4}')
+    plan = tmp_path / "sweeps" / "made" / "plan.json"
+    plan.write_text("{")
+    assert any("plan.json cannot be read, so that no plan is known" in note for note in compare(tmp_path).notes)
+    plan.write_text('{"seeds": 4}')
     assert compare(tmp_path).rule.planned == 4
     with pytest.raises(ConfigError, match=r"seeds=3: 4 were planned when the sweep began"):
         compare(tmp_path, seeds=3)
+
+
+def test_of_unlike_plans_the_smallest_is_taken_and_said(tmp_path):
+    for sweep, planned in (("one", 3), ("two", 5)):
+        for seed in range(3):
+            make_run(tmp_path, "standard" if sweep == "one" else "grouped", seed, 0.9 + 0.01 * seed, sweep=sweep)
+        (tmp_path / "sweeps" / sweep / "plan.json").write_text(f'{{"seeds": {planned}}}')
+    result = compare(tmp_path)
+    assert result.rule.planned == 3
+    assert "unlike numbers of seeds were planned (one: 3, two: 5); the smallest is taken" in result.notes
+
+
+def test_seeds_that_would_settle_an_arm_name_it(tmp_path):
+    random = np.random.default_rng(3)
+    for seed in range(5):
+        make_run(tmp_path, "standard", seed, 0.9)
+        make_run(tmp_path, "grouped", seed, 0.9 - 0.012 + 0.006 * float(random.normal()))
+        make_run(tmp_path, "dilated", seed, 0.9 - 0.01 + 0.03 * float(random.normal()))
+    text = verdict(compare(tmp_path)).text()
+    assert "would likely settle grouped, not the other 1 arm of which it cannot be told" in text
 
 
 def test_an_arm_within_the_margin_is_as_good_and_the_cheapest_leads(tmp_path):

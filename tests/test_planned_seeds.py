@@ -52,7 +52,8 @@ def test_seeds_mean_the_first_ones_unless_it_is_said_which():
     assert planned_seeds(["-m", "conv=a,b", "seeds=4"]) == ["seed=range(4)"]
     assert planned_seeds(["-m", "seeds=4", "seed=0,1"]) == []
     assert planned_seeds(["-m", "conv=a,b"]) == []
-    assert planned_seeds(["-m", "seeds=x"]) == []
+    for odd in ("x", "0", "-1", "2.5", "1001"):  # refused by the check of the configuration
+        assert planned_seeds(["-m", f"seeds={odd}"]) == []
 
 
 def test_a_sweep_plans_its_seeds_and_trains_them(tmp_path):
@@ -60,6 +61,13 @@ def test_a_sweep_plans_its_seeds_and_trains_them(tmp_path):
     folders = sorted((tmp_path / "sweeps" / "planned").glob("*/summary.json"))
     assert sorted(json.loads(path.read_text())["seed"] for path in folders) == [0, 1]
     assert read_plan(tmp_path / "sweeps" / "planned") == 2
+
+
+@pytest.mark.parametrize("seeds", ["0", "1001"])
+def test_a_number_of_seeds_that_is_none_is_refused_and_leaves_no_plan(tmp_path, capsys, seeds):
+    assert command("-m", *TINY, f"output_dir={tmp_path}", f"seeds={seeds}", "sweep=odd") == 1
+    assert f"seeds={seeds} must be more than 0 and at most 1000" in capsys.readouterr().err
+    assert read_plan(tmp_path / "sweeps" / "odd") is None
 
 
 def test_seeds_are_for_sweeps(tmp_path, capsys):

@@ -11,6 +11,7 @@ from typing import Any
 
 from litconv.compare.question import Question
 from litconv.config.messages import did_you_mean
+from litconv.config.root_keys import MOST_SEEDS
 from litconv.errors import ConfigError
 
 TESTS = ("student", "exact")
@@ -78,8 +79,10 @@ def rule_of(given: Mapping[str, Any]) -> tuple[str, float | None, int | None]:
             f"margin={margin} must be greater than 0, in points or the metric's own unit: the gap that does not matter; null: "
             "not asked"
         )
-    if seeds is not None and (type(seeds) is not int or seeds < 1):
-        raise ConfigError(f"seeds={seeds} must be a whole number, at least 1: how many were planned")
+    if seeds is not None and (type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS):
+        raise ConfigError(
+            f"seeds={seeds} must be a whole number, at least 1 and at most {MOST_SEEDS}: how many were planned"
+        )
     return test, margin, seeds
 
 

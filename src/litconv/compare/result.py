@@ -11,7 +11,7 @@ from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.claims.assumptions import doubts
 from litconv.compare.claims.broken import Broken, broken_seeds
 from litconv.compare.claims.outlook import seeds_to_settle
-from litconv.compare.claims.planned import SEEDS, planned_seeds
+from litconv.compare.claims.planned import SEEDS, planned_seeds, remarks_on_plans
 from litconv.compare.claims.statistics import TESTS, Comparison, Rule, compare_all, n_min
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
@@ -23,6 +23,7 @@ from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.compare.where import pick, proposal
+from litconv.config.root_keys import MOST_SEEDS
 from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
@@ -181,6 +182,12 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
+    notes += remarks_on_plans(kept["folder"])
+    if tuning is None and (kept["seed"] >= MOST_SEEDS).any():
+        notes.append(
+            f"some runs have seeds from {MOST_SEEDS} on, as those that choose in a tuned sweep; best_of=KEY (such as optim.lr) "
+            "keeps them apart"
+        )
     if rule.test == "student":
         notes += doubts(comparisons)
     notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]

@@ -29,7 +29,7 @@ def verdict(result: Result) -> Verdict:
     claims = [*broken(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
     sentences = [*claims, *sensitivity(result), *rule(result)]
     if missing:
-        sentences.append(f"{_seeds(seeds)} {_why_missing(result)}:")
+        sentences.append(f"{_seeds(seeds)} {_why_missing(result, len(seeds))}:")
     return Verdict(headline(result), sentences, missing)
 
 
@@ -190,9 +190,9 @@ def rule(result: Result) -> list[str]:
     other = next(name for name in TESTS if name != test)
     unlike = [name for name, c in result.by_other_test.items() if c.word != result.comparisons[name].word]
     if unlike and not too_few(result):
-        listed = ", ".join(f"{name} {result.by_other_test[name].word}" for name in unlike[:LISTED])
+        listed = ", ".join(f"{name}: {result.by_other_test[name].word}" for name in unlike[:LISTED])
         more = f" and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
-        said.append(f"By {NAMES[other]}, not chosen here: {listed}{more}.")
+        said.append(f"The verdicts of {NAMES[other]}, which was not chosen, differ: {listed}{more}.")
     return said
 
 
@@ -242,9 +242,14 @@ def _had(result: Result) -> str:
     return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
 
 
-def _why_missing(result: Result) -> str:
-    short = any(c.n < max(c.seeds_needed, result.rule.planned) for c in result.comparisons.values())
-    return "still to be run" if short else "would likely settle what cannot be told yet"
+def _why_missing(result: Result, more: int) -> str:
+    if any(c.n < max(c.seeds_needed, result.rule.planned) for c in result.comparisons.values()):
+        return "still to be run"
+    still = {name: seeds_to_settle(c) for name, c in result.comparisons.items() if c.word == "cannot tell yet"}
+    settled = [name for name, n in still.items() if n is not None and n <= result.comparisons[name].n + more]
+    others = len(still) - len(settled)
+    rest = f", not the other {_arms(others)} of which it cannot be told" if others else ""
+    return f"would likely settle {', '.join(settled[:LISTED])}{rest}"
 
 
 def _count(n: int, what: str) -> str:
@@ -256,4 +261,7 @@ def _arms(n: int) -> str:
 
 
 def _seeds(seeds: Sequence[int]) -> str:
+    first, last = min(seeds), max(seeds)
+    if len(seeds) > 4 and last - first + 1 == len(seeds):
+        return f"Seeds {first} to {last}"
     return f"Seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

@@ -58,6 +58,7 @@ THREADS = Bound(
 )
 SHARE = Bound("greater than 0 and less than 1", lambda value: 0 < value < 1)
 SHORT_NAME = RootKey(SaidByClass, at_least(1), required=False, hashed=False, short_name=True)
+MOST_SEEDS = 1000  # from there on they choose, in a tuned sweep
 STAGES = range(1, 6)  # that may have an operator of their own
 
 ROOT_KEYS = {
@@ -89,7 +90,7 @@ ROOT_KEYS = {
     "details": RootKey(bool, hashed=False),
     "allowed_packages": RootKey(list, required=False, hashed=False),
     "sweep": RootKey(Any, SWEEP, required=False, hashed=False),
-    "seeds": RootKey(int, at_least(1), required=False, hashed=False, of_launch=True),
+    "seeds": RootKey(int, above(0, MOST_SEEDS), required=False, hashed=False, of_launch=True),
     "n_jobs": RootKey(int, JOBS, of_launch=True),
     "slots_per_gpu": RootKey(int, above(0), of_launch=True),
     "time_limit_minutes": RootKey(float, above(0), of_launch=True),

@@ -10,6 +10,8 @@ import json
 import os
 import re
 
+from litconv.config.root_keys import MOST_SEEDS
+
 SWEEPERS = {"hydra/sweeper=optuna": "hydra/sweeper=optuna_pareto"}  # Hydra lets no file stand in for a plugin's own
 # What the Trainer takes, conf/trainer/auto.yaml leaves at its default, and litconv does not set itself.
 TRAINER_OPTIONS = """
@@ -62,6 +64,7 @@ def quoted(text: str) -> str:
 def planned_seeds(arguments: list[str]) -> list[str]:
     """What `seeds=5` means where no `seed=` says which."""
     given = dict(argument.partition("=")[::2] for argument in arguments)
-    if "seed" in given or not given.get("seeds", "").isdigit():
-        return []
-    return [f"seed=range({given['seeds']})"]
+    seeds = given.get("seeds", "")
+    if "seed" in given or not seeds.isdecimal() or not 1 <= int(seeds) <= MOST_SEEDS:
+        return []  # what is wrong with them the configuration's check says
+    return [f"seed=range({seeds})"]

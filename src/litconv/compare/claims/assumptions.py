@@ -21,7 +21,9 @@ def doubts(comparisons: Mapping[str, Comparison]) -> list[str]:
         if len(d) < FEWEST:
             continue
         if np.ptp(d) == 0:
-            if d.any():
+            if not d.any():
+                found.append(f"{name}: its scores are those of its reference in all {c.n} seeds: look at its runs")
+            else:
                 found.append(
                     f"{name}: its differences are equal in all {c.n} seeds, so that no noise was seen: look at its runs"
                 )
