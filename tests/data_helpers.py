@@ -33,6 +33,16 @@ def make_image_folder(
     return root
 
 
+def make_unequal_folder(root: Path, train: dict[str, int]) -> Path:
+    """An image folder whose classes have so many training images each."""
+    make_image_folder(root, {"val": 3, "test": 4})
+    for label, (name, count) in enumerate(train.items()):
+        (root / "train" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(noise(1000 * (label + 1) + i, 8, 8)).save(root / "train" / name / f"{i:03}.png")
+    return root
+
+
 def make_mask_folder(
     root: Path, counts: dict[str, int], size: tuple[int, int] = (8, 12), ids: Iterable[int] = (0, 1, 2, 5)
 ) -> Path:

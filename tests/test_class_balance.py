@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from command import TINY, command
-from data_helpers import CLASSES, make_image_folder, make_mask_folder, noise
+from data_helpers import CLASSES, make_mask_folder, make_unequal_folder
 from litconv import build
 from litconv.config.composed import compose, plain
 from litconv.data.image_folder import ImageFolder
@@ -27,12 +27,7 @@ HAVE = {"cat": 24, "dog": 12, "emu": 4}  # images of train
 
 @pytest.fixture(scope="module")
 def unequal(tmp_path_factory):
-    root = make_image_folder(tmp_path_factory.mktemp("unequal"), {"val": 3, "test": 4})
-    for label, name in enumerate(CLASSES):
-        (root / "train" / name).mkdir(parents=True)
-        for i in range(HAVE[name]):
-            Image.fromarray(noise(1000 * (label + 1) + i, 8, 8)).save(root / "train" / name / f"{i:03}.png")
-    return root
+    return make_unequal_folder(tmp_path_factory.mktemp("unequal"), HAVE)
 
 
 def logits_of(n: int, classes: int = 3) -> torch.Tensor:

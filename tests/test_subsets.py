@@ -17,8 +17,8 @@ from data_helpers import (
     make_image_folder,
     make_mask_folder,
     make_pet,
+    make_unequal_folder,
     make_voc,
-    noise,
 )
 from litconv.config.composed import compose, plain
 from litconv.data import file_set
@@ -40,12 +40,7 @@ HAVE = {"cat": 30, "dog": 20, "emu": 10}  # images of train
 
 @pytest.fixture(scope="module")
 def unequal(tmp_path_factory):
-    root = make_image_folder(tmp_path_factory.mktemp("unequal"), {"val": 3, "test": 4})
-    for label, name in enumerate(CLASSES):
-        (root / "train" / name).mkdir(parents=True)
-        for i in range(HAVE[name]):
-            Image.fromarray(noise(1000 * (label + 1) + i, 8, 8)).save(root / "train" / name / f"{i:03}.png")
-    return root
+    return make_unequal_folder(tmp_path_factory.mktemp("unequal"), HAVE)
 
 
 def ready(make, **options):

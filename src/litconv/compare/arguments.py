@@ -9,12 +9,10 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from litconv.compare.question import Question
+from litconv.compare.question import TESTS, Question
 from litconv.config.messages import did_you_mean
 from litconv.config.root_keys import MOST_SEEDS
 from litconv.errors import ConfigError
-
-TESTS = ("student", "exact")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
         sweep = next(
             (str(a.runs["sweep"].iloc[0]) for a in own if "sweep" in a.runs and a.runs["sweep"].notna().any()), None
         )
-        commands.extend(_command(grid, seeds, sweep, folder) for grid in grids)
+        commands.extend(of_grid(grid, seeds, sweep, folder) for grid in grids)
     return list(dict.fromkeys(commands))
 
 
@@ -83,9 +83,14 @@ def _asked(arm: Arm) -> dict[str, str]:
         return {
             k: str(v) for k, default in known.items() if (v := arm.asked.get(f"choices.{k}")) not in (None, default)
         }
-    kept = {k: v for k, v in map(_split, map(str, given)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
+    kept = of_an_arm(given)
     without_effect = {k for k in OPTIONS if k in kept and not any(key.endswith(f".{k}") for key in arm.asked)}
     return {k: v for k, v in kept.items() if k not in without_effect}  # of an equal point in a grid
+
+
+def of_an_arm(overrides: Sequence[Any]) -> dict[str, str]:
+    """Without what says which run of it this was, and where."""
+    return {k: v for k, v in map(_split, map(str, overrides)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
 
 
 def _covers(launched: Launch, arm: Arm) -> bool:
@@ -104,7 +109,7 @@ def _split(override: str) -> tuple[str, str]:
     return key, value
 
 
-def _command(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | None, folder: Path) -> str:
+def of_grid(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | None, folder: Path) -> str:
     given = {k: ",".join(v) for k, v in grid.items() if k not in ("seed", "sweep")}
     given["seed"] = ",".join(map(str, seeds))
     output_dir = folder.parent.parent

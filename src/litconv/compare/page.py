@@ -14,10 +14,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
-from litconv.compare.claims.broken import sparkline
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
+from litconv.compare.drawing.sparkline import sparkline
 from litconv.compare.drawing.style import SYMBOLS, colours, marker
 from litconv.compare.metric import COSTS, cost_heading
 from litconv.compare.predictions.samples import Samples
@@ -40,7 +40,7 @@ def write_page(
         verdict=verdict(result),
         broken_curves=[Markup(sparkline(one)) for one in result.broken],
         tests=NAMES,
-        other=next(test for test in NAMES if test != result.rule.test),
+        other=result.rule.other.test,
         margin=margin(result) if result.rule.margin is not None else "",
         facts=facts(result),
         headings=[column.heading for column in default(result)],

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MARGIN = 1.0  # points
+TESTS = ("student", "exact")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A comparison: from the table of runs to arms, statistics and what has to be said about the runs."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
 
@@ -11,14 +11,15 @@ from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.claims.assumptions import doubts
 from litconv.compare.claims.broken import Broken, broken_seeds
 from litconv.compare.claims.outlook import seeds_to_settle
-from litconv.compare.claims.planned import SEEDS, planned_seeds, remarks_on_plans
-from litconv.compare.claims.statistics import TESTS, Comparison, Rule, compare_all, n_min
+from litconv.compare.claims.planned import SEEDS, plans_of, remarks_on, smallest
+from litconv.compare.claims.statistics import Comparison, Rule, compare_all, n_min
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
 from litconv.compare.pareto import front
 from litconv.compare.question import MARGIN, USUAL, Question
 from litconv.compare.references import references
+from litconv.compare.remarks import remarks
 from litconv.compare.settings import check_alike, refuse_unlike
 from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
@@ -95,8 +96,7 @@ class Result:
     @cached_property
     def by_other_test(self) -> dict[str, Comparison]:
         """As `comparisons`, by the test that was not chosen."""
-        (other,) = (test for test in TESTS if test != self.rule.test)
-        return compared(self.arms, self.references, self.metric, replace(self.rule, test=other))
+        return compared(self.arms, self.references, self.metric, self.rule.other)
 
     @cached_property
     def without_broken(self) -> dict[str, Comparison]:
@@ -173,7 +173,8 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
         refuse_unlike(unlike, proposal(kept, asked, question.where) if unlike else "")
     arms = group(kept, asked, chosen)
     against = references(arms, question.reference)
-    plan, seeds = planned_seeds(kept["folder"]), question.seeds
+    plans = plans_of(kept["folder"])
+    plan, seeds = smallest(plans), question.seeds
     if None not in (plan, seeds) and plan != seeds:
         raise ConfigError(
             f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
@@ -182,7 +183,7 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    notes += remarks_on_plans(kept["folder"])
+    notes += remarks_on(plans)
     if tuning is None and (kept["seed"] >= MOST_SEEDS).any():
         notes.append(
             f"some runs have seeds from {MOST_SEEDS} on, as those that choose in a tuned sweep; best_of=KEY (such as optim.lr) "
@@ -217,39 +218,3 @@ def in_unit(margin: float | None, metric: Metric) -> float | None:
     if margin is None or metric.fraction:
         return None if margin is None else margin / 100
     return None if margin == MARGIN else margin
-
-
-def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], repeated: int) -> list[str]:
-    """What a reader must know who compares these runs."""
-    notes = []
-    if repeated:
-        notes.append(f"{repeated} runs repeat another's configuration and seed; of each the one written last is used")
-    seeds = {seed for arm in arms for seed in arm.scores}
-    for arm in arms:
-        if lacking := sorted(seeds - set(arm.scores)):
-            listed = ", ".join(map(str, lacking))
-            notes.append(f"{arm.name} has no run of seed {listed}; differences are over the seeds in common")
-        if "match/note" in arm.runs and isinstance(noted := arm.runs["match/note"].iloc[0], str):
-            notes.append(f"{arm.name}: {noted}")
-    left_over = [a.name for a in arms if a.name not in against and a not in against.values()]
-    if left_over and len(arms) > 1:
-        notes.append(
-            f"nothing to hold {', '.join(left_over)} against: no reference is like it in all but what is compared"
-        )
-    for key, what in {
-        "git_commit": "commits of the code",
-        "versions/torch": "versions of torch",
-        "cost/latency_batch": "batch sizes of the latency",
-        "memory_format": "memory formats, which alter speed, and figures by rounding",
-        "compile/mode": "modes of torch.compile, which alter train/seconds, and figures by rounding",
-        "cost/device": "devices, whose latencies do not compare; their ratios to standard do",
-    }.items():
-        written = runs[key].fillna("off") if key == "compile/mode" and key in runs else runs.get(key, pd.Series())
-        values = written.dropna().astype(str).value_counts()
-        if len(values) > 1:
-            shown = 12 if key == "git_commit" else 60
-            listed = ", ".join(f"{v[:shown]} ({n} runs)" for v, n in values.items())
-            notes.append(f"the runs are of {len(values)} {what}: {listed}")
-    if "git_dirty" in runs and (dirty := int((runs["git_dirty"] == True).sum())):  # noqa: E712 (an object column)
-        notes.append(f"{dirty} of {len(runs)} runs were made with uncommitted changes of the code")
-    return notes

@@ -7,7 +7,7 @@ from statistics import median
 
 from litconv.compare.arms import Arm
 from litconv.compare.claims.outlook import power, seeds_for_power, seeds_to_settle
-from litconv.compare.claims.statistics import TESTS, Comparison
+from litconv.compare.claims.statistics import Comparison
 from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
 from litconv.compare.result import Result
 
@@ -187,12 +187,11 @@ def rule(result: Result) -> list[str]:
         f"Claims have p ≤ 0.05 by {NAMES[test]} of runs paired by seed{over}; {looks}; in brackets simultaneous 95 % intervals"
         f"{good}."
     ]
-    other = next(name for name in TESTS if name != test)
     unlike = [name for name, c in result.by_other_test.items() if c.word != result.comparisons[name].word]
     if unlike and not too_few(result):
         listed = ", ".join(f"{name}: {result.by_other_test[name].word}" for name in unlike[:LISTED])
         more = f" and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
-        said.append(f"The verdicts of {NAMES[other]}, which was not chosen, differ: {listed}{more}.")
+        said.append(f"The verdicts of {NAMES[result.rule.other.test]}, which was not chosen, differ: {listed}{more}.")
     return said
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,17 +44,24 @@ class Diagnosis:
     first_kernels: Tensor | None = field(repr=False)
     shown: Tensor = field(repr=False)  # the first images, (SHOWN, C, H, W)
 
+    @cached_property
+    def of_layers(self) -> dict[str, tuple[float, float]]:
+        """Layer → correlation and effective rank of its channels."""
+        return {name: (sums.correlation(), sums.effective_rank()) for name, sums in self.activations.items()}
+
     def summary(self) -> dict[str, Any]:
         """The keys of summary.json; what the network has nothing of is absent."""
         sums = list(self.activations.values())
         channels = sum(s.channels for s in sums)
         found: dict[str, Any] = {"images": self.images, "seconds": self.seconds}
         if sums:
-            correlations = [value for s in sums if not math.isnan(value := s.correlation())]
+            correlations = [value for value, _ in self.of_layers.values() if not math.isnan(value)]
             found["dead_channels"] = sum(s.dead for s in sums) / channels
             found["nearly_dead_channels"] = sum(s.nearly_dead for s in sums) / channels
             found["correlation"] = mean(correlations)
-            found["effective_rank"] = mean([s.effective_rank() / s.channels for s in sums])
+            found["effective_rank"] = mean(
+                [rank / self.activations[name].channels for name, (_, rank) in self.of_layers.items()]
+            )
         if self.kernels:
             found["separability"] = float(torch.cat(list(self.kernels.values())).mean())
         if self.offsets:
@@ -68,7 +76,7 @@ class Diagnosis:
         rows = []
         for name, s in self.activations.items():
             dead = (s.dead / s.channels, s.nearly_dead / s.channels)
-            rows.append([name, "activation", s.channels, *dead, s.correlation(), s.effective_rank(), "", ""])
+            rows.append([name, "activation", s.channels, *dead, *self.of_layers[name], "", ""])
         for name, shares in self.kernels.items():
             rows.append([name, "kernels", len(shares), "", "", "", "", float(shares.mean()), ""])
         for name, offsets in self.offsets.items():

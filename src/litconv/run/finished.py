@@ -1,5 +1,6 @@
 """A finished run, opened again: its configuration and a checkpoint, or one line on why it cannot be. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,11 @@ class Finished:
 
 
 def opened(run: str | None, checkpoint: str, allowed_packages: list[str], purpose: str) -> Finished:
-    """Packages of the user's own that the user's own run named need not be named again."""
-    folder = local(run or "", "run")
+    """To be evaluated, diagnosed, …, which `purpose` says."""
     if not run:
         raise ConfigError(f"run is missing: the folder of the run to {purpose}, such as run=outputs/runs/NAME")
-    written = folder / "config.yaml"
-    if not written.exists():
+    folder = local(run, "run")
+    if not (folder / "config.yaml").exists():
         raise ConfigError(f"run={run} is not a run's folder; give one, such as run=outputs/runs/NAME")
     if not isinstance(checkpoint, str) or "/" in checkpoint:
         raise ConfigError(f"checkpoint={checkpoint} must be the name of one in the run's folder: best or last")
@@ -32,5 +32,11 @@ def opened(run: str | None, checkpoint: str, allowed_packages: list[str], purpos
     if not path.exists():
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.ckpt"))) or "none"
         raise ConfigError(f"checkpoint={checkpoint} is not in {folder}; there: {there}")
-    config = composed.load_run(written, [*allowed_packages, *own_runs.packages_of(written)])
-    return Finished(folder, config, path)
+    return Finished(folder, config_of(folder, allowed_packages), path)
+
+
+def config_of(folder: Path, allowed_packages: Sequence[str]) -> DictConfig:
+    """The folder may be somebody else's, so that its config.yaml does not say what may be built: the command line does. Packages
+    that the user's own run named need not be named again."""
+    written = folder / "config.yaml"
+    return composed.load_run(written, [*allowed_packages, *own_runs.packages_of(written)])

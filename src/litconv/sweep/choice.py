@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from math import fsum, inf, nan
 from typing import Any
 
-FIRST_SEED = 1000  # of those that choose: far from 0, 1, …, which test, so that more of either can be added
+from litconv.config.root_keys import MOST_SEEDS
+
+FIRST_SEED = MOST_SEEDS  # of those that choose: far from 0, 1, …, which test, so that more of either can be added
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 Student's test is taken for both tests: mean ~ N(gap, sd²/n), n − 1 variance ~ sd² χ².
 """
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 from scipy import stats
 
 from litconv.compare.claims import looks
-from litconv.compare.claims.statistics import ALPHA, MOST, Comparison, Rule, n_min
+from litconv.compare.claims.statistics import ALPHA, Comparison, Rule, n_min
 
 DRAWS = 2000
 LIKELY = 0.8
@@ -45,11 +46,13 @@ def _shares(gap: float, sd: float, n: int, comparisons: int, rule: Rule) -> tupl
     return float(claimed.mean()), float(as_good.mean())
 
 
+@cache
 def seeds_for_power(gap: float, sd: float, comparisons: int, rule: Rule) -> int | None:
     """How many seeds find that gap with a probability of 80 %; None: more than are looked at."""
     return _first(lambda n: power(gap, sd, n, comparisons, rule), n_min(comparisons, rule))
 
 
+@cache
 def seeds_to_settle(c: Comparison) -> int | None:
     """How many seeds would end in a verdict with a probability of 80 %, were the gap and the noise those seen so far."""
     if not c.sd > 0:
@@ -57,12 +60,12 @@ def seeds_to_settle(c: Comparison) -> int | None:
     return _first(lambda n: settled(c.mean, c.sd, n, c.comparisons, c.rule), c.n + 1)
 
 
-def _first(chance, least: int) -> int | None:
+def _first(chance: Callable[[int], float], least: int) -> int | None:
     """The least n with a chance of 80 %: in steps of a tenth, then one by one."""
     n = least
-    while n <= MOST and chance(n) < LIKELY:
+    while n <= looks.MOST and chance(n) < LIKELY:
         n += max(1, n // 10)
-    if n > MOST:
+    if n > looks.MOST:
         return None
     while n > least and chance(n - 1) >= LIKELY:
         n -= 1

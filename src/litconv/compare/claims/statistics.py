@@ -21,7 +21,7 @@ Of an arm with gap 0 only `better` and `worse` are false, of one at or below −
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf, nan
 from typing import Literal
@@ -30,12 +30,11 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from litconv.compare.claims import looks
+from litconv.compare.question import TESTS
 
 ALPHA = 0.05
 EXACT = 16  # seeds up to which all sign patterns are gone through; beyond, SAMPLED of them
 SAMPLED = 99_999
-MOST = looks.MOST
-TESTS = ("student", "exact")
 Word = Literal["better", "worse", "as good", "cannot tell yet"]
 
 
@@ -46,6 +45,12 @@ class Rule:
     planned: int  # seeds
     test: str = "student"
     margin: float | None = None  # in the metric's own unit: a gap that does not matter; None: not asked
+
+    @property
+    def other(self) -> "Rule":
+        """By the test that was not chosen."""
+        (test,) = (test for test in TESTS if test != self.test)
+        return replace(self, test=test)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,9 @@ def n_min(comparisons: int, rule: Rule) -> int:
     if rule.test == "student":
         return looks.FEWEST
     each = ALPHA / comparisons
-    return next(n for n in range(looks.FEWEST, MOST) if looks.over_all_looks(2.0 ** (1 - n), n, rule.planned) <= each)
+    return next(
+        n for n in range(looks.FEWEST, looks.MOST) if looks.over_all_looks(2.0 ** (1 - n), n, rule.planned) <= each
+    )
 
 
 def compare_all(pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]]], rule: Rule) -> list[Comparison]:

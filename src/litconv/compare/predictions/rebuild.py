@@ -9,18 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
-from litconv.config import composed
 from litconv.errors import ConfigError, DataError
-from litconv.run import own_runs
+from litconv.run.finished import config_of
 
 CANNOT_BUILD = (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError)
-
-
-def config_of(run: Path, allowed: Sequence[str]) -> DictConfig:
-    written = run / "config.yaml"
-    return composed.load_run(written, [*allowed, *own_runs.packages_of(written)])
 
 
 def data_of(run: Path, allowed: Sequence[str]) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from litconv.compare.commands import NOT_OF_AN_ARM, merged
+from litconv.compare.commands import merged, of_an_arm, of_grid
 from litconv.compare.tuning.record import Record
 from litconv.sweep.choice import Edge, by_size, written
 
@@ -28,14 +28,9 @@ def extended(record: Record, grid: Mapping[str, set[float]], edges: Sequence[Edg
 def of_values(rows: pd.DataFrame, seeds: Sequence[int]) -> list[str]:
     """Trains what these runs were, one of each arm, with other seeds."""
     commands = []
-    for sweep, own in rows.groupby(rows["folder"].map(lambda folder: str(Path(folder).parent)), sort=False):
-        points = []
-        for overrides in own.get("overrides", []):
-            given = dict(text.partition("=")[::2] for text in overrides)
-            points.append({k: v for k, v in given.items() if k.partition(".")[0] not in NOT_OF_AN_ARM})
-        place = {"seed": ",".join(map(str, seeds)), "sweep": Path(sweep).name}
-        place |= {"output_dir": str(Path(sweep).parent.parent)} if str(Path(sweep).parent.parent) != "outputs" else {}
-        commands += [command({k: ",".join(v) for k, v in grid.items()} | place) for grid in merged(points)]
+    for sweep, own in rows.groupby(rows["folder"].map(lambda folder: Path(folder).parent), sort=False):
+        points = map(of_an_arm, own.get("overrides", []))
+        commands += [of_grid(grid, seeds, sweep.name, sweep) for grid in merged(points)]
     return commands
 
 
