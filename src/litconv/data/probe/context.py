@@ -17,7 +17,9 @@ class Context(Kind):
     Difficulty r: there are r − 1 pixels between neighbouring marks. A window of r×r pixels touches one mark at most, and
     what single marks show is the same in both classes, however it is summed: two white ones, two black ones. So a network
     with a receptive field of r or less, averaged over the image, is at chance (0.5), whatever it computes. From r + 1 on a
-    window touches two. Ceiling 1: whoever sees two marks and which side is shared is right.
+    window touches two. Padding tells a network the place of a mark near an edge; that lowers no loss either, but where few
+    places are left (r close to the largest) its guesses may come to more than half, at most 3/4. Ceiling 1: whoever sees
+    two marks and which side is shared is right.
     Segmentation: the marks' pixels are to be labelled rows or columns. A pixel looks to both sides, so that a receptive
     field of 2r − 1 or less sees no neighbour. Chance is at most 5/9: the background is found, the marks are guessed.
     """
