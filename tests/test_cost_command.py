@@ -75,6 +75,8 @@ def test_markdown_is_the_printed_table(tmp_path):
 
 KNOWN = {  # channels, height, width, classes; "…": what the command line says of it
     "data=shapes": (3, 32, 32, 10),
+    "data=probe data.kind=geometry": (3, 32, 32, 6),
+    "data=probe task=segmentation data.kind=texture": (3, 32, 32, 4),
     "data=cifar10": (3, 32, 32, 10),
     "data=cifar100": (3, 32, 32, 100),
     "data=fashion_mnist": (1, 28, 28, 10),
@@ -96,7 +98,8 @@ def test_costs_need_no_data_where_channels_size_and_classes_are_known(arguments,
     if root_exists:
         root.mkdir()
     channels, height, width, classes = KNOWN[arguments]
-    where = [] if arguments == "data=shapes" else [f"data.root={root}"]
+    is_made = arguments.startswith(("data=shapes", "data=probe"))
+    where = [] if is_made else [f"data.root={root}"]
     layers, whole = tmp_path / "layers.json", tmp_path / "whole.json"
     assert cost(*arguments.split(), *where, "per_layer=true", f"out={layers}") == 0
     stem, *_, last = json.loads(layers.read_text())
