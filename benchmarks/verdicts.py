@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from litconv.compare.claims.statistics import ALPHA, Comparison, Rule, compare_all, holm, sign_flip_p
+from litconv.compare.inference.statistics import ALPHA, Comparison, Rule, compare_all, holm, sign_flip_p
 
 Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 STUDENT_3 = np.sqrt(3.0)  # its standard deviation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from litconv.compare.claims.looks import EDGES, FEWEST, direction, level, over_all_looks, spent, transition
+from litconv.compare.inference.looks import EDGES, FEWEST, direction, level, over_all_looks, spent, transition
 
 PATHS = 100_000
 

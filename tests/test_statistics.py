@@ -8,9 +8,9 @@ from benchmarks import verdicts
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from litconv.compare.claims import looks
-from litconv.compare.claims.outlook import power, seeds_for_power, seeds_to_settle, settled
-from litconv.compare.claims.statistics import (
+from litconv.compare.inference import looks
+from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle, settled
+from litconv.compare.inference.statistics import (
     Rule,
     compare_all,
     holm_in_either_direction,

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from litconv.compare.claims.statistics import student_interval
+from litconv.compare.inference.statistics import student_interval
 from litconv.compare.labels import labels
 from litconv.compare.metric import COSTS, Metric
 from litconv.compare.settings import Settings, hash_of, read_config, settings

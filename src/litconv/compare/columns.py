@@ -7,7 +7,7 @@ from math import isfinite, isnan, nan
 import pandas as pd
 
 from litconv.compare.arms import Arm
-from litconv.compare.claims.statistics import Comparison
+from litconv.compare.inference.statistics import Comparison
 from litconv.compare.metric import Metric, cost_heading, short
 from litconv.compare.result import Result
 from litconv.compare.tables import word

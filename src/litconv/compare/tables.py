@@ -4,7 +4,7 @@ from math import isnan
 from typing import Any
 
 from litconv.compare.arms import Arm
-from litconv.compare.claims.outlook import power
+from litconv.compare.inference.outlook import power
 from litconv.compare.result import Result
 
 

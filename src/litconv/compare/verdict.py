@@ -6,8 +6,8 @@ from math import isinf, isnan
 from statistics import median
 
 from litconv.compare.arms import Arm
-from litconv.compare.claims.outlook import power, seeds_for_power, seeds_to_settle
-from litconv.compare.claims.statistics import Comparison
+from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle
+from litconv.compare.inference.statistics import Comparison
 from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
 from litconv.compare.result import Result
 

@@ -1,6 +1,6 @@
 """A learning curve as small as a word: of a seed that broke, over those of its siblings."""
 
-from litconv.compare.claims.broken import Broken
+from litconv.compare.inference.broken import Broken
 
 
 def sparkline(one: Broken, width: int = 260, height: int = 70) -> str:

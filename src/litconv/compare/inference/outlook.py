@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-from litconv.compare.claims import looks
-from litconv.compare.claims.statistics import ALPHA, Comparison, Rule, n_min
+from litconv.compare.inference import looks
+from litconv.compare.inference.statistics import ALPHA, Comparison, Rule, n_min
 
 DRAWS = 2000
 LIKELY = 0.8

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
-from litconv.compare.claims.statistics import ALPHA, Comparison
+from litconv.compare.inference.statistics import ALPHA, Comparison
 
 FEWEST = 3  # values that Shapiro–Wilk takes
 

@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from litconv.compare.claims import looks
+from litconv.compare.inference import looks
 from litconv.compare.question import TESTS
 
 ALPHA = 0.05
