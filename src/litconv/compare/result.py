@@ -8,13 +8,13 @@ from math import nan
 import pandas as pd
 
 from litconv.compare.arms import Arm, group, with_arm_hash
+from litconv.compare.commands import commands, missing_seeds
+from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.inference.assumptions import doubts
 from litconv.compare.inference.broken import Broken, broken_seeds
 from litconv.compare.inference.outlook import seeds_to_settle
 from litconv.compare.inference.planned import SEEDS, plans_of, remarks_on, smallest
 from litconv.compare.inference.statistics import Comparison, Rule, compare_all, n_min
-from litconv.compare.commands import commands, missing_seeds
-from litconv.compare.curves import Curve, arm_curves
 from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
 from litconv.compare.pareto import front
 from litconv.compare.question import MARGIN, USUAL, Question
