@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from litconv.conv import Deformable
+from litconv.conv import Deformable, DepthwiseSeparable, Grouped
 from litconv.cost import count
 from litconv.diagnostics import diagnose
+from litconv.diagnostics.diagnosis import COLUMNS
 from litconv.diagnostics.kernels import separability
 from litconv.diagnostics.sampling import OffsetsWatched, points_over_image
 from litconv.errors import DataError
@@ -83,13 +84,13 @@ def test_two_equal_channels_correlate_fully_and_count_once(small):
         small.first.bias[1:] = small.first.bias[:1]
         small.first.weight[4:] *= -2
     sums = diagnose(network, [IMAGES]).activations["1"]
-    equal = torch.corrcoef(sums.covariance())[:4, :4]
+    equal = torch.corrcoef(sums.covariance.matrix())[:4, :4]
     assert torch.allclose(equal, torch.ones(4, 4).double())
     with torch.no_grad():
         small.first.weight[4:] = small.first.weight[:1]
     sums = diagnose(network, [IMAGES]).activations["1"]
-    assert sums.correlation() == pytest.approx(1)
-    assert sums.effective_rank() == pytest.approx(1)
+    assert sums.covariance.correlation() == pytest.approx(1)
+    assert sums.covariance.effective_rank() == pytest.approx(1)
 
 
 def test_independent_channels_of_equal_variance_have_full_effective_rank():
@@ -98,20 +99,20 @@ def test_independent_channels_of_equal_variance_have_full_effective_rank():
     with torch.no_grad():
         network[0].weight.copy_(torch.eye(4)[..., None, None])
     sums = diagnose(network, images.split(64)).activations["1"]
-    assert sums.effective_rank() == pytest.approx(4, abs=0.01)
-    assert sums.correlation() < 0.02
+    assert sums.covariance.effective_rank() == pytest.approx(4, abs=0.01)
+    assert sums.covariance.correlation() < 0.02
 
 
 def test_covariance_and_correlation_are_those_of_numpy(small):
     images = IMAGES[..., :4, :4]
     sums = diagnose(small, images.split(5)).activations[""]
     activation = columns_of(F.relu(small.first(images)))
-    assert sums.covariance().numpy() == pytest.approx(np.cov(activation.T, bias=True), abs=1e-6)
+    assert sums.covariance.matrix().numpy() == pytest.approx(np.cov(activation.T, bias=True), abs=1e-6)
     ρ = np.abs(np.corrcoef(activation.T))
-    assert sums.correlation() == pytest.approx(ρ[~np.eye(8, dtype=bool)].mean(), abs=1e-5)
+    assert sums.covariance.correlation() == pytest.approx(ρ[~np.eye(8, dtype=bool)].mean(), abs=1e-5)
     values = np.linalg.eigvalsh(np.cov(activation.T))
     shares = values / values.sum()
-    assert sums.effective_rank() == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-5)
+    assert sums.covariance.effective_rank() == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-5)
 
 
 def test_a_dead_channel_has_no_correlation_and_adds_no_rank(small):
@@ -121,15 +122,110 @@ def test_a_dead_channel_has_no_correlation_and_adds_no_rank(small):
         wider.weight[:8], wider.bias[:8], wider.bias[8] = small.first.weight, small.first.bias, -1e3
     after = diagnose(nn.Sequential(wider, nn.ReLU()), [IMAGES]).activations["1"]
     assert after.dead == 1
-    assert after.correlation() == pytest.approx(before.correlation(), rel=1e-5)
-    assert after.effective_rank() == pytest.approx(before.effective_rank(), rel=1e-5)
+    assert after.covariance.correlation() == pytest.approx(before.covariance.correlation(), rel=1e-5)
+    assert after.covariance.effective_rank() == pytest.approx(before.covariance.effective_rank(), rel=1e-5)
 
 
 def test_correlation_is_unknown_where_one_channel_changes():
     network = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU())
     diagnosis = diagnose(network, [IMAGES])
-    assert math.isnan(diagnosis.activations["1"].correlation())
+    assert math.isnan(diagnosis.activations["1"].covariance.correlation())
     assert math.isnan(diagnosis.summary()["diagnostics/correlation"])
+
+
+def white(images: int, channels: int) -> torch.Tensor:
+    """(images, channels, 4, 4), whose channels have mean 0, equal variances and no correlation at all."""
+    columns = torch.randn(images * 16, channels, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    q, _ = torch.linalg.qr(columns - columns.mean(0))
+    return q.float().view(images, 4, 4, channels).permute(0, 3, 1, 2) * 10
+
+
+@pytest.fixture
+def two_groups() -> Grouped:
+    """Of the channels a, b and c, d it puts out a, 0.6 a + 0.8 b, b and c, 0.8 c + 0.6 d, d."""
+    convolution = Grouped(4, 6, 1, groups=2)
+    first, second = [[1, 0], [0.6, 0.8], [0, 1]], [[1, 0], [0.8, 0.6], [0, 1]]
+    with torch.no_grad():
+        convolution.weight.copy_(torch.tensor(first + second)[..., None, None])
+    return convolution
+
+
+def mixed(images: torch.Tensor) -> torch.Tensor:
+    """The third channel becomes 0.5 of the first and √0.75 of itself."""
+    mixed = images.clone()
+    mixed[:, 2] = 0.5 * images[:, 0] + 0.75**0.5 * images[:, 2]
+    return mixed
+
+
+WITHIN = (0.6 + 0.8 + 0) / 3  # in either group
+BETWEEN = 0.5 * (1 + 0.6) * (1 + 0.8) / 9  # a and 0.6 a + 0.8 b against c and 0.8 c + 0.6 d
+
+
+def test_correlation_within_groups_and_between_them_is_the_one_planted(two_groups):
+    network = nn.Sequential(two_groups, nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 2, 1))
+    diagnosis = diagnose(network, mixed(white(12, 4)).split(5))
+    assert diagnosis.summary()["diagnostics/correlation_within"] == pytest.approx(WITHIN, abs=1e-5)
+    assert diagnosis.summary()["diagnostics/correlation_between"] == pytest.approx(BETWEEN, abs=1e-5)
+    (row,) = [dict(zip(COLUMNS, row, strict=True)) for row in diagnosis.rows() if row[1] == "groups"]
+    assert (row["layer"], row["channels"], row["groups"]) == ("0", 6, 2)
+    assert (row["correlation_within"], row["correlation_between"]) == pytest.approx((WITHIN, BETWEEN), abs=1e-5)
+    assert row["correlation"] == ""
+
+
+class Residual(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.inner(x) + 5 * torch.cat([x, x[:, :2]], 1))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_neither_a_shuffle_nor_a_residual_blurs_the_groups(two_groups, shuffle):
+    two_groups.shuffle = shuffle
+    found = diagnose(Residual(two_groups), [mixed(white(12, 4))]).summary()
+    assert found["diagnostics/correlation_within"] == pytest.approx(WITHIN, abs=1e-5)
+    assert found["diagnostics/correlation_between"] == pytest.approx(BETWEEN, abs=1e-5)
+
+
+def test_a_norm_after_a_grouped_convolution_changes_none_of_its_correlations(two_groups):
+    norm = nn.BatchNorm2d(6).eval()
+    norm.running_var.copy_(torch.tensor([1.0, 4, 9, 1, 16, 0.1]))
+    norm.weight.data.copy_(torch.tensor([1.0, -2, 3, 1, 2, 1]))
+    with torch.no_grad():
+        normed = columns_of(norm(two_groups(mixed(white(12, 4)))))
+    ρ = np.abs(np.corrcoef(normed.T))
+    assert ρ[:3, 3:].mean() == pytest.approx(BETWEEN, abs=1e-5)
+
+
+def test_a_grouped_layers_dead_channels_are_in_no_pair(two_groups):
+    with torch.no_grad():
+        two_groups.weight[[2, 4, 5]] = 0  # 0.6 a + 0.8 b and a are left of the first group, c of the second
+    found = diagnose(two_groups, [mixed(white(12, 4))]).summary()
+    assert found["diagnostics/correlation_within"] == pytest.approx(0.6, abs=1e-5)
+    assert found["diagnostics/correlation_between"] == pytest.approx(0.5 * (1 + 0.6) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [nn.Conv2d(3, 6, 3), nn.Conv2d(3, 6, 3, groups=3), DepthwiseSeparable(3, 6)],
+    ids=["one", "depthwise", "both"],
+)
+def test_where_no_group_has_several_channels_there_are_no_groups(convolution):
+    diagnosis = diagnose(nn.Sequential(convolution, nn.ReLU()), [IMAGES])
+    assert not any("within" in key or "between" in key for key in diagnosis.summary())
+    assert "groups" not in [row[1] for row in diagnosis.rows()]
+
+
+def test_correlations_of_the_network_are_means_over_its_grouped_layers(two_groups):
+    network = nn.Sequential(two_groups, nn.ReLU(), nn.Conv2d(6, 4, 1, groups=2))
+    diagnosis = diagnose(network, [white(12, 4)])
+    of_layers = list(diagnosis.of_groups.values())
+    assert len(of_layers) == 2
+    within, between = (np.mean(column) for column in zip(*of_layers, strict=True))
+    assert diagnosis.summary()["diagnostics/correlation_within"] == pytest.approx(within)
+    assert diagnosis.summary()["diagnostics/correlation_between"] == pytest.approx(between)
 
 
 def figures(model, batches) -> dict[str, float]:
@@ -139,7 +235,7 @@ def figures(model, batches) -> dict[str, float]:
     return values | cells
 
 
-@pytest.mark.parametrize("operator", ["standard", "deformable"])
+@pytest.mark.parametrize("operator", ["standard", "grouped", "deformable"])
 def test_the_figures_are_the_same_for_any_batch_size_and_number_of_threads(arm, operator):
     model = arm(operator, "width=0.5")
     if operator == "deformable":
