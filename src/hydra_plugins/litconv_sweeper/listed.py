@@ -11,8 +11,8 @@ from hydra_plugins.litconv_sweeper.grid import GridSweeper, finished
 
 
 class ListedSweeper(GridSweeper):
-    """`file`: a line a point, its overrides as a shell would split them; empty lines and those that begin with # are none. What the
-    command line says wins over a line."""
+    """`file`: a line a point, its overrides as a shell would split them; empty lines and those that begin with # are none.
+    What the command line says wins over a line."""
 
     def __init__(self, file: str) -> None:
         super().__init__(best_of=None, tuning_seeds=0)

@@ -24,7 +24,9 @@ class Claim:
     @property
     def grounds(self) -> list[str]:
         """Of its runs."""
-        return list(dict.fromkeys(ground for one in self.hypotheses if isinstance(one, Trained) for ground in one.grounds))
+        return list(
+            dict.fromkeys(ground for one in self.hypotheses if isinstance(one, Trained) for ground in one.grounds)
+        )
 
 
 def names() -> list[str]:

@@ -1,8 +1,11 @@
-"""How long a layer takes, measured in turns with the standard convolution of the same channels."""
+"""How long a layer takes on the CPU, measured in turns with the standard convolution of the same channels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from math import exp, log
+from typing import Any, NamedTuple
 
 import torch
 
@@ -16,12 +19,24 @@ from litconv.cost.measurement import latency
 from litconv.device import describe
 
 
+class Setting(NamedTuple):
+    channels: int
+    kernel_size: int
+    shape: tuple[int, int]
+    batch: int
+    threads: int
+    repeats: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Speed:
-    """Log ratios of time, `repeats` measurements each with copies of its own, against the log of a bound: Student's test."""
+    """Log ratios of time, `repeats` measurements each with layers of its own, against the log of a bound: Student's test."""
 
     says: str
-    layers: Mapping[str, Mapping[str, object]]  # label → {conv: name, options…, at_most: bound of the ratio}
+    conv: str
+    options: Sequence[Mapping[str, Any]]  # of the operator, a layer each
+    at_most: Sequence[float]  # the bounds of their ratios
     channels: int = 128
     kernel_size: int = 3
     size: int = 28  # pixels, high and wide
@@ -31,26 +46,24 @@ class Speed:
     seconds: float = 0.25
 
     def find(self, say: Say) -> Finding:
-        before = torch.get_num_threads()
         pairs, bounds = [], []
-        try:
-            for threads in dict.fromkeys(count or cores() for count in self.threads):
-                torch.set_num_threads(threads)
-                for label, asked in self.layers.items():
-                    say(f"measuring {label}, {threads} threads")
-                    own = dict(asked)
-                    bound = float(own.pop("at_most"))
-                    ratios = [log(self.ratio(str(own["conv"]), own)) for _ in range(self.repeats)]
-                    bounds.append(bound)
-                    name = f"{label}, {threads} thread{'s' * (threads > 1)}"
-                    pairs.append(Pair(name, dict(enumerate(ratios)), dict.fromkeys(range(self.repeats), log(bound))))
-        finally:
-            torch.set_num_threads(before)
+        for threads in dict.fromkeys(number or cores() for number in self.threads):
+            place = Setting(
+                *(self.channels, self.kernel_size, (self.size, self.size)),
+                *(self.batch, threads, self.repeats, self.seconds),
+            )
+            for options, bound in zip(self.options, self.at_most, strict=True):
+                named = ", ".join(f"{key} {value}" for key, value in options.items())
+                name = f"{named}; {threads} thread{'s' * (threads > 1)}"
+                say(f"measuring {self.conv}, {name}")
+                logs = [log(ratio) for ratio in ratios(self.conv, tuple(options.items()), place)]
+                pairs.append(Pair(name, dict(enumerate(logs)), dict.fromkeys(range(self.repeats), log(bound))))
+                bounds.append(bound)
         found = compared(pairs, Rule(self.repeats, margin=0.0))
         lines = []
         for pair, c, bound in zip(pairs, found, bounds, strict=True):
             ratio, low, high = (bound * exp(value) for value in (c.mean, c.low, c.high))
-            text = f"{ratio:.2f} of the standard convolution's time ({low:.2f} to {high:.2f}); at most {bound:.3g} is claimed"
+            text = f"{ratio:.3g} of the standard time ({low:.3g} to {high:.3g}); claimed: at most {bound:.3g}"
             lines.append(Line(pair.label, text, answer(c, "lower"), ratio, low, high))
         right = sum(line.word == "supported" for line in lines)
         shape = f"{self.channels} channels, {self.size}×{self.size} pixels, batch {self.batch}"
@@ -61,14 +74,31 @@ class Speed:
         axis = "time ÷ the standard convolution's"
         return Finding(self.says, COMPUTED, all_of(line.word for line in lines), because, lines, axis, rule=rule)
 
-    def ratio(self, conv: str, asked: Mapping[str, object]) -> float:
-        options = {key: value for key, value in asked.items() if key != "conv"}
-        own, standard = (
-            layer(name, chosen, self.channels, self.channels, self.kernel_size).eval()
-            for name, chosen in ((conv, options), ("standard", {}))
-        )
-        shape = (self.batch, self.channels, self.size, self.size)
-        return latency(
-            own, standard, shape, device=torch.device("cpu"), precision="32-true",
-            memory_format=torch.channels_last, seconds=self.seconds,
-        ).ratio  # fmt: skip
+
+@cache
+def ratios(conv: str, options: tuple[tuple[str, Any], ...], place: Setting) -> list[float]:
+    """Several hypotheses share them."""
+    n, shape = place.channels, (place.batch, place.channels, *place.shape)
+    found = []
+    with threads_set(place.threads):
+        for _ in range(place.repeats):
+            own, standard = (
+                layer(name, dict(chosen), n, n, place.kernel_size).eval()
+                for name, chosen in ((conv, options), ("standard", ()))
+            )
+            measured = latency(
+                own, standard, shape, device=torch.device("cpu"), precision="32-true",
+                memory_format=torch.channels_last, seconds=place.seconds,
+            )  # fmt: skip
+            found.append(measured.ratio)
+    return found
+
+
+@contextmanager
+def threads_set(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

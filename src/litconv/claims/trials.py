@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from litconv.claims.claim import Claim
+from litconv.claims.grounds import Ground
 from litconv.claims.hypothesis import Trained
 from litconv.compare.collect import load
 from litconv.config import composed
@@ -16,21 +16,13 @@ from litconv.errors import ConfigError
 from litconv.run.asked import Asked
 
 
-@dataclass(frozen=True)
-class Ground:
-    name: str
-    overrides: str  # of all runs on it
-    title: str
-    real: bool  # photographs, no made images
-    missing: str = ""  # why nothing can be trained on it
-
-
 class Trials:
     """`common`: overrides of all runs."""
 
     def __init__(self, claims: Iterable[Claim], grounds: Mapping[str, Ground], common: list[str]) -> None:
         self.grounds, self.common = grounds, common
         self.hashes: dict[str, str] = {}  # overrides → arm_hash
+        self.used: set[str] = set()  # grounds on which something is trained
         for claim in claims:
             for hypothesis in claim.hypotheses:
                 if isinstance(hypothesis, Trained):
@@ -38,11 +30,15 @@ class Trials:
 
     def add(self, claim: Claim, hypothesis: Trained) -> None:
         for ground in hypothesis.grounds:
+            if not self.grounds[ground].missing:
+                self.used.add(ground)
             for overrides in self.arms(hypothesis, ground).values():
                 if overrides in self.hashes or self.grounds[ground].missing:
                     continue
                 try:
-                    self.hashes[overrides] = Asked.of(composed.compose([*shlex.split(overrides), *self.common])).arm_hash
+                    self.hashes[overrides] = Asked.of(
+                        composed.compose([*shlex.split(overrides), *self.common])
+                    ).arm_hash
                 except Exception as error:
                     raise ConfigError(f"conf/claims/{claim.name}.yaml: {overrides}: {one_line(error)}") from error
 
