@@ -1,4 +1,4 @@
-"""Claims about convolutions, tried: python scripts/claims.py claims=[dilation,grouped]
+"""Claims about convolutions, tried: python scripts/claims.py only=[dilation,grouped]
 
 Trains what the claims of conf/claims/ need, as one sweep that shares arms and goes on where it stopped, and writes a page with a
 verdict on each into outputs/claims/. Real sets: cifar10=FOLDER camvid=FOLDER.
@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from litconv.claims.arguments import check
-from litconv.claims.claim import chosen
+from litconv.claims.names import chosen
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 from litconv.errors import JobError
@@ -21,7 +21,7 @@ from litconv.errors import JobError
 @guarded
 def main(config: DictConfig) -> None:
     asked = check(OmegaConf.to_container(config, resolve=True))
-    names = chosen(asked.claims)
+    names = chosen(asked.only)
     from litconv.claims.claim import read
     from litconv.claims.facts import facts
     from litconv.claims.judgement import judge

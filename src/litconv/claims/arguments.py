@@ -16,7 +16,7 @@ FEWEST_SEEDS = 3  # with which anything can be claimed
 
 @dataclass(frozen=True)
 class Arguments:
-    claims: object  # `all` or names
+    only: object  # names of claims; None: all
     train: bool
     seeds: int
     common: list[str]  # overrides of all runs
@@ -45,7 +45,7 @@ def check(given: Mapping[str, Any]) -> Arguments:
     common = shlex.split(given["common"])
     launch = [f"sweep={sweep}", f"seeds={seeds}", f"n_jobs={given['n_jobs']}", f"rerun={given['rerun']}"]
     launch += [f"output_dir={root}", *common]
-    return Arguments(given["claims"], given["train"], seeds, common, grounds, root / "sweeps" / sweep, out, launch)
+    return Arguments(given["only"], given["train"], seeds, common, grounds, root / "sweeps" / sweep, out, launch)
 
 
 def ground(name: str, written: Any) -> Ground:

@@ -1,15 +1,13 @@
 """A claim as its yaml in conf/claims/ has it, checked."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
 
 from litconv import build
 from litconv.claims.hypothesis import Computed, Trained
+from litconv.claims.names import CLAIMS
 from litconv.config import composed
 from litconv.errors import ConfigError
 
-CLAIMS = composed.CONF / "claims"
 KEYS = {"title", "sentence", "source", "hypotheses"}
 
 
@@ -29,26 +27,8 @@ class Claim:
         )
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
-
-
-def chosen(asked: object) -> list[str]:
-    """`all`, one name, or a list of names."""
-    known = names()
-    wanted = known if asked == "all" else [asked] if isinstance(asked, str) else list(asked)
-    for name in wanted:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"claims={name} is no file in conf/claims{meant} There are: {', '.join(known)}")
-    if not wanted:
-        raise ConfigError(f"claims=[] names none; there are: {', '.join(known)}")
-    return wanted
-
-
 def read(name: str, grounds: set[str]) -> Claim:
-    path = Path(CLAIMS / f"{name}.yaml")
+    path = CLAIMS / f"{name}.yaml"
     written = composed.load(path)
     if set(written) != KEYS:
         wrong = ", ".join(sorted(map(str, set(written) ^ KEYS)))

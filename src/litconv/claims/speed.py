@@ -1,7 +1,6 @@
 """How long a layer takes on the CPU, measured in turns with the standard convolution of the same channels."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import exp, log
@@ -17,6 +16,7 @@ from litconv.compare.inference.statistics import Rule
 from litconv.config.environment import cores
 from litconv.cost.measurement import latency
 from litconv.device import describe
+from litconv.prepare.threads import computing_with
 
 
 class Setting(NamedTuple):
@@ -80,7 +80,7 @@ def ratios(conv: str, options: tuple[tuple[str, Any], ...], place: Setting) -> l
     """Several hypotheses share them."""
     n, shape = place.channels, (place.batch, place.channels, *place.shape)
     found = []
-    with threads_set(place.threads):
+    with computing_with(place.threads):
         for _ in range(place.repeats):
             own, standard = (
                 layer(name, dict(chosen), n, n, place.kernel_size).eval()
@@ -92,13 +92,3 @@ def ratios(conv: str, options: tuple[tuple[str, Any], ...], place: Setting) -> l
             )  # fmt: skip
             found.append(measured.ratio)
     return found
-
-
-@contextmanager
-def threads_set(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
