@@ -19,7 +19,7 @@ class Arm:
     asked: Settings
     runs: pd.DataFrame  # one row a seed, in order of the seeds
     scores: dict[int, float]  # seed → the metric
-    costs: dict[str, float]  # key → median over the runs
+    costs: dict[str, float]  # key → median over the runs; without the metric, where that is a cost
 
     @property
     def conv(self) -> str:
@@ -90,6 +90,7 @@ def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> lis
     for name, arm_hash in zip(names, hashes, strict=True):
         own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
         scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
-        costs = {key: float(own[key].median()) for key in COSTS if key in own and own[key].notna().any()}
+        others = [key for key in COSTS if key in own and key != metric.key]
+        costs = {key: float(own[key].median()) for key in others if own[key].notna().any()}
         arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
     return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

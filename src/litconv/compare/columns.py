@@ -69,7 +69,8 @@ def scores(name: str, metric: Metric, values: Callable[[Arm], pd.Series]) -> Col
         several = values(arm).count() > 1
         return f"{mean(arm)} ± {metric.value(float(values(arm).std()))}" if several else mean(arm) or "–"
 
-    return Column(name, metric.label, cell, mean, lambda arm: -metric.sign(float(values(arm).mean())))
+    best = mean if metric.directed else None
+    return Column(name, metric.heading, cell, best, lambda arm: -metric.sign(float(values(arm).mean())))
 
 
 def tuned(result: Result) -> list[Column]:

@@ -126,7 +126,7 @@ def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, 
         "metric": {
             "key": metric.key,
             "label": metric.label,
-            "better": "higher" if metric.higher_is_better else "lower",
+            "better": metric.better,
         },
         "validation": result.validation.key,
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],

@@ -34,4 +34,4 @@ def word(result: Result, arm: Arm) -> str:
     c = result.comparisons.get(arm.name)
     if c is None:
         return "reference" if arm in result.baselines else "–"
-    return c.word
+    return result.metric.word(c.word)
