@@ -47,7 +47,11 @@ class Arm:
 
     def means(self, keys: Sequence[str]) -> list[float]:
         """Of these columns over the seeds; NaN where a run has no number there."""
-        return [pd.to_numeric(self.runs[key], errors="coerce").mean() for key in keys]
+        return [self.column(key).mean() for key in keys]
+
+    def column(self, key: str) -> pd.Series:
+        """Of the runs, as numbers; NaN where there is none."""
+        return pd.to_numeric(self.runs[key], errors="coerce")
 
     @property
     def width(self) -> float | None:
