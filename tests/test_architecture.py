@@ -31,6 +31,7 @@ FLOORS = (
     ("fit",),
     ("sweep",),
     ("compare",),
+    ("claims",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # Packages that take long to import, and where they must not be reached: a wrong command line and a sweep's launcher do without.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,6 +30,8 @@ CONF = Path(__file__).resolve().parents[3] / "conf"
 
 def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
     """The configuration of a command line, as train.py gets it; for tests, scripts and notebooks."""
+    if GlobalHydra.instance().is_initialized():  # inside a command
+        return hydra.compose(config_name, [*map(as_hydra_reads, overrides)], return_hydra_config=True)
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         return hydra.compose(config_name, [*map(as_hydra_reads, overrides)], return_hydra_config=True)
 

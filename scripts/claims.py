@@ -1,0 +1,53 @@
+"""Claims about convolutions, tried: python scripts/claims.py only=[dilation,grouped]
+
+Trains what the claims of conf/claims/ need, as one sweep that shares arms and goes on where it stopped, and writes a page with a
+verdict on each into outputs/claims/. Real sets: cifar10=FOLDER camvid=FOLDER.
+"""
+
+import shlex
+import sys
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from litconv.claims.arguments import check
+from litconv.claims.names import chosen
+from litconv.config import composed as configuration
+from litconv.config.command_line import command_line, guarded
+from litconv.errors import JobError
+
+
+@hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="claims")
+@guarded
+def main(config: DictConfig) -> None:
+    asked = check(OmegaConf.to_container(config, resolve=True))
+    names = chosen(asked.only)
+    from litconv.claims.claim import read
+    from litconv.claims.facts import facts
+    from litconv.claims.judgement import judge
+    from litconv.claims.report import write_report
+    from litconv.claims.sweeping import sweep
+    from litconv.claims.trials import Trials
+
+    claims = [read(name, asked.grounds) for name in names]
+    trials = Trials(claims, asked.grounds, asked.common)
+    status = 0
+    if asked.train and trials.points:
+        status = sweep(trials.points, asked.folder / "points.txt", asked.launch)
+        if status not in (0, 1):  # interrupted
+            raise SystemExit(status)
+    judged = judge(claims, trials, asked.folder, asked.seeds, print)
+    command = shlex.join(["python", "scripts/claims.py", *sys.argv[1:]])
+    write_report(judged, asked.out, facts(trials, asked.folder), command)
+    for one in judged:
+        print(f"{one.word:<12} {one.claim.title}: {one.claim.sentence}")
+    for ground in asked.grounds.values():
+        if ground.missing and any(ground.name in claim.grounds for claim in claims):
+            print(f"note: {ground.missing}, so that {ground.title} is not run")
+    print(asked.out / "index.html")
+    if status:
+        raise JobError("some runs failed; the page says of which arms there are fewer than planned")
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(main, "claims"))
