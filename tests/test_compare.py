@@ -11,6 +11,7 @@ import pytest
 from litconv.compare import Question, analyse, load
 from litconv.compare.commands import merged, missing_seeds
 from litconv.compare.drawing.places import places
+from litconv.compare.tables import word
 from litconv.compare.verdict import verdict
 from litconv.errors import ConfigError
 from made_runs import OPERATORS, make_run, make_sweep
@@ -561,3 +562,68 @@ def test_the_table_of_runs_is_one_for_a_notebook(tmp_path):
     means = runs[runs.status == "completed"].groupby("conv")["test/accuracy"].mean()
     assert set(means.index) == set(OPERATORS)
     assert means["deformable"] > means["pointwise"]
+
+
+def with_diagnostic(tmp_path, key: str, levels: dict[str, float], **more):
+    """Three arms with a figure that is a little higher with each seed."""
+    for conv, level in levels.items():
+        for seed in range(5):
+            jitter = 0.001 * (seed + (seed % 2) * (conv != "standard"))
+            make_run(tmp_path, conv, seed, 0.9, summary={f"diagnostics/{key}": level + jitter})
+    return compare(tmp_path, metric=f"diagnostics/{key}", **more)
+
+
+def test_of_a_figure_that_is_neither_good_nor_bad_an_arm_is_higher_or_lower(tmp_path):
+    levels = {"standard": 0.3, "grouped": 0.5, "dilated": 0.3, "bottleneck": 0.2, "separable": 0.1}
+    result = with_diagnostic(tmp_path, "correlation", levels)
+    assert {arm.name: word(result, arm) for arm in result.arms} == {
+        "grouped": "higher",
+        "standard": "reference",
+        "dilated": "cannot tell yet",
+        "bottleneck": "lower",
+        "separable": "lower",
+    }
+    found = verdict(result)
+    assert found.headline.startswith("grouped is higher than standard by 0.2 of channel correlation (")
+    assert "separable is lower than standard by 0.2 (0.198 to 0.201) of channel correlation" in found.headline
+    assert any(said.startswith("bottleneck is lower than standard by 0.0996 (") for said in found.sentences)
+    assert not re.search("beats|loses|wins|better than|worse|Pareto|as good", found.text())
+    assert set(result.fronts["cost/macs"]) == set()
+
+
+def test_fewer_dead_channels_are_better(tmp_path):
+    result = with_diagnostic(tmp_path, "dead_channels", {"standard": 0.2, "grouped": 0.1})
+    assert verdict(result).headline.startswith("grouped beats standard by 0.0996 of dead channels (")
+
+
+def test_a_seed_with_a_dead_channel_among_seeds_without_is_no_broken_one(tmp_path):
+    for conv in ("standard", "grouped"):
+        for seed in range(5):
+            make_run(tmp_path, conv, seed, summary={"diagnostics/dead_channels": 0.01 * (seed == 3)})
+    assert compare(tmp_path, metric="diagnostics/dead_channels").broken == []
+
+
+def test_a_cost_that_is_compared_is_no_axis_any_more(tmp_path):
+    for seed in range(5):
+        make_run(tmp_path, "standard", seed)
+        make_run(tmp_path, "grouped", seed)
+    result = compare(tmp_path, metric="cost/macs")
+    assert verdict(result).headline.startswith(
+        "grouped beats standard by 5.9 M of MACs (5.9 M to 5.9 M), at 0.53× the params"
+    )
+    assert "cost/macs" not in result.cost_keys
+    assert result.problems == []
+
+
+def test_a_margin_within_which_nothing_is_as_good_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"margin=0\.1 with metric=diagnostics/correlation: neither more nor less"):
+        with_diagnostic(tmp_path, "correlation", {"standard": 0.3, "grouped": 0.5}, margin=0.1)
+
+
+def test_text_and_seeds_are_no_metric(tmp_path):
+    make_run(tmp_path, summary={"diagnostics/correlation": 0.5})
+    for asked in ("task", "seed", "train/diverged", "modified", "git_dirty"):
+        with pytest.raises(ConfigError, match=f"metric={asked} is no number of any summary.json"):
+            compare(tmp_path, metric=asked)
+    with pytest.raises(ConfigError, match=r"\(did you mean 'diagnostics/correlation'\?\); there: .*, diagnostics/…"):
+        compare(tmp_path, metric="diagnostics/corelation")

@@ -92,7 +92,8 @@ REFUSED = {
     "folders=[]": "folders=[] names no folder",
     "folders=ROOT/a.txt": "ROOT/a.txt is a file; give the folder of a run or of a sweep",
     "sweep=made out=ROOT/a.txt": "out=ROOT/a.txt is a file; give a folder",
-    "sweep=made metric=test/acc": "metric=test/acc stands in no summary.json here; there: val/accuracy, test/accuracy",
+    "sweep=made metric=test/acc": "metric=test/acc is no number of any summary.json here (did you mean 'test/accuracy'?); there: "
+    "val/accuracy, test/accuracy, cost/…, train/…\n",
     "sweep=made reference=groupd": "reference=groupd is no arm of this comparison (did you mean 'grouped'?); choose from",
     "sweep=made samples=-1": "samples=-1 must be a whole number, at least 0",
     "sweep=made mix=perhaps": "mix=perhaps must be true or false",

@@ -10,7 +10,8 @@ from math import exp
 import pytest
 from playwright.sync_api import sync_playwright
 
-from litconv.compare import analyse, load
+from diagnosed_runs import make_diagnosed
+from litconv.compare import Question, analyse, load
 from litconv.compare.report import write_report
 from made_runs import OPERATORS, make_run, make_sweep
 from tuned_runs import BEST, RATES, make_tuned
@@ -317,3 +318,51 @@ def test_the_accuracy_over_the_tuned_rate_is_drawn_for_every_arm(browser, tmp_pa
     assert sorted(circles) == sorted(BEST.values())
     assert page.inner_text("#tuning .command code").endswith("optim.lr=0.05,0.1,0.2,0.4,0.8")
     page.close()
+
+
+@pytest.fixture
+def diagnosed_page(browser, tmp_path):
+    """By a metric of which neither more nor less is better."""
+    runs = load(make_diagnosed(tmp_path))
+    result = analyse(runs, "made", Question(metric="diagnostics/correlation"))
+    write_report(result, runs, tmp_path, ["python"], samples=0)
+    faults = []
+    page = open_page(
+        browser, tmp_path / "index.html", WIDTH, lambda page: page.on("pageerror", lambda e: faults.append(e.message))
+    )
+    yield page
+    assert faults == []
+    page.close()
+
+
+def test_what_networks_do_inside_is_a_table_and_the_pictures_of_one_seed_side_by_side(diagnosed_page):
+    page = diagnosed_page
+    arms = ["grouped", "standard", "deformable"]
+    names = "all => all.filter((e) => e.checkVisibility()).map((e) => e.dataset.arm)"
+    assert page.eval_on_selector_all("#diagnosed tbody tr", names) == arms
+    page.click("#diagnosed th:has-text('effective field') button")
+    assert page.eval_on_selector_all("#diagnosed tbody tr", names) == ["standard", "grouped", "deformable"]
+    assert page.eval_on_selector_all("#diagnosed figure", names) == arms
+    tops = page.eval_on_selector_all(
+        "[data-pictures='receptive_field'] img", "all => all.map((e) => [e.getBoundingClientRect().y, e.naturalWidth])"
+    )
+    assert tops == [[tops[0][0], 30]] * 3
+    page.click("[data-inside='sampling_points']")
+    assert page.eval_on_selector_all("#diagnosed figure", names) == ["deformable"]
+    page.click("[data-inside='first_kernels']")
+    page.fill("#filter", "standard")
+    assert page.eval_on_selector_all("#diagnosed figure", names) == ["standard"]
+    assert page.eval_on_selector_all("#diagnosed tbody tr", names) == ["standard"]
+    fits(page, WIDTH)
+
+
+def test_where_neither_more_nor_less_is_better_no_front_is_drawn_and_no_arm_is_pale(diagnosed_page):
+    line, points = diagnosed_page.eval_on_selector(
+        "#pareto-plot", "plot => [plot.data[0].x, plot.data.at(-1).marker.opacity]"
+    )
+    assert line == []
+    assert points == [1, 1, 1]
+    assert "Pareto" not in diagnosed_page.inner_text("#pareto")
+    words = diagnosed_page.eval_on_selector_all(".arms .word", "all => all.map((e) => e.textContent)")
+    assert sorted(words) == ["higher", "lower", "reference"]
+    assert diagnosed_page.inner_text("#rankings p.muted") == "highest first"

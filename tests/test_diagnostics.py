@@ -13,6 +13,7 @@ from litconv.cost import count
 from litconv.diagnostics import diagnose
 from litconv.diagnostics.diagnosis import COLUMNS
 from litconv.diagnostics.kernels import separability
+from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 from litconv.diagnostics.sampling import OffsetsWatched, points_over_image
 from litconv.errors import DataError
 
@@ -216,6 +217,12 @@ def test_where_no_group_has_several_channels_there_are_no_groups(convolution):
     diagnosis = diagnose(nn.Sequential(convolution, nn.ReLU()), [IMAGES])
     assert not any("within" in key or "between" in key for key in diagnosis.summary())
     assert "groups" not in [row[1] for row in diagnosis.rows()]
+
+
+def test_every_figure_but_the_pass_itself_is_in_the_table_of_keys():
+    network = nn.Sequential(Grouped(3, 6, groups=3), nn.Conv2d(6, 6, 1), Grouped(6, 6), nn.ReLU(), Deformable(6, 4))
+    found = set(diagnose(network, [IMAGES]).summary())
+    assert found == {one.key for one in DIAGNOSTIC_KEYS} | {"diagnostics/images", "diagnostics/seconds"}
 
 
 def test_correlations_of_the_network_are_means_over_its_grouped_layers(two_groups):

@@ -186,20 +186,27 @@ def test_an_earlier_runs_summary_still_says_what_a_search_goes_by():
 
 
 @pytest.mark.parametrize(
-    ("key", "fraction", "higher"),
+    ("key", "fraction", "better"),
     [
-        ("test/macro_f1", True, True),
-        ("test/balanced_accuracy", True, True),
-        ("test/ece", True, False),
-        ("test/loss", False, False),
-        ("test/f1/cat", True, True),
-        ("test/recall/loss", True, True),  # a class may be called so
-        ("test/precision/ece", True, True),
+        ("test/macro_f1", True, "higher"),
+        ("test/balanced_accuracy", True, "higher"),
+        ("test/ece", True, "lower"),
+        ("test/loss", False, "lower"),
+        ("test/f1/cat", True, "higher"),
+        ("test/recall/loss", True, "higher"),  # a class may be called so
+        ("test/precision/ece", True, "higher"),
+        ("cost/latency_ratio", False, "lower"),
+        ("cost/images_per_second", False, "higher"),
+        ("train/seconds", False, "lower"),
+        ("train/epochs", False, "neither"),
+        ("diagnostics/dead_channels", False, "lower"),
+        ("diagnostics/correlation", False, "neither"),
+        ("diagnostics/of_another_version", False, "neither"),
     ],
 )
-def test_the_comparison_knows_the_figures(key, fraction, higher):
+def test_the_comparison_knows_the_figures(key, fraction, better):
     metric = Metric(key)
-    assert (metric.fraction, metric.higher_is_better) == (fraction, higher)
+    assert (metric.fraction, metric.better) == (fraction, better)
 
 
 def test_a_comparison_by_macro_f1_and_the_figures_of_classes_are_named_as_one(tmp_path, capsys):
@@ -212,4 +219,6 @@ def test_a_comparison_by_macro_f1_and_the_figures_of_classes_are_named_as_one(tm
     assert "macro F1" in capsys.readouterr().out
     assert command(*where, "metric=test/f2", module="compare") == 1
     said = capsys.readouterr().err
-    assert said.splitlines()[-1].endswith("there: val/accuracy, test/accuracy, test/macro_f1, test/f1/<class>")
+    assert said.splitlines()[-1].endswith(
+        "there: val/accuracy, test/accuracy, test/macro_f1, test/f1/<class>, cost/…, train/…"
+    )

@@ -19,7 +19,7 @@ class Arm:
     asked: Settings
     runs: pd.DataFrame  # one row a seed, in order of the seeds
     scores: dict[int, float]  # seed → the metric
-    costs: dict[str, float]  # key → median over the runs
+    costs: dict[str, float]  # key → median over the runs; without the metric, where that is a cost
 
     @property
     def conv(self) -> str:
@@ -47,7 +47,11 @@ class Arm:
 
     def means(self, keys: Sequence[str]) -> list[float]:
         """Of these columns over the seeds; NaN where a run has no number there."""
-        return [pd.to_numeric(self.runs[key], errors="coerce").mean() for key in keys]
+        return [self.column(key).mean() for key in keys]
+
+    def column(self, key: str) -> pd.Series:
+        """Of the runs, as numbers; NaN where there is none."""
+        return pd.to_numeric(self.runs[key], errors="coerce")
 
     @property
     def width(self) -> float | None:
@@ -90,6 +94,7 @@ def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> lis
     for name, arm_hash in zip(names, hashes, strict=True):
         own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
         scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
-        costs = {key: float(own[key].median()) for key in COSTS if key in own and own[key].notna().any()}
+        others = [key for key in COSTS if key in own and key != metric.key]
+        costs = {key: float(own[key].median()) for key in others if own[key].notna().any()}
         arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
     return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

@@ -1,17 +1,19 @@
 """The columns that a table of arms may have, each by the short name that `columns=[…]` gives it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
 
 import pandas as pd
 
 from litconv.compare.arms import Arm
+from litconv.compare.collect import number
 from litconv.compare.inference.statistics import Comparison
-from litconv.compare.metric import Metric, cost_heading, short
+from litconv.compare.metric import SPLITS, Metric, cost_heading, short
 from litconv.compare.result import Result
 from litconv.compare.tables import word
 from litconv.config.messages import did_you_mean
+from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 from litconv.errors import ConfigError
 
 OTHER = {"student": "exact test", "exact": "Student"}  # the test that was not chosen, whose p is shown beside
@@ -38,7 +40,8 @@ def columns(result: Result) -> dict[str, Column]:
         scores("score", metric, lambda arm: arm.values),
         *(against(result) if result.comparisons else []),
         *(costs(result, key) for key in result.cost_keys),
-        *(scores(key.partition("/")[2], Metric(key), lambda arm, key=key: column(arm, key)) for key in further(result)),
+        *(scores(key.partition("/")[2], Metric(key), lambda arm, key=key: arm.column(key)) for key in further(result)),
+        *(column for column in diagnosed(result) if column.name != last_part(metric.key)),
     ]
     return {one.name: one for one in found}
 
@@ -47,6 +50,7 @@ def default(result: Result) -> list[Column]:
     """Those of a table that was not told what to show."""
     left_out = {cost_name(key) for key in result.cost_keys if key not in result.table_keys}
     left_out |= {key.partition("/")[2] for key in further(result)} | (set() if result.widths_vary else {"width"})
+    left_out |= {column.name for column in diagnosed(result)}
     return [column for name, column in columns(result).items() if name not in left_out]
 
 
@@ -69,7 +73,8 @@ def scores(name: str, metric: Metric, values: Callable[[Arm], pd.Series]) -> Col
         several = values(arm).count() > 1
         return f"{mean(arm)} ± {metric.value(float(values(arm).std()))}" if several else mean(arm) or "–"
 
-    return Column(name, metric.label, cell, mean, lambda arm: -metric.sign(float(values(arm).mean())))
+    best = mean if metric.directed else None
+    return Column(name, metric.heading, cell, best, lambda arm: -metric.sign(float(values(arm).mean())))
 
 
 def tuned(result: Result) -> list[Column]:
@@ -121,19 +126,41 @@ def costs(result: Result, key: str) -> Column:
 
 def cost_name(key: str) -> str:
     """cost/latency_ms → latency"""
-    return key.rpartition("/")[2].removesuffix("_ms").removesuffix("_mb")
+    return last_part(key).removesuffix("_ms").removesuffix("_mb")
+
+
+def last_part(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def diagnosed(result: Result) -> list[Column]:
+    """What the runs' diagnoses found, as mean and standard deviation over the seeds."""
+    there = [one.key for one in DIAGNOSTIC_KEYS if one.key in result.runs and result.runs[one.key].notna().any()]
+    return [diagnostic(key) for key in there]
+
+
+def diagnostic(key: str) -> Column:
+    """A figure that all seeds share, such as a theoretical field, stands alone; a field may be `global`."""
+    spread = scores(last_part(key), Metric(key), lambda arm: arm.column(key))
+
+    def cell(arm: Arm) -> str:
+        written = set(map(str, arm.runs[key].dropna()))
+        if len(written) != 1:
+            return spread.cell(arm)
+        (one,) = written
+        value = number(one)
+        return one if value is None else Metric(key).value(value)
+
+    return replace(spread, cell=cell)
 
 
 def further(result: Result) -> list[str]:
     """The other test figures of the runs that are one number: test/top5, test/macro_f1."""
     split = result.metric.key.partition("/")[0]
+    split = split if split in SPLITS else SPLITS[0]
     keys = [str(key) for key in result.runs.columns if str(key).count("/") == 1 and str(key).startswith(f"{split}/")]
     numeric = [key for key in keys if pd.to_numeric(result.runs[key], errors="coerce").notna().any()]
     return [key for key in numeric if key != result.metric.key]
-
-
-def column(arm: Arm, key: str) -> pd.Series:
-    return pd.to_numeric(arm.runs[key], errors="coerce")
 
 
 def best(column: Column, arms: Sequence[Arm]) -> set[str]:

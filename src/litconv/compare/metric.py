@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from math import isnan
+from typing import Literal
 
 import pandas as pd
 
+from litconv.config.messages import did_you_mean
 from litconv.cost.keys import COST_KEYS
+from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 from litconv.errors import ConfigError
 
 BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
@@ -19,6 +22,10 @@ BUDGETS = tuple(cost.key for cost in COMPARED if cost.budget)  # what arms are j
 # On a shared machine a latency alone is noise; its ratio to a standard model, measured in turns, is not.
 LATENCIES = ("cost/latency_ratio", "cost/latency_ms")
 TABLED = tuple(cost.key for cost in COMPARED if cost.compared == "table")
+KNOWN = {one.key: one for one in (*COST_KEYS, *DIAGNOSTIC_KEYS)}
+SPLITS = ("test", "val")
+NO_RESULTS = ("seed", "modified")  # numbers of a run that none of its results is
+DIRECTIONLESS = {"better": "higher", "worse": "lower"}  # what a verdict says where neither more nor less is better
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,22 @@ class Metric:
         return self.key.partition("/")[2].partition("/")[0] in OF_A_CLASS
 
     @property
-    def higher_is_better(self) -> bool:
-        return self.of_a_class or not self.key.endswith(("loss", "/ece"))
+    def better(self) -> Literal["higher", "lower", "neither"]:
+        if self.key in KNOWN:
+            return KNOWN[self.key].better
+        if self.key.endswith(("loss", "/ece")) and not self.of_a_class:
+            return "lower"
+        learned = self.fraction or self.key.partition("/")[0] in SPLITS
+        return "higher" if learned or self.key.endswith("images_per_second") else "neither"
+
+    @property
+    def directed(self) -> bool:
+        return self.better != "neither"
 
     @property
     def label(self) -> str:
+        if self.key in KNOWN:
+            return KNOWN[self.key].heading
         split, _, name = self.key.partition("/")
         names = {
             "accuracy": "top-1 accuracy",
@@ -49,21 +67,33 @@ class Metric:
             "balanced_accuracy": "balanced accuracy",
             "ece": "ECE",
         }
-        return f"{split} {names.get(name, name.replace('/', ' '))}"
+        return f"{split} {names.get(name, name.replace('/', ' '))}".strip()
+
+    @property
+    def heading(self) -> str:
+        return f"{self.label} ({self.unit})" if self.measured and self.unit else self.label
 
     def sign(self, value: float) -> float:
-        """So that more is better."""
-        return value if self.higher_is_better else -value
+        """So that more is better; where neither is, more is more."""
+        return -value if self.better == "lower" else value
+
+    def word(self, verdict: str) -> str:
+        """What a reader is told: an arm is better, or merely higher."""
+        return verdict if self.directed else DIRECTIONLESS.get(verdict, verdict)
 
     def value(self, value: float) -> str:
-        return "–" if isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+        if isnan(value):
+            return "–"
+        if self.measured:
+            return short(value)
+        return f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
 
     def gap(self, value: float, signed: bool = True) -> str:
         """A difference: in points (hundredths) where the metric is a fraction."""
         if isnan(value):
             return "–"
         scaled = 100 * value if self.fraction else value
-        text = f"{abs(scaled):.2f}" if self.fraction else f"{abs(scaled):.3g}"
+        text = f"{abs(scaled):.2f}" if self.fraction else short(abs(scaled)) if self.measured else f"{abs(scaled):.3g}"
         return (f"{'−' if scaled < 0 else '+'}{text}") if signed else text
 
     def size(self, value: float) -> str:
@@ -71,7 +101,14 @@ class Metric:
         return f"{100 * value:g}" if self.fraction else f"{value:g}"
 
     @property
+    def measured(self) -> bool:
+        """A cost, or a diagnostic in pixels: three digits of any size."""
+        return self.key in KNOWN and (self.key.startswith(("cost/", "train/")) or bool(self.unit))
+
+    @property
     def unit(self) -> str:
+        if self.key in KNOWN:
+            return KNOWN[self.key].unit.replace("×", "")
         return "points" if self.fraction else ""
 
 
@@ -81,13 +118,14 @@ def cost_heading(key: str) -> str:
 
 
 def choose(runs: pd.DataFrame, asked: str | None) -> Metric:
-    """The metric that was asked for, or the test metric of the task."""
+    """The metric that was asked for, any number of the summaries; or the test metric of the task."""
     present = [str(c) for c in runs.columns if str(c).startswith(("test/", "val/")) and c != "test/split"]
     if asked is not None:
-        if asked not in present:
-            raise ConfigError(
-                f"metric={asked} stands in no summary.json here; there: {', '.join(summed_up(present)) or 'none'}"
-            )
+        others = [key for key in map(str, runs.columns) if key not in (*present, *NO_RESULTS) and is_number(runs[key])]
+        if asked not in present + others:
+            near = did_you_mean(asked, present + others)
+            there = ", ".join([*summed_up(present), *by_group(others)]) or "none"
+            raise ConfigError(f"metric={asked} is no number of any summary.json here{near}; there: {there}")
         return Metric(asked)
     tasks = sorted({str(t) for t in runs["task"].dropna()}) if "task" in runs else []
     candidates = [BY_TASK[t] for t in tasks if t in BY_TASK] or [k for k in BY_TASK.values() if k in present]
@@ -108,6 +146,16 @@ def summed_up(keys: list[str]) -> list[str]:
     """For a message: those of single classes as one, test/f1/<class>."""
     shown = [f"{'/'.join(key.split('/')[:2])}/<class>" if Metric(key).of_a_class else key for key in keys]
     return list(dict.fromkeys(shown))
+
+
+def by_group(keys: list[str]) -> list[str]:
+    """For a message: cost/…, diagnostics/…"""
+    return list(dict.fromkeys(f"{key.partition('/')[0]}/…" for key in keys if "/" in key))
+
+
+def is_number(written: pd.Series) -> bool:
+    """Whether some run has a number there, not one that is written as text."""
+    return any(isinstance(value, int | float) and not isinstance(value, bool) and value == value for value in written)
 
 
 def short(number: float) -> str:

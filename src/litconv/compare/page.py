@@ -17,6 +17,7 @@ from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
+from litconv.compare.diagnosed import KINDS, Diagnosed
 from litconv.compare.drawing.sparkline import sparkline
 from litconv.compare.drawing.style import SYMBOLS, colours, marker
 from litconv.compare.metric import COSTS, cost_heading
@@ -31,7 +32,12 @@ PARTS = files("litconv.compare") / "page"
 
 
 def write_page(
-    result: Result, out: Path, command: list[str], samples: Samples | None, confused: Confusion | None
+    result: Result,
+    out: Path,
+    command: list[str],
+    samples: Samples | None,
+    confused: Confusion | None,
+    diagnosed: Diagnosed | None,
 ) -> None:
     loader = FunctionLoader(lambda name: (PARTS / name).read_text())
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -53,6 +59,8 @@ def write_page(
         confusion=confused,
         colours=colours(result.arms, result.baselines),
         samples=samples,
+        diagnosed=diagnosed,
+        kinds=KINDS,
         tuning=tuning.section(result),
         command=shlex.join(command),
         style=Markup(whole("css")),
@@ -126,7 +134,7 @@ def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, 
         "metric": {
             "key": metric.key,
             "label": metric.label,
-            "better": "higher" if metric.higher_is_better else "lower",
+            "better": metric.better,
         },
         "validation": result.validation.key,
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],

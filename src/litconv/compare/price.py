@@ -39,6 +39,8 @@ def uneven(result: Result) -> list[str]:
 
 
 def fronts(result: Result) -> list[str]:
+    if not result.metric.directed:
+        return []
     clauses = []
     for key in uneven(result):
         if key in ("cost/params", "cost/activations"):  # the figures show these

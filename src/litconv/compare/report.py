@@ -8,6 +8,7 @@ import pandas as pd
 
 from litconv.compare.classes import confusion
 from litconv.compare.columns import chosen
+from litconv.compare.diagnosed import diagnosed_arms
 from litconv.compare.drawing.figures import write_figures
 from litconv.compare.page import write_page
 from litconv.compare.predictions.samples import sample_predictions
@@ -30,8 +31,9 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     shown, notes = sample_predictions(result, samples, allowed)
     confused, unread = confusion(result)
-    result = dataclasses.replace(result, notes=[*result.notes, *notes, *unread])
+    diagnosed, unshown = diagnosed_arms(result)
+    result = dataclasses.replace(result, notes=[*result.notes, *notes, *unread, *unshown])
     write_tables(result, runs, out, columns)
     write_figures(result, out)
-    write_page(result, out, command, shown, confused)
+    write_page(result, out, command, shown, confused, diagnosed)
     return result

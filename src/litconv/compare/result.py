@@ -61,7 +61,9 @@ class Result:
 
     @cached_property
     def fronts(self) -> dict[str, set[str]]:
-        """Key of a cost → the names of the arms on its front."""
+        """Key of a cost → the names of the arms on its front; none where neither more nor less of the metric is better."""
+        if not self.metric.directed:
+            return {key: set() for key in self.cost_keys}
         scores = [self.metric.sign(arm.mean) for arm in self.arms]
         on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores) for key in self.cost_keys}
         return {key: {arm.name for arm, ok in zip(self.arms, flags, strict=True) if ok} for key, flags in on.items()}
@@ -180,6 +182,11 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
             f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
         )
     rule = Rule(plan or seeds or SEEDS, question.test, in_unit(question.margin, chosen))
+    if rule.margin is not None and not chosen.directed:
+        raise ConfigError(
+            f"margin={question.margin} with metric={chosen.key}: neither more nor less of it is better, so that no arm can be as "
+            "good as another; leave margin out"
+        )
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]

@@ -6,6 +6,7 @@ from typing import Any
 from litconv.compare.arms import Arm
 from litconv.compare.inference.outlook import power
 from litconv.compare.result import Result
+from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 
 
 def numbers(result: Result, arm: Arm) -> dict[str, Any]:
@@ -24,14 +25,23 @@ def numbers(result: Result, arm: Arm) -> dict[str, Any]:
             row |= {"margin": c.rule.margin, "equivalent": c.equivalent}
         if result.metric.fraction and not isnan(c.sd):
             row["power_for_1_point"] = power(0.01, c.sd, c.n, c.comparisons, c.rule)
-    row |= arm.costs
+    row |= arm.costs | diagnostics(arm)
     row |= {f"{key}_to_reference": result.ratio(arm, key) for key in arm.costs if not isnan(result.ratio(arm, key))}
     row["front"] = " ".join(key for key in result.cost_keys if arm.name in result.fronts[key])
     return row | ({"width": arm.width} if arm.width is not None else {}) | {"arm_hash": arm.hash}
+
+
+def diagnostics(arm: Arm) -> dict[str, float]:
+    """Mean and standard deviation over the seeds that have them."""
+    found = {one.key: arm.column(one.key) for one in DIAGNOSTIC_KEYS if one.key in arm.runs}
+    found = {key: values for key, values in found.items() if values.notna().any()}
+    return {key: float(v.mean()) for key, v in found.items()} | {
+        f"{key}_std": float(v.std()) for key, v in found.items()
+    }
 
 
 def word(result: Result, arm: Arm) -> str:
     c = result.comparisons.get(arm.name)
     if c is None:
         return "reference" if arm in result.baselines else "–"
-    return c.word
+    return result.metric.word(c.word)

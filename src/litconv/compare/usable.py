@@ -32,7 +32,7 @@ def usable(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[Probl
     """The completed runs whose metric is a number, costs as numbers; and what kept the others out."""
     problems = unfinished(runs)
     runs = runs[runs["status"] == "completed"].copy()
-    for key in [metric.key, *(key for key in COSTS if key in runs)]:
+    for key in [metric.key, *(key for key in COSTS if key in runs and key != metric.key)]:
         written = runs[key]
         runs[key] = [_figure(value, metric if key == metric.key else None) for value in written]
         lost = runs[key].isna() & (written.notna() if key != metric.key else True)

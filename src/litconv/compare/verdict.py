@@ -41,9 +41,8 @@ def headline(result: Result) -> str:
         return f"{best.name} has the best mean of {many} arms, but no arm has a reference: give one with reference=…."
     if few := too_few(result):
         return few
-    leaders = [arm for arm in (first(result, "better"), cheapest_as_good(result)) if arm is not None]
-    if leaders:
-        return " ".join(sentence(result, arm, f" of {result.metric.label}") for arm in leaders)
+    if named := leaders(result):
+        return " ".join(sentence(result, arm, f" of {result.metric.label}") for arm in named)
     words = [c.word for c in result.comparisons.values()]
     against = " or ".join(arm.name for arm in result.baselines)
     worse = [arm for arm in result.arms if arm.name in result.comparisons and _of(result, arm).word == "worse"]
@@ -62,6 +61,16 @@ def headline(result: Result) -> str:
         return f"{against} wins: every other arm loses to it, {by} of {result.metric.label}."
     rest = _arms(len(words) - len(worse))
     return f"No arm beats {against}; {len(worse)} of {_arms(len(words))} lose to it, {by}; of {rest} it cannot be told yet."
+
+
+def leaders(result: Result) -> list[Arm]:
+    """The arms that the headline names; where neither more nor less is better, those that lie farthest apart."""
+    if result.metric.directed:
+        found = [first(result, "better"), cheapest_as_good(result)]
+    else:
+        lower = [arm for arm in result.arms if arm.name in result.comparisons and _of(result, arm).word == "worse"]
+        found = [first(result, "better"), *lower[-1:]]
+    return [arm for arm in found if arm is not None]
 
 
 def first(result: Result, word: str) -> Arm | None:
@@ -84,7 +93,7 @@ def too_few(result: Result) -> str | None:
     text = f"Cannot tell with {_had(result)}: {result.seeds_needed} are needed for {many}"
     if result.rule.test == "exact":
         text += " by the exact test"
-    means = "highest" if result.metric.higher_is_better else "lowest"
+    means = "lowest" if result.metric.better == "lower" else "highest"
     return f"{text}. So far {best.name} has the {means} mean {result.metric.label}, {score(result, best)}, which may be chance."
 
 
@@ -101,9 +110,8 @@ def broken(result: Result) -> list[str]:
     for name, c in result.without_broken.items():
         if c.seeds != result.comparisons[name].seeds:
             before = result.comparisons[name]
-            changed.append(
-                f"{name} {before.word} ({interval(result, before)}) with, {c.word} ({_gap(result, c)}) without"
-            )
+            with_them = f"{_word(result, before)} ({interval(result, before)}) with"
+            changed.append(f"{name} {with_them}, {_word(result, c)} ({_gap(result, c)}) without")
     if said:
         said.append(
             f"Counted all the same. With and without these seeds: {'; '.join(changed) or 'no verdict changes'}."
@@ -116,7 +124,7 @@ def gaps(result: Result) -> list[str]:
     if not result.comparisons or too_few(result):
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
-    arms = [arm for arm in arms if arm not in (first(result, "better"), cheapest_as_good(result))]
+    arms = [arm for arm in arms if arm not in leaders(result)]
     settled = [arm for arm in arms if _of(result, arm).word != "cannot tell yet"]
     shown = arms if len(arms) <= LISTED else settled[:LISTED]
     rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
@@ -130,10 +138,14 @@ def sentence(result: Result, arm: Arm, of: str = "") -> str:
     at = cost(result, arm)
     match c.word:
         case "better":
-            return f"{arm.name} beats {reference} by {_amount(result, c.mean, False)}{of} ({interval(result, c)}){at}."
+            beats = "beats" if result.metric.directed else "is higher than"
+            return (
+                f"{arm.name} {beats} {reference} by {_amount(result, c.mean, False)}{of} ({interval(result, c)}){at}."
+            )
         case "worse":
             small = " (less than the margin)" if result.rule.margin is not None and c.low > -result.rule.margin else ""
-            return f"{arm.name} loses to {reference} by {_loss(result, arm)}{of}{small}{at}."
+            loses = "loses to" if result.metric.directed else "is lower than"
+            return f"{arm.name} {loses} {reference} by {_loss(result, arm)}{of}{small}{at}."
         case "as good":
             alike = "equivalent to" if c.equivalent else "as good as"
             return f"{arm.name} is {alike} {reference} within {margin(result)}{of} ({_gap(result, c)}){at}."
@@ -182,6 +194,8 @@ def rule(result: Result) -> list[str]:
         f"; as good: the interval lies above −{margin(result)}"
         if asked is not None
         else "; as good is not asked (margin=null)"
+        if result.metric.directed
+        else "; neither higher nor lower is taken to be better"
     )
     said = [
         f"Claims have p ≤ 0.05 by {NAMES[test]} of runs paired by seed{over}; {looks}; in brackets simultaneous 95 % intervals"
@@ -189,7 +203,7 @@ def rule(result: Result) -> list[str]:
     ]
     unlike = [name for name, c in result.by_other_test.items() if c.word != result.comparisons[name].word]
     if unlike and not too_few(result):
-        listed = ", ".join(f"{name}: {result.by_other_test[name].word}" for name in unlike[:LISTED])
+        listed = ", ".join(f"{name}: {_word(result, result.by_other_test[name])}" for name in unlike[:LISTED])
         more = f" and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
         said.append(f"The verdicts of {NAMES[result.rule.other.test]}, which was not chosen, differ: {listed}{more}.")
     return said
@@ -217,6 +231,10 @@ def _of(result: Result, arm: Arm) -> Comparison:
     return result.comparisons[arm.name]
 
 
+def _word(result: Result, c: Comparison) -> str:
+    return result.metric.word(c.word)
+
+
 def _gap(result: Result, c: Comparison) -> str:
     return f"gap {_amount(result, c.mean)}, {interval(result, c)}"
 
@@ -233,7 +251,8 @@ def _amount(result: Result, gap: float, signed: bool = True) -> str:
 def _unit(result: Result, gap: float) -> str:
     if not result.metric.unit:
         return ""
-    return f" {result.metric.unit.removesuffix('s') if abs(gap) == 0.01 else result.metric.unit}"
+    one = result.metric.fraction and abs(gap) == 0.01
+    return f" {'point' if one else result.metric.unit}"
 
 
 def _had(result: Result) -> str:

@@ -75,7 +75,7 @@ def pareto(result: Result, key: str, axes: Axes) -> None:
     """The metric against a cost: means with their 95 % intervals, the front drawn, what is beaten pale."""
     arms = [arm for arm in result.arms if key in arm.costs]
     on, colour, shape = result.fronts[key], colours(arms, result.baselines), marker(arms, result.baselines)
-    inks = [to_rgba(colour[arm.name], 1.0 if arm.name in on else 0.4) for arm in arms]
+    inks = [to_rgba(colour[arm.name], 1.0 if arm.name in on or not on else 0.4) for arm in arms]
     halves = [0 if isnan(arm.interval[1]) else arm.interval[1] - arm.mean for arm in arms]
     x, y = [arm.costs[key] for arm in arms], [arm.mean for arm in arms]
     axes.vlines(x, np.subtract(y, halves), np.add(y, halves), colors=inks, lw=1.2)
@@ -86,15 +86,17 @@ def pareto(result: Result, key: str, axes: Axes) -> None:
             [x[i] for i in at], [y[i] for i in at], s=36, marker=drawn, color=[inks[i] for i in at], zorder=2.5
         )
     front = steps([(arm.costs[key], arm.mean) for arm in arms if arm.name in on])
-    axes.plot(*zip(*front, strict=True), color="#808080", lw=1, zorder=1)
+    if front:
+        axes.plot(*zip(*front, strict=True), color="#808080", lw=1, zorder=1)
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
     log_ticks(axes)
     axes.set_xlabel(f"{cost_heading(key)}, log scale")
-    axes.set_ylabel(result.metric.label)
+    axes.set_ylabel(result.metric.heading)
     counts = sorted({arm.n for arm in arms})
     seeds = f"{counts[0]}–{counts[-1]}" if len(counts) > 1 else str(counts[0])
-    axes.set_title(f"mean of {seeds} seeds, 95 % interval; line: Pareto front", fontsize=8, loc="left")
+    line = "; line: Pareto front" if front else ""
+    axes.set_title(f"mean of {seeds} seeds, 95 % interval{line}", fontsize=8, loc="left")
     named = arms if len(arms) <= LABELLED else [arm for arm in arms if arm.name in on or arm in result.baselines]
     write_labels(axes, named[:LABELLED], key, on, front)
 
@@ -116,14 +118,14 @@ def log_ticks(axes: Axes) -> None:
 
 def write_labels(axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front: Sequence[tuple[float, float]]) -> None:
     """The arms' names beside their points; a thin line where a name had to go far."""
-    texts = [axes.text(0, 0, arm.name, fontsize=8, alpha=1 if arm.name in on else 0.6) for arm in arms]
+    texts = [axes.text(0, 0, arm.name, fontsize=8, alpha=1 if arm.name in on or not on else 0.6) for arm in arms]
     for text in texts:
         text.set_in_layout(False)
     axes.autoscale_view()  # so that positions are final
     points = [tuple(axes.transData.transform((arm.costs[key], arm.mean))) for arm in arms]
     sizes = [(box.width, box.height) for box in (text.get_window_extent() for text in texts)]
     room = tuple(axes.get_window_extent().extents)
-    spots = places(points, sizes, room, [tuple(point) for point in axes.transData.transform(front)])
+    spots = places(points, sizes, room, [tuple(axes.transData.transform(point)) for point in front])
     to_axes = axes.transAxes.inverted().transform  # the SVG has other pixels
     for text, box, point in zip(texts, spots, points, strict=True):
         if box is None:
@@ -174,7 +176,8 @@ def rankings(result: Result, axes: Axes) -> None:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     left_out = f"; {len(kept)} of {len(result.arms)} arms" if len(kept) < len(result.arms) else ""
-    axes.set_title(f"first: the best score, the least cost{left_out}", fontsize=8, loc="left", y=-0.08)
+    first = "the best score" if result.metric.directed else "the most"
+    axes.set_title(f"first: {first}, the least cost{left_out}", fontsize=8, loc="left", y=-0.08)
 
 
 def class_heat(result: Result, figures: ByClass, axes: Axes) -> None:

@@ -2,7 +2,7 @@
 
 Far is: more than 10 times the usual spread from the median of its siblings (spread: 1.4826 times the median absolute deviation,
 of all arms the middle one), and 5 times that of these siblings, and 5 points where the metric is a fraction; or a training that
-the run itself says diverged.
+the run itself says diverged. Where the usual spread is 0, as of dead channels that hardly any network has, nothing is far.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def spread(values: np.ndarray) -> float:
 
 def is_far(score: float, others: np.ndarray, typical: float, metric: Metric) -> bool:
     away = abs(score - float(np.median(others)))
-    least = LEAST if metric.fraction else 0.0
+    least = LEAST if metric.fraction else 0.0 if typical > 0 else np.inf
     return away > max(FAR * typical, FAR_OF_OWN * spread(others), least)
 
 

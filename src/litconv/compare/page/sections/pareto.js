@@ -20,7 +20,7 @@ function drawPareto() {
   const label = data.costs.find((cost) => cost.key === key).label;
   const log = document.getElementById("log-axis").checked;
   const shown = data.arms.filter((arm) => arm.costs[key] !== undefined && visible.has(arm.name)).sort((a, b) => a.reference - b.reference); // drawn last: on top
-  const front = shown.filter(onFront(shown, key)).sort((a, b) => a.costs[key] - b.costs[key]);
+  const directed = data.metric.better !== "neither", front = shown.filter(directed ? onFront(shown, key) : () => false).sort((a, b) => a.costs[key] - b.costs[key]);
   const traces = [{ x: front.map((arm) => arm.costs[key]), y: front.map((arm) => arm.mean), mode: "lines", hoverinfo: "skip",
     line: { shape: "hv", color: css("--muted"), width: 1.2 } }];
   if (document.getElementById("single-runs").checked) {
@@ -31,7 +31,7 @@ function drawPareto() {
   }
   traces.push({ x: shown.map((arm) => arm.costs[key]), y: shown.map((arm) => arm.mean), mode: "markers", type: "scatter", customdata: shown.map((arm) => arm.name),
     error_y: { type: "data", symmetric: true, array: shown.map((arm) => (arm.interval[1] === null ? 0 : arm.interval[1] - arm.mean)), thickness: 1.2, width: 3, color: css("--muted") },
-    marker: { size: 11, color: shown.map((arm) => arm.colour), symbol: shown.map((arm) => arm.symbol), opacity: shown.map((arm) => (front.includes(arm) ? 1 : 0.4)), line: { width: 1, color: css("--card") } },
+    marker: { size: 11, color: shown.map((arm) => arm.colour), symbol: shown.map((arm) => arm.symbol), opacity: shown.map((arm) => (front.includes(arm) || !directed ? 1 : 0.4)), line: { width: 1, color: css("--card") } },
     text: shown.map((arm) => `<b>${plain(arm.name)}</b><br>` + Object.entries(arm.table).slice(1).filter(([, text]) => text).map(([name, text]) => `${plain(name)}: ${plain(text)}`).join("<br>")),
     hovertemplate: "%{text}<extra></extra>" });
   const drawn = layout(label, data.metric.label);
@@ -63,7 +63,7 @@ function padded(values, log) {
 function writeLabels(plot, shown, front, key) {
   const { xaxis, yaxis } = plot._fullLayout, canvas = writeLabels.canvas ??= document.createElement("canvas").getContext("2d");
   canvas.font = "11px system-ui, sans-serif";
-  const onFront = (arm) => front.includes(arm);
+  const onFront = (arm) => front.includes(arm) || !front.length;
   let named = [...shown].sort((a, b) => onFront(b) - onFront(a));
   if (named.length > 24) named = named.filter((arm) => onFront(arm) || arm.reference);
   const at = (arm) => [xaxis.d2p(arm.costs[key]), yaxis.d2p(arm.mean)];
