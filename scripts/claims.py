@@ -24,7 +24,7 @@ def main(config: DictConfig) -> None:
     asked = check(OmegaConf.to_container(config, resolve=True))
     names = chosen(asked.only)
     from litconv.claims.claim import read
-    from litconv.claims.facts import facts
+    from litconv.claims.facts import facts, in_common
     from litconv.claims.judgement import judge
     from litconv.claims.report import write_report
     from litconv.claims.sweeping import sweep
@@ -38,7 +38,7 @@ def main(config: DictConfig) -> None:
         if status not in (0, 1):  # interrupted
             raise SystemExit(status)
     judged = judge(claims, trials, asked.folder, asked.seeds, print)
-    write_report(judged, asked.out, facts(trials, asked.folder), shown_command(asked.grounds))
+    write_report(judged, asked.out, facts(trials, asked.folder), in_common(trials), shown_command(asked.grounds))
     for one in judged:
         print(f"{one.word:<12} {one.claim.title}: {one.claim.sentence}")
     for ground in asked.grounds.values():
@@ -51,13 +51,11 @@ def main(config: DictConfig) -> None:
 
 def shown_command(grounds: Mapping[str, Ground]) -> str:
     """As it was given, but for the places where data and pages lie on this machine."""
-    given = (a for a in sys.argv[1:] if a.partition("=")[0] not in ("out", "output_dir", "train"))
-    return " ".join(
-        [
-            "python scripts/claims.py",
-            *(f"{k}=${k.upper()}" if (k := a.partition("=")[0]) in grounds else a for a in given),
-        ]
-    )
+    shown = ["python scripts/claims.py"]
+    for key, argument in ((argument.partition("=")[0], argument) for argument in sys.argv[1:]):
+        if key not in ("out", "output_dir", "train"):
+            shown.append(f"{key}=${key.upper()}" if key in grounds else argument)
+    return " ".join(shown)
 
 
 if __name__ == "__main__":

@@ -21,5 +21,10 @@ def facts(trials: Trials, sweep: Path) -> list[tuple[str, str]]:
     for key in ("versions/torch", "cost/device"):
         if key in table and (values := table[key].dropna().unique()).size:
             said.append((key.rpartition("/")[2], ", ".join(map(str, sorted(values)))))
+    return said
+
+
+def in_common(trials: Trials) -> list[tuple[str, str]]:
+    """Ground → the overrides of all runs on it."""
     used = [ground for ground in trials.grounds.values() if ground.name in trials.used]
-    return [*said, *((ground.title, f"{ground.shown(ground.overrides)} {' '.join(trials.common)}") for ground in used)]
+    return [(ground.title, f"{ground.shown(ground.overrides)} {' '.join(trials.common)}") for ground in used]

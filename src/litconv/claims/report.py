@@ -22,7 +22,10 @@ SORTS = {"computed": "computed, measured", "made": "made data", "real": "real da
 CODE = {"supported": "✔", "refuted": "✘", "cannot tell": "?", "not run": "–"}
 
 
-def write_report(judged: Sequence[Judged], out: Path, facts: list[tuple[str, str]], command: str) -> None:
+Pairs = list[tuple[str, str]]
+
+
+def write_report(judged: Sequence[Judged], out: Path, facts: Pairs, in_common: Pairs, command: str) -> None:
     """Nothing of an earlier report is left but what the user has put there."""
     shutil.rmtree(out / "figures", ignore_errors=True)
     (out / "figures").mkdir(parents=True)
@@ -39,6 +42,7 @@ def write_report(judged: Sequence[Judged], out: Path, facts: list[tuple[str, str
         "judged": judged,
         "total": total(list(judged)),
         "facts": facts,
+        "in_common": in_common,
         "command": command,
         "sorts": SORTS,
         "counts": counts,
