@@ -4,13 +4,14 @@ Trains what the claims of conf/claims/ need, as one sweep that shares arms and g
 verdict on each into outputs/claims/. Real sets: cifar10=FOLDER camvid=FOLDER.
 """
 
-import shlex
 import sys
+from collections.abc import Mapping
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from litconv.claims.arguments import check
+from litconv.claims.grounds import Ground
 from litconv.claims.names import chosen
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
@@ -37,8 +38,7 @@ def main(config: DictConfig) -> None:
         if status not in (0, 1):  # interrupted
             raise SystemExit(status)
     judged = judge(claims, trials, asked.folder, asked.seeds, print)
-    command = shlex.join(["python", "scripts/claims.py", *sys.argv[1:]])
-    write_report(judged, asked.out, facts(trials, asked.folder), command)
+    write_report(judged, asked.out, facts(trials, asked.folder), shown_command(asked.grounds))
     for one in judged:
         print(f"{one.word:<12} {one.claim.title}: {one.claim.sentence}")
     for ground in asked.grounds.values():
@@ -47,6 +47,17 @@ def main(config: DictConfig) -> None:
     print(asked.out / "index.html")
     if status:
         raise JobError("some runs failed; the page says of which arms there are fewer than planned")
+
+
+def shown_command(grounds: Mapping[str, Ground]) -> str:
+    """As it was given, but for the places where data and pages lie on this machine."""
+    given = (a for a in sys.argv[1:] if a.partition("=")[0] not in ("out", "output_dir", "train"))
+    return " ".join(
+        [
+            "python scripts/claims.py",
+            *(f"{k}=${k.upper()}" if (k := a.partition("=")[0]) in grounds else a for a in given),
+        ]
+    )
 
 
 if __name__ == "__main__":
