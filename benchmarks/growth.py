@@ -127,7 +127,7 @@ def of_image(folder: Path, rounds: int) -> None:
         data = ImageFolder(root=str(a_set(folder / f"{side}", 64, side, "jpg")), batch_size=batch)
         data.setup()
         arrays = Arrays(images, torch.zeros(64, dtype=torch.int64))
-        loaders.append(InMemoryLoader(arrays, data.augment(), 64, train=True))
+        loaders.append(InMemoryLoader(arrays, data.augmentation(), 64, train=True))
         files.append(data._files(folder / f"{side}" / "train", ""))
     calls = {
         f"training step of {batch} images": [call for _, _, call in steps],

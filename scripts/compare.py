@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from litconv.compare.arguments import check, check_extras, table_columns
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
+from litconv.config.front import spelled
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="compare")
@@ -27,7 +28,7 @@ def main(config: DictConfig) -> None:
 
     runs = load(given.folders)
     result = analyse(runs, given.name, given.question)
-    command = ["python", "scripts/compare.py", *sys.argv[1:]]
+    command = [*spelled("compare"), *sys.argv[1:]]
     result = write_report(result, runs, given.out, command, config.samples, columns, allowed)
     print(verdict(result).text())
     for note in result.notes:

@@ -111,12 +111,13 @@ def test_one_image_per_class_leaves_none_for_validation(tmp_path):
     refused(DataError, ImageFolder, "3 training images", "add a val split", root=str(root))
 
 
-def test_images_of_several_sizes_need_an_image_size(images):
+def test_an_odd_image_among_many_of_one_size_is_named(images, monkeypatch):
     path = images / "train" / "dog" / "001.png"
     Image.fromarray(noise(0, 10, 6)).save(path)
+    ImageFolder(root=str(images), image_size=[8, 8], batch_size=1).setup()
+    monkeypatch.setattr("litconv.data.image_folder.LOOKED_AT", 1)  # so that the odd one is not seen before
     first = images / "train" / "cat" / "000.png"
     refused(DataError, ImageFolder, f"{first} is 8x8 and {path} is 10x6", "data.image_size=[8,8]", root=str(images))
-    ImageFolder(root=str(images), image_size=[8, 8], batch_size=1).setup()
 
 
 # -- broken images -----------------------------------------------------------------------------------------------------
@@ -268,18 +269,26 @@ def test_a_classes_file_that_cannot_be_used_is_named(masks, content, reason):
 # -- options against data ----------------------------------------------------------------------------------------------
 
 
-def test_a_batch_larger_than_the_training_set_is_refused(images, masks):
-    message = "data.batch_size=13 is larger than the training set (12 images); use data.batch_size=12 or less"
-    assert refused(ConfigError, ImageFolder, root=str(images), batch_size=13) == message
-    refused(ConfigError, MaskFolder, "batch_size=5", "(4 images)", root=str(masks), batch_size=5)
+@pytest.mark.parametrize(("make", "count"), [(ImageFolder, 12), (MaskFolder, 4)])
+def test_a_batch_larger_than_the_training_set_is_all_of_it_and_that_is_said(images, masks, caplog, make, count):
+    data = make(root=str(images if make is ImageFolder else masks), batch_size=13)
+    data.setup()
+    ((x, _),) = data.train_dataloader()
+    assert len(x) == count
+    assert f"data.batch_size=13 is larger than the training set: it is trained in batches of {count}" in caplog.text
 
 
-def test_a_batch_larger_than_the_share_of_each_process_is_refused(images, monkeypatch):
+def test_a_batch_larger_than_the_share_of_each_process_is_that_share(images, monkeypatch):
     data = ImageFolder(root=str(images), batch_size=8)
     data.setup()
-    monkeypatch.setattr("litconv.data.loader.world", lambda: (0, 2))
-    monkeypatch.setattr("litconv.data.module.world", lambda: (0, 2))
-    with pytest.raises(ConfigError, match=re.escape("data.batch_size=8 in each of 2 processes")):
+    processes = [2]
+    for module in ("loader", "module"):
+        monkeypatch.setattr(f"litconv.data.{module}.world", lambda: (0, processes[0]))
+    assert [len(x) for x, _ in data.train_dataloader()] == [6]
+    processes[0] = 13
+    with pytest.raises(
+        ConfigError, match=r"trainer.devices=13 processes are more than the training set has images \(12\)"
+    ):
         data.train_dataloader()
 
 

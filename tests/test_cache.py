@@ -412,7 +412,7 @@ def test_reading_processes_that_last_give_the_batches_of_fresh_ones(masks):
     data = ready(MaskFolder, root=str(masks), memory_limit_mb=0, scale=(0.5, 2.0), num_workers=2)
     lasting = data.train_dataloader()
     fresh = StreamLoader(
-        data._splits["train"], data.augment(), data.image_size, 4, train=True, num_workers=2, persistent=False
+        data._splits["train"], data.augmentation(), data.image_size, 4, train=True, num_workers=2, persistent=False
     )
     for epoch in (0, 1, 5):
         for loader in (lasting, fresh):

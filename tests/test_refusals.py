@@ -229,17 +229,14 @@ def test_a_command_line_that_cannot_run_gets_one_clear_line(arguments, capsys, t
     assert not list(tmp_path.rglob("wandb"))
 
 
-def test_a_batch_larger_than_the_training_set_is_refused_before_a_logger_starts(capsys, tmp_path):
-    arguments = (
-        "++data.n_train=64",
-        "++data.n_val=16",
-        "++data.n_test=16",
-        "data.batch_size=128",
-        f"output_dir={tmp_path}",
-    )
-    assert command(*arguments) == 1
-    assert capsys.readouterr().err == (
-        "error: data.batch_size=128 is larger than the training set (64 images); use data.batch_size=64 or less\n"
+def test_a_fault_of_the_data_is_said_before_a_logger_starts(capsys, tmp_path):
+    for name in ("ant", "bee"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "0.png").write_bytes(b"broken")
+    data = ("data=image_folder", f"data.root={tmp_path / 'set'}", "data.image_size=8", "data.cache_dir=null")
+    assert command(*data, f"output_dir={tmp_path}") == 1
+    assert capsys.readouterr().err.endswith(
+        "2 training images, one per class, leave none for validation; add a val split\n"
     )
     assert not list(tmp_path.rglob("wandb"))
 

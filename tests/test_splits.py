@@ -127,11 +127,13 @@ def test_images_beside_the_class_folders_are_named(tmp_path, said):
     ]
 
 
-def test_classes_at_the_root_are_listed_and_an_archive_in_a_folder_of_its_own_is_found(tmp_path):
+def test_an_archive_in_a_folder_of_its_own_is_found_and_one_class_alone_is_no_set(tmp_path):
     root = make_image_folder(tmp_path / "outer" / "inner", {"train": 2})
     with pytest.raises(DataError, match=f"which {root} has: set data.root={root}$"):
         ImageFolder(root=str(root.parent))
-    with pytest.raises(DataError, match=r"has no folder 'train' \(there: cat, dog, emu\); expected train/<class>/\*$"):
+    for name in ("dog", "emu"):
+        shutil.rmtree(root / "train" / name)
+    with pytest.raises(DataError, match=r"no folder 'train' \(there: cat\); expected train/<class>/\*, or <class>/\*$"):
         ImageFolder(root=str(root / "train"))
 
 

@@ -11,6 +11,8 @@ import yaml
 
 from litconv.compare.arms import Arm
 from litconv.compare.settings import LOADER, OPTIONS
+from litconv.config.front import spelled
+from litconv.config.own_yamls import SEARCHPATH, as_flag
 from litconv.config.root_keys import LAUNCH_KEYS
 
 NOT_OF_AN_ARM = (
@@ -117,9 +119,9 @@ def of_grid(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | No
         given["sweep"] = sweep
     if "output_dir" not in given and str(output_dir) != "outputs":
         given["output_dir"] = str(output_dir)
-    several = any("," in value or "(" in value for value in given.values())
     words = [f"{k}={v}" for k, v in given.items()]
-    return shlex.join(["python", "train.py", *(["-m"] if several or sweep else []), *words])
+    several = any("," in word or "(" in word for word in words if not word.startswith(SEARCHPATH))
+    return shlex.join([*spelled("train"), *(["-m"] if several or sweep else []), *as_flag(words)])
 
 
 def missing_seeds(arms: Sequence[Arm], wanted: int, taken: Collection[int] = ()) -> list[int]:

@@ -19,6 +19,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from litconv.config import own_yamls
+from litconv.config.composed import places
 from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
@@ -70,7 +72,7 @@ def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def job_of_sweep(config: Any) -> Any:
         overrides = list(HydraConfig.get().overrides.task)
         try:
-            with as_single_run(main.__code__.co_filename, overrides):
+            with as_single_run(main.__code__.co_filename, [*places(config), *overrides]):
                 return main(config)
         except BusyError as error:
             if is_checked():  # by the launcher of this machine, which comes back to it
@@ -133,6 +135,12 @@ def at_end_of_sweep(show_table: Callable[[], int]) -> None:
 
 def command_line(main: Callable[[], None], config_name: str = "train") -> int:
     """Run a Hydra main and return its exit status."""
+    try:
+        sys.argv[1:] = own_yamls.as_searchpath(sys.argv[1:])
+        own_yamls.refuse_shadowed(sys.argv[1:])
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if {"-h", "--help"} & set(sys.argv[1:]):
         from litconv.config import help as usage
 

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from litconv.config import targets
+from litconv.config import own_yamls, targets
+from litconv.config.places import CONF
 from litconv.config.root_keys import LAUNCH_KEYS, SHORT_NAMES, STAGES
 from litconv.config.signatures import Signature
 from litconv.config.spelling import as_hydra_reads
@@ -25,7 +26,6 @@ RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
     *("seed", "memory_format", "choices.data", "choices.task", "choices.head", "trainer._target_"),
     *(f"{part}._target_" for part in ("conv", "backbone", "head", "task", "data", "optim", "schedule")),
 )
-CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
@@ -52,6 +52,14 @@ def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
     if isinstance(loggers := config.get("logger"), DictConfig):  # Hydra records no choice where there are several
         chosen["logger"] = ",".join(map(str, loggers))
     return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
+
+
+def places(config: DictConfig) -> list[str]:
+    """Where the user's own yamls lie, as the override that says it (`own_yamls`)."""
+    if "choices" in config:  # the config.yaml of a run
+        return []
+    state = config.hydra if "hydra" in config else HydraConfig.get()
+    return [override for override in state.overrides.hydra if override.startswith(own_yamls.SEARCHPATH)]
 
 
 def sweep_of(config: DictConfig) -> dict[str, str]:
@@ -145,7 +153,7 @@ def with_operator(config: DictConfig, name: str) -> DictConfig:
     """The same with one operator, as its yaml has it, in every slot."""
     stages = {f"conv_stage{number}" for number in STAGES}
     twin = OmegaConf.masked_copy(config, [str(k) for k in config if k not in stages])
-    twin.conv = load(CONF / "conv" / f"{name}.yaml")
+    twin.conv = load(own_yamls.yamls("conv")[name])
     return twin
 
 

@@ -24,6 +24,7 @@ from litconv.config.composed import (
 from litconv.config.environment import arguments
 from litconv.config.keys import keys
 from litconv.config.messages import unknown_key
+from litconv.config.own_yamls import yamls
 from litconv.config.root_keys import LAUNCH_KEYS, OF_SWEEPER, SHORT_NAMES
 from litconv.config.types import shown
 
@@ -106,8 +107,8 @@ def is_known(config: Mapping, key: str) -> bool:
 
 def without_effect(name: str, value: Any, chosen: dict[str, str]) -> str:
     operators = [
-        path.stem
-        for path in sorted((CONF / "conv").glob("*.yaml"))
+        operator
+        for operator, path in sorted(yamls("conv").items())
         if any(short_name_in(str(written)) == name for written in raw(load(path)).values())
     ]
     return (
@@ -117,7 +118,7 @@ def without_effect(name: str, value: Any, chosen: dict[str, str]) -> str:
 
 
 def heads_that(suit: Callable[[Mapping], bool]) -> str:
-    return ", ".join(path.stem for path in sorted((CONF / "head").glob("*.yaml")) if suit(load(path)))
+    return ", ".join(head for head, path in sorted(yamls("head").items()) if suit(load(path)))
 
 
 def is_swept(*keys: str) -> bool:

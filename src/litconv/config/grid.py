@@ -9,13 +9,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from litconv.config.composed import CONF
+from litconv.config.own_yamls import SEARCHPATH
+from litconv.config.places import CONF
 from litconv.errors import ConfigError
 
 
 def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], DictConfig]]:
     """The overrides and the configuration of each, the grid spanned as Hydra's sweeper does; that composes all twice."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        if places := [o for o in overrides if o.startswith(SEARCHPATH)]:
+            hydra.compose(config_name, places)  # from here on its loader knows what lies there: conv=glob(*)
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         swept = [*recipe(overrides, config_name), *overrides]
         axes = [values(override) for override in parser.parse_overrides(swept)]

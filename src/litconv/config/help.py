@@ -6,13 +6,18 @@ Hydra's own lists the groups in a second and leaves the comments out.
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from litconv.config.composed import CONF, load
+from litconv.config.composed import load
+from litconv.config.front import as_written, spelled
+from litconv.config.own_yamls import yamls
+from litconv.config.places import CONF
 
 FLAGS = """\
 -m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped
 --cfg job           the whole configuration, as it would be used
+--config-dir FOLDER yamls of yours, FOLDER/conv/mine.yaml and the like: conv=mine
 --hydra-help        Hydra's own options"""
 
 
@@ -33,22 +38,30 @@ def show(config_name: str, arguments: list[str]) -> None:
     chosen = {str(key): value for item in defaults for key, value in item.items() if "override" not in str(key)}
     chosen |= {key: value for key, _, value in (a.partition("=") for a in arguments) if key.partition("@")[0] in chosen}
     several = {group: re.findall(r"\w+", str(value or "")) for group, value in chosen.items()}
-    print(sys.modules["__main__"].__doc__ or "")
+    print(as_written(sys.modules["__main__"].__doc__ or ""))
     if chosen:
         print("Groups: write group=option. * stands for the default or what was chosen.\n")
         for group in dict.fromkeys(name.partition("@")[0] for name in chosen):
-            options = sorted(option.stem for option in (CONF / group).glob("*.yaml"))
-            print(f"  {group:<12}{', '.join(f'*{o}' if o in several.get(group, ()) else o for o in options)}")
+            print(f"  {group:<12}{options_in(group, several.get(group, ()), arguments)}")
         print(f"  {'conv@conv_stage1 … 5':<12}  one stage's operator\n")
     print(f"Keys: write key=value, cost.latency.batch=8 where one is nested.\n\n{indented(own_keys(path))}\n")
     if "train" in listed:
-        print("And all that train.py takes: python train.py --help (epochs, optim and the like change no cost)\n")
+        train = " ".join(spelled("train"))
+        print(f"And all that a run takes: {train} --help (epochs, optim and the like change no cost)\n")
     for group, option in ((group, option) for group, options in several.items() for option in options):
-        file = CONF / group.partition("@")[0] / f"{option}.yaml"
-        if file.is_file():
+        if file := yamls(group.partition("@")[0], arguments).get(option):
             place = f"logger.{option}" if group == "logger" else group.rpartition("@")[2]
             print(f"{group}={option}: write {place}.key=value\n\n{indented(options_of(file))}\n")
     print(f"Flags:\n\n{indented(FLAGS)}")
+
+
+def options_in(group: str, chosen: Sequence[str], arguments: Sequence[str]) -> str:
+    """The options of a group: litconv's, then the user's."""
+    files = yamls(group, arguments)
+    own = [option for option, file in files.items() if not file.is_relative_to(CONF)]
+    marked = {option: f"*{option}" if option in chosen else option for option in sorted(files)}
+    of_user = f"; yours: {', '.join(marked[option] for option in own)}" if own else ""
+    return ", ".join(text for option, text in marked.items() if option not in own) + of_user
 
 
 def own_keys(path: Path) -> str:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from litconv.config import signatures
 from litconv.config.composed import CONF, compose, declared, load, raw, select
 from litconv.config.environment import arguments
+from litconv.config.own_yamls import yamls
 from litconv.config.root_keys import STAGES
 from litconv.errors import ConfigError
 
@@ -83,7 +84,7 @@ def choices_that_take(option: str, place: str) -> list[str]:
     """Of the group at this place (conv, conv_stage3, backbone, …) those whose class takes the option; one that must be
     imported for that is not asked."""
     group = re.sub(r"_stage\d$", "", place)
-    nodes = {path.stem: load(path) for path in sorted((CONF / group).glob("*.yaml"))}
+    nodes = {name: load(path) for name, path in sorted(yamls(group).items())}
     targets = {name: node["_target_"] for name, node in nodes.items() if "_target_" in node}
     return [
         name

@@ -6,8 +6,8 @@ from difflib import get_close_matches
 
 from hydra.errors import InstantiationException, OverrideParseException
 
-from litconv.config.composed import CONF
 from litconv.config.keys import choices_that_take, keys_near
+from litconv.config.own_yamls import options as stems
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
@@ -83,11 +83,6 @@ def several_values(argument: str) -> str:
         return f"{argument}: several loggers of one run are a list; write {as_list}"
     listed = f"; a list is written {as_list}" if as_list and key.rpartition(".")[2] in LISTS else ""
     return f"{argument}: several values are a sweep; add -m{listed}"
-
-
-def stems(group: str) -> list[str]:
-    """The options of a group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def written_before(key: str, value: str) -> str:

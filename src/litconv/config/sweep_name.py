@@ -6,9 +6,9 @@ import re
 from litconv.config.root_keys import NAMELESS_KEYS, SWEEP
 from litconv.errors import ConfigError
 
-# Of the launch, not of what is swept: they do not change a sweep's name.
+# Of the launch and of this machine, not of what is swept: they do not change a sweep's name.
 LAUNCH_ARGUMENTS = re.compile(
-    rf"({'|'.join(NAMELESS_KEYS)}|output_dir|details|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*)="
+    rf"({'|'.join(NAMELESS_KEYS)}|output_dir|details|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*|hydra\.searchpath)="
 )
 
 

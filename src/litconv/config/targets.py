@@ -6,7 +6,9 @@ a user's own. Both the path that is written and the module that defines the obje
 
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from litconv.config import signatures
@@ -67,6 +69,10 @@ def is_of_user(name: str) -> bool:
 
 def _looked_up(name: str, allowed: Sequence[str], key: str, look_up: Callable[[str], Any]) -> Any:
     require_allowed(name, allowed, key)
+    if is_of_user(name) and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(
+            here
+        )  # behind all that is installed: my_operators.py of the folder in which the command is given
     try:
         return look_up(name)
     except Exception as error:  # a user's own module may fail to be imported in any way

@@ -1,21 +1,25 @@
-"""Batched augmentation: random zoom, padded crop, horizontal flip, cutout, normalisation, each a few tensor operations.
+"""Batched augmentation: random zoom or resized crop, padded crop, flips, cutout, erasing, normalisation, each a few tensor
+operations; colours, policies and transforms of the user's own image by image (`per_image`).
 
 Whatever is random is drawn for a whole epoch at once, on the CPU, from private generators seeded by (seed, epoch, name
 of the draw). So the draws are equal on every device, for every model, for one process or several, in memory or
 streaming, and switching one augmentation on leaves the draws of the others as they were.
 
-Cutout: DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552
+Cutout: DeVries & Taylor 2017, https://arxiv.org/abs/1708.04552. Resized crop: Szegedy et al. 2014,
+https://arxiv.org/abs/1409.4842. Erasing: Zhong et al. 2017, https://arxiv.org/abs/1708.04896
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from litconv.data import fused
+from litconv.data import fused, rectangles
+from litconv.data.per_image import PerImage
 
 
 def private_generator(*key: int | str) -> torch.Generator:
@@ -33,13 +37,21 @@ def _affine(
     return (1 / (most * stds)).to(device), (means / stds).to(device)
 
 
+MOVES = {  # draws of what moves pixels
+    *("top", "left", "scale", "flip", "flip_y"),
+    *("crop_top", "crop_left", "crop_height", "crop_width"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Augment:
     """Turns a batch of uint8 or uint16 images into what the model sees. Sizes are in pixels, (height, width).
 
     `mean`, `std`: per channel, of values in 0..1. `crop_size`: after the crop. `crop_padding`: black border on all
-    sides before the crop. `scale`: range of a random zoom, per image. `cutout`: side of one square set to the mean.
-    Masks follow their images (nearest); where an image is padded its mask is `ignore_index`.
+    sides before the crop. `scale`: range of a random zoom, per image. `resized_crop`: range of the share of the area (with
+    its border) that a crop takes, its sides' ratio in `crop_ratio`, which is then resized. `cutout`: side of one square
+    set to the mean. `erasing`: the probability of a rectangle set to it. Masks follow their images (nearest); where an
+    image is padded its mask is `ignore_index`.
     """
 
     mean: tuple[float, ...]
@@ -49,15 +61,47 @@ class Augment:
     flip: bool = False
     scale: tuple[float, float] = (1.0, 1.0)
     cutout: int = 0
+    vertical_flip: bool = False
+    resized_crop: tuple[float, float] | None = None
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    erasing: float = 0.0
+    per_image: PerImage | None = None  # on 8-bit images, behind crop and flips
     ignore_index: int = -100
 
     def draw(self, count: int, image_size: tuple[int, int], seed: int, epoch: int) -> dict[str, Tensor]:
         """Everything random of one epoch of `count` images: tensors (count,), on the CPU."""
 
-        def uniform(name: str) -> Tensor:
+        def several(name: str, values: int) -> Tensor:
             generator = private_generator(seed, epoch, name)
-            return torch.rand(count, generator=generator, dtype=torch.float64)
+            return torch.rand(count, values, generator=generator, dtype=torch.float64)
 
+        def uniform(name: str) -> Tensor:
+            return several(name, 1)[:, 0]
+
+        if self.resized_crop is not None:
+            pad = self.crop_padding
+            padded = image_size[0] + 2 * pad, image_size[1] + 2 * pad
+            top, left, height, width = rectangles.crops(padded, self.resized_crop, self.crop_ratio, several)
+            draws = {"crop_top": top - pad, "crop_left": left - pad, "crop_height": height, "crop_width": width}
+        else:
+            draws = self._draw_crop(count, image_size, uniform)
+        if self.flip:
+            draws["flip"] = uniform("flip") < 0.5
+        if self.vertical_flip:
+            draws["flip_y"] = uniform("flip_y") < 0.5
+        if self.cutout:
+            draws["cut_y"] = (uniform("cut_y") * self.crop_size[0]).long()
+            draws["cut_x"] = (uniform("cut_x") * self.crop_size[1]).long()
+        if self.erasing:
+            names = ("erase_top", "erase_left", "erase_height", "erase_width")
+            draws |= zip(names, rectangles.erasures(self.crop_size, self.erasing, several), strict=True)
+        if self.per_image is not None:
+            draws["seed"] = torch.randint(2**32, (count,), generator=private_generator(seed, epoch, "per_image"))
+        return draws
+
+    def _draw_crop(
+        self, count: int, image_size: tuple[int, int], uniform: Callable[[str], Tensor]
+    ) -> dict[str, Tensor]:
         draws: dict[str, Tensor] = {}
         zoom = torch.ones(count, dtype=torch.float64)
         if self.scale != (1.0, 1.0):
@@ -70,11 +114,6 @@ class Augment:
                 low, high = room.clamp(max=0), room.clamp(min=0)
                 offset = (low + uniform(name) * (high - low + 1)).floor().minimum(high).long()
                 draws[name] = offset - self.crop_padding
-        if self.flip:
-            draws["flip"] = uniform("flip") < 0.5
-        if self.cutout:
-            draws["cut_y"] = (uniform("cut_y") * self.crop_size[0]).long()
-            draws["cut_x"] = (uniform("cut_x") * self.crop_size[1]).long()
         return draws
 
     def __call__(
@@ -85,7 +124,11 @@ class Augment:
         With `index` those of a whole set. On a CPU with a C++ compiler one pass makes the batch of 8-bit images, else
         several, to the same bits.
         """
-        if fused.takes(images, targets):
+        if "seed" in draws:
+            x, y = self._moved()(images, targets, {k: v for k, v in draws.items() if k in MOVES}, index)
+            x, y = self.per_image(x.round_().byte(), y, draws["seed"])
+            x = self.normalise(x)
+        elif fused.takes(images, targets):
             x, y = self._in_one_pass(images, targets, draws, index)
         else:
             chosen = slice(None) if index is None else index
@@ -94,7 +137,15 @@ class Augment:
             rows = self._band(draws["cut_y"], x.shape[-2])  # (N, h)
             columns = self._band(draws["cut_x"], x.shape[-1])  # (N, w)
             x = x.masked_fill_((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+        if "erase_top" in draws:
+            rows = rectangles.inside(draws["erase_top"], draws["erase_height"], x.shape[-2])
+            columns = rectangles.inside(draws["erase_left"], draws["erase_width"], x.shape[-1])
+            x = x.masked_fill_((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
         return x, y
+
+    def _moved(self) -> "Augment":
+        """The same without what comes behind crop and flips, its values as they are in the files, 0..255."""
+        return replace(self, mean=(0.0,) * len(self.mean), std=(1 / 255,) * len(self.std), per_image=None)
 
     def _in_one_pass(
         self, images: Tensor, targets: Tensor, draws: dict[str, Tensor], index: Tensor | None
@@ -111,7 +162,7 @@ class Augment:
         images = images if images.dtype == torch.uint8 else images.float()  # few operations take uint16
         targets = targets.long()
         dense = targets.ndim == 3
-        if "scale" in draws:
+        if "scale" in draws or "crop_top" in draws:
             images, masks = self._zoom(images, targets if dense else None, draws)
             return self.normalise(images, most), masks if dense else targets
         if "top" in draws or "left" in draws:
@@ -125,6 +176,11 @@ class Augment:
             images = torch.where(flip[:, None, None, None], images.flip(-1), images)
             if dense:
                 targets = torch.where(flip[:, None, None], targets.flip(-1), targets)
+        if "flip_y" in draws:
+            flip = draws["flip_y"]
+            images = torch.where(flip[:, None, None, None], images.flip(-2), images)
+            if dense:
+                targets = torch.where(flip[:, None, None], targets.flip(-2), targets)
         return self.normalise(images, most), targets
 
     def normalise(self, images: Tensor, most: int = 255) -> Tensor:
@@ -146,17 +202,24 @@ class Augment:
         """Where each output row and column lies in its image, in pixels, its edge at 0: float32 (N, h), (N, w)."""
         sources = []
         # without draws, as in evaluation, the whole image
-        for name, length in zip(("top", "left"), self.crop_size if draws else image_size, strict=True):
+        edges = (("top", "height"), ("left", "width"))
+        for (name, side), length in zip(edges, self.crop_size if draws else image_size, strict=True):
             source = (torch.arange(length, device=device) + 0.5).expand(count, length)
+            if f"crop_{name}" in draws:
+                step = draws[f"crop_{side}"].float() / length  # pixels of the crop in one of the result
+                sources.append(source * step[:, None] + draws[f"crop_{name}"][:, None])
+                continue
             source = source + draws[name][:, None] if name in draws else source
             sources.append(source / draws["scale"][:, None] if "scale" in draws else source)
         rows, columns = sources
         if "flip" in draws:
             columns = torch.where(draws["flip"][:, None], columns.flip(-1), columns)
+        if "flip_y" in draws:
+            rows = torch.where(draws["flip_y"][:, None], rows.flip(-1), rows)
         return rows, columns
 
     def _zoom(self, images: Tensor, masks: Tensor | None, draws: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Zoom, crop and flip in one resampling, rows then columns: bilinear for images, nearest for masks."""
+        """Zoom or resized crop, crop and flips in one resampling, rows then columns: bilinear for images, nearest for masks."""
         count, channels, height, width = images.shape
         rows, columns = self._sources(draws, count, (height, width), images.device)
         low, high, weight = (part.repeat_interleave(channels, 0) for part in _neighbours(rows, height))  # (N·C, h)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.class_list import ClassList
 from litconv.data.files import open_image, read_image
+from litconv.data.fitting import Fit, fitted, fitted_mask
 from litconv.data.mask_survey import unfitting
 from litconv.data.masks import DepthError, UnknownCodeError, read_mask
 from litconv.errors import DataError
@@ -33,6 +33,7 @@ class FileSet(Dataset):
     images: Sequence[str]
     size: tuple[int, int]  # H, W of every item
     resize: bool  # to `size`; else an image of another size is an error
+    fit: Fit = "stretch"  # how one of another shape is brought to it
     labels: Tensor | None = None  # int64 (N,): the targets, or where there are masks what a split is stratified by
     masks: Sequence[str] | None = None
     classes: ClassList | None = None  # what the masks hold
@@ -83,6 +84,7 @@ class FileSet(Dataset):
         labels = None if self.labels is None else np.asarray(self.labels).tobytes()
         classes = None if self.classes is None else (self.table.tobytes(), sorted(self.classes.colours.items()))
         pixels = DECODING, self.size, self.resize, self.channels, np.dtype(self.dtype).str
+        pixels = pixels if self.fit == "stretch" else (*pixels, self.fit)
         return key_of(digest.digest(), pixels, labels, classes, PIL.__version__)
 
     def decode(self, allocate: Allocate = in_memory) -> dict[str, np.ndarray]:
@@ -122,7 +124,7 @@ class FileSet(Dataset):
                 f"{self.like} is {height}x{width} and {path} is {image.height}x{image.width} (height x width); "
                 f"set data.image_size=[{height},{width}] to resize every image"
             )
-        pixels = np.asarray(image) if fits else resized(image, (width, height))
+        pixels = np.asarray(image) if fits else fitted(image, self.size, self.fit)
         pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
         if self.masks is None:
             return pixels, int(self.labels[index])
@@ -140,9 +142,7 @@ class FileSet(Dataset):
             return self._sized(read_mask(self.masks[index], self.classes, self.table))
 
     def _sized(self, mask: np.ndarray) -> np.ndarray:
-        if mask.shape == self.size:
-            return mask
-        return np.asarray(Image.fromarray(mask).resize(self.size[::-1], Image.Resampling.NEAREST))
+        return mask if mask.shape == self.size else fitted_mask(mask, self.size, self.fit, self.classes.ignore_index)
 
     def _turned(self, index: int, mask: np.ndarray) -> str:
         """A clause on an image of the mask's size that its EXIF tag lays on its side."""
@@ -157,11 +157,3 @@ class FileSet(Dataset):
             yield
         except (UnknownCodeError, DepthError) as error:
             raise unfitting(error, self.masks, self.classes) from None
-
-
-def resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """To (width, height), bilinear; 16 bits by way of floats, which PIL does resize."""
-    if image.mode in ("RGB", "L"):
-        return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
-    values = Image.fromarray(np.asarray(image).astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(values).round().astype(np.uint16)

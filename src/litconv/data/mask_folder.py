@@ -66,6 +66,7 @@ class MaskFolder(DataModule):
                 images,
                 self.image_size,
                 self._resize,
+                fit=self.fit or "stretch",
                 masks=masks,
                 classes=classes,
                 like=like,

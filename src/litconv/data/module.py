@@ -2,16 +2,18 @@
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from litconv.data import transforms
 from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.counts import class_counts, require_every_class
 from litconv.data.file_set import FileSet
+from litconv.data.fitting import LEAVES_OUT, Fit
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
@@ -46,7 +48,10 @@ class DataModule(pl.LightningDataModule):
     memory_limit_mb: int = 2048  # decoded images above this are read from disk again every epoch
     cache_dir: str | None = None  # where the decoded set is kept for later runs: a folder, or auto; None: nowhere
     cache_limit_mb: int = 10240  # of that folder; a larger set is not kept
-    image_size: Size | None = None  # every image is resized to it, its aspect ratio not kept; None: as the files are
+    image_size: Size | None = None  # every image is resized to it; None: as the files are
+    fit: Fit | None = (
+        None  # how one of another shape is: stretch (None, where there is an `image_size`), crop, letterbox
+    )
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # per channel, of values in 0..1 (ImageNet's; grey: GREY_MEAN)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     crop_size: Size | None = None  # pixels of a training crop; None: the image's size
@@ -54,6 +59,14 @@ class DataModule(pl.LightningDataModule):
     flip: bool = False  # horizontally, every second image
     scale: tuple[float, float] = (1.0, 1.0)  # range of a random zoom before the crop
     cutout: int = 0  # side in pixels of a square set to the mean; 0: none
+    vertical_flip: bool = False  # every second image
+    resized_crop: tuple[float, float] | None = None  # share of the area that a crop takes, then resized: [0.08, 1.0]
+    crop_ratio: tuple[float, float] = (0.75, 4 / 3)  # of its sides, width ÷ height
+    erasing: float = 0.0  # probability of a rectangle set to the mean
+    color_jitter: tuple[float, float, float, float] | None = None  # brightness, contrast, saturation, hue
+    rand_augment: tuple[int, int] | None = None  # how many operations, and their strength of 0..30: [2, 9]
+    trivial_augment: bool = False
+    augment: Any = None  # one of the user's own, of an image or of an image and its mask (`per_image`)
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     in_channels: ClassVar[int] = 3  # a set whose images can be read as grey has an option of this name
@@ -94,11 +107,19 @@ class DataModule(pl.LightningDataModule):
             raise ConfigError(f"data.std={list(self.std)} must be greater than 0")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"data.scale={list(self.scale)} must be the smallest and the largest zoom, as [0.5, 2.0]")
+        if self.fit not in (None, "stretch", "crop", "letterbox"):
+            raise ConfigError(f"data.fit={self.fit} must be stretch, crop or letterbox")
         self._resize = self.image_size is not None
         if self.image_size is None:
             self.image_size = self.native_size()
         self.image_size = pair(self.image_size, "image_size")
+        if self.fit is not None and not (self._resize and self.reads_files):
+            why = "the images have one size" if self.reads_files else "all images of this set have one shape"
+            raise ConfigError(
+                f"data.fit={self.fit} has no effect: {why}; remove it{', or set data.image_size' * self.reads_files}"
+            )
         self._check_crop()
+        transforms.check(self)
 
     def native_size(self) -> tuple[int, int]:
         """(H, W) of the set's images, without reading one."""
@@ -136,6 +157,8 @@ class DataModule(pl.LightningDataModule):
         if self._splits:
             return
         splits = self.load()
+        if self.fit == "letterbox" and self.ignore_index < 0:
+            self.ignore_index = LEAVES_OUT  # the border of a mask
         if "val" not in splits:
             chosen = held_out(splits["train"], self.split_seed)
             splits["train"], splits["val"] = without(splits["train"], chosen), splits["train"].subset(chosen)
@@ -146,10 +169,12 @@ class DataModule(pl.LightningDataModule):
         if self.sampling == "balanced":
             require_every_class(splits["train"], self.class_names)
         if self.batch_size > self.sizes["train"]:
-            raise ConfigError(
-                f"data.batch_size={self.batch_size} is larger than the training set ({self.sizes['train']} images); "
-                f"use data.batch_size={self.sizes['train']} or less"
+            log.warning(
+                "data.batch_size=%d is larger than the training set: it is trained in batches of %d, all of its images",
+                self.batch_size,
+                self.sizes["train"],
             )
+            self.batch_size = self.sizes["train"]
         files = {name: split for name, split in splits.items() if isinstance(split, FileSet)}
         decoded = self._decode(files)
         if self.num_workers and files.keys() == decoded.keys():
@@ -159,6 +184,8 @@ class DataModule(pl.LightningDataModule):
         if self.mean == GREY_MEAN:
             remark_darkness(decoded)
         self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
+        train = self._splits["train"]
+        transforms.check_depth(self, train.images.dtype if isinstance(train, Arrays) else train.dtype)
 
     def class_counts(self) -> list[int]:
         """Images of each class that are trained on; of masks, pixels."""
@@ -187,7 +214,7 @@ class DataModule(pl.LightningDataModule):
     def test_dataloader(self) -> InMemoryLoader | StreamLoader:
         return self._loader(self.test_split)
 
-    def augment(self) -> Augment:
+    def augmentation(self) -> Augment:
         return Augment(
             mean=self.mean,
             std=self.std,
@@ -196,6 +223,11 @@ class DataModule(pl.LightningDataModule):
             flip=self.flip,
             scale=self.scale,
             cutout=self.cutout,
+            vertical_flip=self.vertical_flip,
+            resized_crop=self.resized_crop,
+            crop_ratio=self.crop_ratio,
+            erasing=self.erasing,
+            per_image=transforms.per_image(self),
             ignore_index=self.ignore_index,
         )
 
@@ -203,17 +235,18 @@ class DataModule(pl.LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
         split, train = self._splits[name], name == "train"
         labels = split.labels.cpu() if train and self.sampling == "balanced" else None
+        batch_size = min(self.batch_size, max(len(split) // world()[1], 1)) if train else self.batch_size
         if isinstance(split, Arrays):
             if self._fits:
                 self._splits[name] = split = split.to(device)
             how = {"train": train, "seed": self.seed, "labels": labels, "device": device}
-            loader = InMemoryLoader(split, self.augment(), self.batch_size, **how)
+            loader = InMemoryLoader(split, self.augmentation(), batch_size, **how)
         else:
             loader = StreamLoader(
                 split,
-                self.augment(),
+                self.augmentation(),
                 self.image_size,
-                self.batch_size,
+                batch_size,
                 train=train,
                 seed=self.seed,
                 labels=labels,
@@ -223,8 +256,7 @@ class DataModule(pl.LightningDataModule):
             )
         if train and not len(loader):
             raise ConfigError(
-                f"data.batch_size={self.batch_size} in each of {world()[1]} processes is larger than the training set "
-                f"({len(split)} images); use data.batch_size={max(len(split) // world()[1], 1)} or less"
+                f"trainer.devices={world()[1]} processes are more than the training set has images ({len(split)}); use fewer"
             )
         return loader
 

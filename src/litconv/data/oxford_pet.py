@@ -86,4 +86,6 @@ class OxfordPet(DataModule):
         masks = None
         if classes is not None:
             masks = [str(self.folder / "annotations" / "trimaps" / f"{stem}.png") for stem, _ in listed]
-        return FileSet(images, self.image_size, resize=True, labels=labels, masks=masks, classes=classes)
+        return FileSet(
+            images, self.image_size, resize=True, fit=self.fit or "stretch", labels=labels, masks=masks, classes=classes
+        )

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from litconv.data.files import is_left_out, list_images
+from litconv.data.files import is_left_out, list_images, readable_extensions
 from litconv.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,26 @@ def split_folders(root: Path, inside: str) -> dict[str, Path]:
 
 def has_train(root: Path) -> bool:
     return root.is_dir() and any(folder.name.lower() in NAMES["train"] for folder in folders_in(root))
+
+
+def has_classes(root: Path) -> bool:
+    """Whether it has no folder of a split and holds the classes themselves: two folders of images at least."""
+    if not root.is_dir():
+        return False
+    folders = folders_in(root)
+    splits = {name for names in NAMES.values() for name in names}
+    if any(folder.name.lower() in splits or has_train(folder) for folder in folders):
+        return False
+    return sum(map(has_image, folders)) > 1
+
+
+def has_image(folder: Path) -> bool:
+    """Whether one lies in it or below it."""
+    readable = readable_extensions()
+    return any(
+        path.suffix.lower() in readable and not any(is_left_out(part) for part in path.relative_to(folder).parts)
+        for path in folder.rglob("*")
+    )
 
 
 def say_unread(root: Path, read: Iterable[Path]) -> None:

@@ -4,6 +4,8 @@ Both choices are by `split_seed` alone, so that they are the same for every arm 
 label; masks have none, and of them any image may be chosen.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,38 @@ def held_out(train: Split, split_seed: int) -> Tensor:
     if not len(indices):
         raise DataError(f"{len(train)} training images, one per class, leave none for validation; add a val split")
     return indices
+
+
+def check_folds(folds: int | None, fold: int | None) -> None:
+    if folds is None:
+        if fold is not None:
+            raise ConfigError(
+                f"data.fold={fold} has no effect without data.folds, such as data.folds=5; remove it or set both"
+            )
+        return
+    if type(folds) is not int or folds < 2:
+        raise ConfigError(f"data.folds={folds} must be a whole number, at least 2, or null")
+    if fold is None:
+        every = ",".join(map(str, range(folds)))
+        raise ConfigError(
+            f"data.folds={folds} needs data.fold=0 … {folds - 1}, or all of them in a sweep: -m data.fold={every}"
+        )
+    if type(fold) is not int or not 0 <= fold < folds:
+        raise ConfigError(f"data.fold={fold} must be a whole number from 0 to {folds - 1}, since data.folds={folds}")
+
+
+def in_folds(splits: Mapping[str, FileSet], folds: int, fold: int, split_seed: int) -> dict[str, FileSet]:
+    """Train cut into its fold, which is tested on, and the rest. The images of each class take turns over the folds, where the
+    class before has stopped, so that folds differ by one image at most, of a class as well."""
+    if splits.keys() != {"train"}:
+        others = " and ".join(splits.keys() - {"train"})
+        raise ConfigError(f"data.folds={folds} cuts a set without splits, and this one has {others}; remove data.folds")
+    train = splits["train"]
+    if folds > len(train):
+        raise ConfigError(f"data.folds={folds} are more than the {len(train)} images; use fewer")
+    order = torch.cat(shuffled_classes(train, split_seed, "folds"))
+    chosen = order[fold::folds].sort().values
+    return {"train": without(train, chosen), "test": train.subset(chosen)}
 
 
 def some(train: Split, count: int, split_seed: int) -> Tensor:

@@ -61,5 +61,7 @@ class VOC(DataModule):
                 raise DataError(f"{listed} lists no images; unpack the archive again")
             images = [str(self.folder / "JPEGImages" / f"{stem}.jpg") for stem in stems]
             masks = [str(self.folder / "SegmentationClass" / f"{stem}.png") for stem in stems]
-            splits[name] = FileSet(images, self.image_size, resize=True, masks=masks, classes=classes)
+            splits[name] = FileSet(
+                images, self.image_size, resize=True, fit=self.fit or "stretch", masks=masks, classes=classes
+            )
         return splits

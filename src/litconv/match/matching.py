@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from litconv import build
-from litconv.config import composed
+from litconv.config import composed, own_yamls
 from litconv.config.messages import did_you_mean
 from litconv.cost import Count
 from litconv.data.problem import Problem
@@ -84,7 +84,7 @@ def run_search(asked: Asked, problem: Problem, budget: Budget, network: Network,
 
 def check(asked: Asked, budget: Budget) -> None:
     config, backbone = asked.config, asked.config.backbone
-    operators = sorted(path.stem for path in (composed.CONF / "conv").glob("*.yaml"))
+    operators = own_yamls.options("conv")
     if not budget.is_number and budget.to not in operators:
         raise ConfigError(
             f"match.to={budget.to} is neither a number nor an operator{did_you_mean(budget.to, operators)}; "

@@ -12,6 +12,7 @@ from litconv.build.network import Model
 from litconv.config.checks import check_libraries
 from litconv.config.composed import declared, select
 from litconv.config.environment import cores, is_checked
+from litconv.config.front import spelled
 from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
@@ -146,7 +147,7 @@ def check_trainer(config: DictConfig, trainer: Any) -> None:
     if config.diagnostics and trainer.world_size > 1:
         raise ConfigError(
             f"diagnostics=true with trainer.devices={config.trainer.devices}: it runs in one process; leave it out, and use "
-            "scripts/diagnose.py when the run has ended"
+            f"{' '.join(spelled('diagnose'))} when the run has ended"
         )
     check_precision(precision({"trainer": config.trainer}), trainer.precision, device)
     if config.compile.enabled:

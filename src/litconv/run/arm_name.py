@@ -7,12 +7,13 @@ at all (task, data, trainer) is not in it.
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from litconv.config import signatures
-from litconv.config.composed import CONF
+from litconv.config import own_yamls, signatures
+from litconv.config.places import CONF
 from litconv.config.root_keys import STAGES
 from litconv.config.signatures import UnreadError
 from litconv.run.naming import NOT_HASHED_IN, same_numbers
@@ -77,7 +78,7 @@ def differing(
     node: Settings | None, group: str, choice: str, prefix: str = "", left_out: tuple[str, ...] = ()
 ) -> Iterator[str]:
     """The options of a group that are neither as its yaml has them nor as its class does."""
-    usual = usual_options(group, choice, str((node or {}).get("_target_", "")))
+    usual = usual_options(group, own_yamls.path_of(group, choice), str((node or {}).get("_target_", "")))
     for option, value in (node or {}).items():
         silent = option.startswith("_") or option in (*NOT_HASHED_IN.get(group, ()), *left_out)
         if silent or refers_elsewhere(usual.get(option)):
@@ -87,14 +88,13 @@ def differing(
 
 
 @cache
-def usual_options(group: str, choice: str, target: str) -> dict[str, Any]:
-    """Of a class of the user's own nothing is known, and nothing is imported for it."""
+def usual_options(group: str, path: Path | None, target: str) -> dict[str, Any]:
+    """`path`: of the yaml that was chosen. Nothing is imported for a class of the user's own: its yaml says what is usual."""
     try:
         taken = {name: parameter.default for name, parameter in signatures.read(target).parameters.items()}
     except UnreadError:
         taken = {}
-    path = CONF / group / f"{choice}.yaml"
-    written = yaml.safe_load(path.read_text()) if path.exists() else {}
+    written = {} if path is None else yaml.safe_load(path.read_text())
     written = written.get(group, written)  # a task's yaml says more than the task
     return {**taken, **{option: default(value) for option, value in written.items()}}
 

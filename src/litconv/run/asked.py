@@ -26,7 +26,8 @@ class Asked:
     @classmethod
     def of(cls, config: DictConfig) -> "Asked":
         overrides, choices, in_sweep = composed.hydra_state(config)
-        return cls(config, composed.plain(config), labels.by_class(config, choices), overrides, in_sweep)
+        written = [*composed.places(config), *overrides]
+        return cls(config, composed.plain(config), labels.by_class(config, choices), written, in_sweep)
 
     @cached_property
     def config_hash(self) -> str:

@@ -13,7 +13,11 @@ NOT_HASHED_IN = {
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
-OFF_IN_DATA = (("in_channels", 3), ("mask_suffix", ""), ("n_train", None), ("sampling", "uniform"))
+OFF_IN_DATA = (
+    *(("in_channels", 3), ("mask_suffix", ""), ("n_train", None), ("sampling", "uniform")),
+    *(("fit", None), ("folds", None), ("fold", None), ("vertical_flip", False), ("resized_crop", None), ("erasing", 0)),
+    *(("color_jitter", None), ("rand_augment", None), ("trivial_augment", False), ("augment", None)),
+)
 OFF_IN_TASK = (("monitor", "accuracy"), ("monitor", "miou"), ("class_weights", None), ("focal", 0))
 PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # Lightning's short forms
 

@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from litconv import __version__
 from litconv.config.composed import SHORT_NAMES
+from litconv.config.places import IN_WHEEL
 from litconv.config.watched import watched
 from litconv.files import write_whole
 from litconv.run.asked import Asked
@@ -58,13 +60,18 @@ def facts(asked: Asked) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    return {
+        "python": platform.python_version(),
+        "litconv": __version__,
+        **{package: version(package) for package in PACKAGES},
+    }
 
 
 @cache
 def git_state() -> tuple[str | None, bool | None]:
-    """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout."""
-    here = Path(__file__).parent
+    """The commit of the code that runs and whether it was changed since; (None, None) outside a checkout. Beside a wheel
+    that is the user's own code: the folder in which the command is given."""
+    here = Path.cwd() if IN_WHEEL else Path(__file__).parent
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, check=True)

@@ -8,6 +8,8 @@ import pandas as pd
 
 from litconv.compare.commands import merged, of_an_arm, of_grid
 from litconv.compare.tuning.record import Record
+from litconv.config.front import spelled
+from litconv.config.own_yamls import as_flag
 from litconv.sweep.choice import Edge, by_size, written
 
 
@@ -35,4 +37,4 @@ def of_values(rows: pd.DataFrame, seeds: Sequence[int]) -> list[str]:
 
 
 def command(given: Mapping[str, str]) -> str:
-    return shlex.join(["python", "train.py", "-m", *(f"{key}={value}" for key, value in given.items())])
+    return shlex.join([*spelled("train"), "-m", *as_flag([f"{key}={value}" for key, value in given.items()])])
