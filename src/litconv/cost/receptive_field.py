@@ -88,6 +88,11 @@ def pooling(field: Field, out, x, kernel, stride=(), padding=(0,), dilation=(1,)
     return windows(field, kernel, stride or kernel, dilation, padding)
 
 
+def unknown(field: Field, *arguments: Any) -> Field:
+    """What has seen everything has seen everything after any operation."""
+    return GLOBAL if field == GLOBAL else UNKNOWN
+
+
 def declared(name: str) -> Callable[..., Field] | None:
     """Of an operation whose file says what it reads."""
     if (cost := (DECLARED_COSTS | TORCHVISION).get(name)) is None or cost.window is None:
@@ -184,7 +189,7 @@ class FieldsFollowed(TorchDispatchMode):
         if first or others:
             pointwise = torch.Tag.pointwise in func.tags
             name = func.name().partition(".")[0]
-            rule = same_place if pointwise else RULES.get(name) or declared(name) or (lambda *arguments: UNKNOWN)
+            rule = same_place if pointwise else RULES.get(name) or declared(name) or unknown
             # a kernel or offsets that come of the image join what has gone through the window
             field = joined([rule(joined(first or others), out, *args), *others])
             for tensor in tree_leaves(out):
