@@ -13,6 +13,7 @@ from golden import regenerate
 from litconv.conv import Standard
 from litconv.cost import count
 from litconv.errors import ConfigError
+from yamls import in_turn
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,7 @@ def ledger() -> dict[str, dict[str, int]]:
     return json.loads(regenerate.LEDGER.read_text())
 
 
-@pytest.mark.parametrize("operator", regenerate.OPERATORS)
-@pytest.mark.parametrize("backbone", regenerate.BACKBONES)
+@pytest.mark.parametrize(("operator", "backbone"), in_turn("backbone"))
 def test_the_cost_is_that_of_the_ledger(ledger, backbone, operator):
     cost = regenerate.counted(backbone, operator)
     assert cost.second_opinion == "agrees: fvcore, FlopCounterMode, closed forms"

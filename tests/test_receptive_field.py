@@ -1,5 +1,7 @@
 """The receptive field against where a NaN in the image comes out, and against published figures."""
 
+from bisect import bisect_left
+
 import pytest
 import torch
 from torch import nn
@@ -9,27 +11,46 @@ from golden import regenerate
 from litconv.conv import Standard
 from litconv.cost import count
 from litconv.upsample import Bilinear, Nearest, PixelShuffle, Transposed
+from yamls import CORE
 
 
 def rows_that_matter(module: nn.Module, in_channels: int, size: int) -> int:
     """Rows of the image from the first to the last whose NaN reaches the central value of the last feature."""
-    module = module.double().eval()
-    images = torch.zeros(size, in_channels, size, 8, dtype=torch.double)
-    images[torch.arange(size), :, torch.arange(size)] = float("nan")
+    module, rows = module.double().eval(), range(size)
+    first = bisect_left(rows, True, key=lambda row: reaches(module, in_channels, size, slice(0, row + 1)))
+    last = bisect_left(rows, True, key=lambda row: not reaches(module, in_channels, size, slice(row, size))) - 1
+    assert 0 < first <= last < size - 1, "the image is too small for this test"
+    return last - first + 1
+
+
+def reaches(module: nn.Module, in_channels: int, size: int, rows: slice) -> bool:
+    """Whether NaNs in these rows of an image reach the central value of the last feature."""
+    image = torch.zeros(1, in_channels, size, 8, dtype=torch.double)
+    image[:, :, rows] = float("nan")
     with torch.no_grad():
-        out = module(images)
+        out = module(image)
     feature = out[-1] if isinstance(out, list) else out
-    reached = feature[:, :, feature.shape[2] // 2].isnan().flatten(1).any(1).nonzero().flatten()
-    assert 0 < reached[0] <= reached[-1] < size - 1, "the image is too small for this test"
-    return int(reached[-1] - reached[0]) + 1
+    return bool(feature[:, :, feature.shape[2] // 2].isnan().any())
 
 
-@pytest.mark.parametrize("operator", sorted(set(regenerate.OPERATORS) - {"deformable"}))
-@pytest.mark.parametrize("output_stride", [1, 32])
-def test_the_receptive_field_is_what_a_nan_reaches(arm, output_stride, operator):
+PLACES = [
+    pytest.param(operator, stride, marks=[] if operator in CORE or stride == 32 else pytest.mark.slow)
+    for operator in sorted(set(regenerate.OPERATORS) - {"deformable"})
+    for stride in (1, 32)
+]
+
+
+@pytest.mark.parametrize(("operator", "output_stride"), PLACES)
+def test_the_receptive_field_is_what_a_nan_reaches(arm, operator, output_stride):
     whole = arm(operator, "backbone=resnet", "width=0.5", f"backbone.output_stride={output_stride}")
     expected = count(whole, 3, (32, 32)).receptive_field
-    assert expected == rows_that_matter(whole.backbone, 3, 2 * expected + 20)
+    if expected == "global":
+        backbone = whole.backbone.double().eval()
+        assert all(reaches(backbone, 3, 128, slice(row, row + 1)) for row in (0, 127))
+        return
+    found = rows_that_matter(whole.backbone, 3, expected + expected // 4 + 20)
+    # Where there are two resolutions inside, neighbours differ in what they see: the union is more than the central one's.
+    assert found <= expected <= (1.4 * found if operator in ("octave", "wavelet") else found)
 
 
 def test_a_deformable_convolution_sees_what_its_regular_grid_sees(arm):

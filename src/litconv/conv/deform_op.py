@@ -22,7 +22,7 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels import cpp
 from litconv.conv.deform_kernels.geometry import Geometry
-from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
+from litconv.conv.slot import DECLARED_COSTS, DeclaredCost, Window
 from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -179,4 +179,9 @@ def _sampling(inputs: Sequence[Sequence[int] | None], output: Sequence[int]) -> 
     return n * math.prod(output[2:]) * channels * kh * kw * (4 if mask is None else 5)
 
 
-DECLARED_COSTS["litconv::deform_conv2d"] = DeclaredCost(macs=_macs, elementwise_ops=_sampling)
+def _regular_grid(x, weight, offset, mask, stride, padding, dilation, *rest) -> Window:
+    """Where training starts: learned offsets have no bound."""
+    return Window(weight.shape[2:], stride, dilation, padding)
+
+
+DECLARED_COSTS["litconv::deform_conv2d"] = DeclaredCost(_macs, _sampling, _regular_grid)

@@ -69,12 +69,16 @@ class SameConv2d(nn.Conv2d):
         self.picks_first = kernel == (1, 1) and strides != (1, 1) and in_channels // groups < ONEDNN_BLOCK
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convolved(x, self.weight, self.groups)
+
+    def convolved(self, x: torch.Tensor, weight: torch.Tensor, groups: int) -> torch.Tensor:
+        """With this layer's geometry and another weight, of which its operator makes one anew in every forward."""
         if self.picks_first and x.device.type == "cpu":
             (down, across), unit = self.stride, (1, 1)
-            return F.conv2d(x[..., ::down, ::across], self.weight, self.bias, unit, (0, 0), unit, self.groups)
+            return F.conv2d(x[..., ::down, ::across], weight, self.bias, unit, (0, 0), unit, groups)
         if self.extra_padding is not None:
             x = F.pad(x, self.extra_padding)
-        return super().forward(x)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, groups)
 
     def formula(self, height: int, width: int) -> Formula:
         """Params and MACs of one (height, width) image: (Kh·Kw·Cin/g + bias)·Cout, and the weights times Ho·Wo."""

@@ -49,11 +49,22 @@ class Formula(NamedTuple):
         return Formula(self.params + other.params, self.macs + other.macs)
 
 
+class Window(NamedTuple):
+    """What one output value of an operation reads of a map, along both axes."""
+
+    taps: Sequence[int]
+    stride: Sequence[int]
+    dilation: Sequence[int]
+    padding: Sequence[int]
+
+
 class DeclaredCost(NamedTuple):
-    """The cost of a custom operation that counters cannot see into, from its inputs' shapes and its output's."""
+    """The cost of a custom operation that counters cannot see into, from its inputs' shapes and its output's; and, for the
+    receptive field, what it reads of its first input, from its arguments."""
 
     macs: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
     elementwise_ops: Callable[[Sequence[Sequence[int] | None], Sequence[int]], int]
+    window: Callable[..., Window] | None = None  # nobody knows it
 
 
 @runtime_checkable

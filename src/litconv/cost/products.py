@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from fvcore.nn.jit_handles import addmm_flop_jit, bmm_flop_jit, conv_flop_jit, einsum_flop_jit, linear_flop_jit
 
-from litconv.conv.slot import DECLARED_COSTS, DeclaredCost
+from litconv.conv.slot import DECLARED_COSTS, DeclaredCost, Window
 from litconv.cost.elementwise import ELEMENTWISE, Handle, elementwise_handles
 from litconv.cost.shapes import numel, shape
 
@@ -29,7 +29,11 @@ def _deformable_sampling(inputs: Sequence[Sequence[int] | None], output: Sequenc
     return x[0] * x[1] * math.prod(weight[2:]) * math.prod(output[2:]) * (4 + masked)
 
 
-TORCHVISION = {"torchvision::deform_conv2d": DeclaredCost(_deformable_macs, _deformable_sampling)}
+def _deformable_window(x, weight, offset, mask, bias, *numbers) -> Window:
+    return Window(weight.shape[2:], numbers[0:2], numbers[4:6], numbers[2:4])
+
+
+TORCHVISION = {"torchvision::deform_conv2d": DeclaredCost(_deformable_macs, _deformable_sampling, _deformable_window)}
 
 
 def conv_mode_macs(inputs: list[Any], outputs: list[Any]) -> int:

@@ -20,6 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from litconv.conv.slot import DECLARED_COSTS
+from litconv.cost.products import TORCHVISION
+
 
 class Axis(NamedTuple):
     jump: Fraction
@@ -85,12 +88,16 @@ def pooling(field: Field, out, x, kernel, stride=(), padding=(0,), dilation=(1,)
     return windows(field, kernel, stride or kernel, dilation, padding)
 
 
-def slot_deformable(field: Field, out, x, weight, offset, mask, stride, padding, dilation, *rest) -> Field:
-    return windows(field, weight.shape[2:], stride, dilation, padding)
+def unknown(field: Field, *arguments: Any) -> Field:
+    """What has seen everything has seen everything after any operation."""
+    return GLOBAL if field == GLOBAL else UNKNOWN
 
 
-def torchvision_deformable(field: Field, out, x, weight, offset, mask, bias, *numbers) -> Field:
-    return windows(field, weight.shape[2:], numbers[0:2], numbers[4:6], numbers[2:4])
+def declared(name: str) -> Callable[..., Field] | None:
+    """Of an operation whose file says what it reads."""
+    if (cost := (DECLARED_COSTS | TORCHVISION).get(name)) is None or cost.window is None:
+        return None
+    return lambda field, out, *arguments: windows(field, *cost.window(*arguments))
 
 
 def padded(field: Field, out, x, pad, *rest) -> Field:
@@ -142,8 +149,6 @@ def permuted(field: Field, out, x, *dims) -> Field:
 
 RULES: dict[str, Callable[..., Field]] = {
     "aten::convolution": convolution,
-    "litconv::deform_conv2d": slot_deformable,
-    "torchvision::deform_conv2d": torchvision_deformable,
     **dict.fromkeys(("aten::max_pool2d_with_indices", "aten::avg_pool2d"), pooling),
     **dict.fromkeys(("aten::constant_pad_nd", "aten::reflection_pad2d", "aten::replication_pad2d"), padded),
     "aten::slice": sliced,
@@ -183,7 +188,8 @@ class FieldsFollowed(TorchDispatchMode):
         )
         if first or others:
             pointwise = torch.Tag.pointwise in func.tags
-            rule = same_place if pointwise else RULES.get(func.name().partition(".")[0], lambda *arguments: UNKNOWN)
+            name = func.name().partition(".")[0]
+            rule = same_place if pointwise else RULES.get(name) or declared(name) or unknown
             # a kernel or offsets that come of the image join what has gone through the window
             field = joined([rule(joined(first or others), out, *args), *others])
             for tensor in tree_leaves(out):

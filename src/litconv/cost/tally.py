@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
+from litconv.conv.slot import DECLARED_COSTS
 from litconv.cost.products import torch_formulas
 from litconv.cost.tracing import ShapesAlone
 
@@ -25,8 +26,13 @@ class Tally:
     activations: int
 
 
-@cache
 def formulas() -> dict[Any, Callable[..., int]]:
+    return formulas_with(tuple(DECLARED_COSTS))
+
+
+@cache
+def formulas_with(declared: tuple[str, ...]) -> dict[Any, Callable[..., int]]:
+    """An operator that is imported later declares more."""
     return {**flop_registry, **{packet: shape_wrapper(formula) for packet, formula in torch_formulas().items()}}
 
 
