@@ -23,7 +23,7 @@ FLOORS = (
     ("backbones",),
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
-    ("config", "diagnostics"),
+    ("config", "diagnostics", "surgery"),
     ("build",),
     ("run",),
     ("match",),

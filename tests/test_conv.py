@@ -21,9 +21,9 @@ from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from litconv.build.weights import initialise
 from litconv.conv import Bottleneck, Deformable, Depthwise, Dilated, Grouped, Pointwise, SameConv2d, Separable, Standard
 from litconv.conv.bsconv_u import BSConvU
+from litconv.conv.initial import initialise
 from litconv.conv.slot import DECLARED_COSTS, ConvFactory
 from litconv.cost import count
 from litconv.device import in_precision

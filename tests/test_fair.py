@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from litconv import build
-from litconv.build.weights import initialise
 from litconv.config.composed import compose
 from litconv.conv import ConvFactory, Deformable, Standard
+from litconv.conv.initial import initialise
 from litconv.cost import count
 from litconv.errors import ConfigError
 from litconv.optim import parameter_groups

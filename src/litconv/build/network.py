@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from litconv.backbones import Backbone
 from litconv.build.objects import part
-from litconv.build.weights import initialise
 from litconv.config.composed import STAGES, takes
+from litconv.conv.initial import initialise
 
 
 class Model(nn.Module):
