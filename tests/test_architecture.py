@@ -24,7 +24,7 @@ FLOORS = (
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
     ("config", "diagnostics", "surgery"),
-    ("build",),
+    ("build", "foreign"),
     ("run",),
     ("match",),
     ("prepare",),

@@ -48,6 +48,7 @@ def started(operator: nn.Module, candidate: Candidate, init: Start, seed: int) -
     weight = candidate.dense.full_weight.detach()
     if weight.is_meta:
         return "without values"
+    operator.to(torch.promote_types(weight.dtype, torch.float32))  # at first: half precision has no SVD
     initialise(operator, seed, candidate.name)
     as_large_as(operator, weight)
     same_shape = (
