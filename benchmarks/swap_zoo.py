@@ -142,6 +142,9 @@ def table(rows: dict[str, dict[str, Any]], library: str) -> str:
     for name, row in rows.items():
         if not name.startswith(f"{library}/"):
             continue
+        if "error" in row:
+            lines.append(f"| `{name.partition('/')[2]}` | {'| ' * (2 + len(OPERATORS))}{short(row['error'])} |")
+            continue
         results = [row[operator] for operator in OPERATORS]
         swapped = "/".join(dict.fromkeys(str(r["swapped"]) for r in results if "swapped" in r)) or "0"
         notes = ["with those in groups"] if any(r.get("grouped") for r in results) else []
@@ -170,13 +173,14 @@ def main() -> None:
         if name in rows or (arguments.only and name not in arguments.only):
             continue
         start = time.perf_counter()
-        rows[name] = examined(build)
+        try:
+            rows[name] = examined(build)
+        except Exception as error:  # of one model among many: the table says it
+            rows[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"}
         with arguments.results.open("a") as file:
             file.write(json.dumps([name, rows[name]]) + "\n")
-        print(
-            f"{name}: {', '.join(cell(rows[name][o]) for o in OPERATORS)} ({time.perf_counter() - start:.0f} s)",
-            flush=True,
-        )
+        said = rows[name].get("error") or ", ".join(cell(rows[name][operator]) for operator in OPERATORS)
+        print(f"{name}: {said} ({time.perf_counter() - start:.0f} s)", flush=True)
     page = PAGE.read_text()
     for library in ("timm", "torchvision", "smp"):
         begin, end = f"<!-- {library} -->\n", f"\n<!-- /{library} -->"

@@ -145,5 +145,5 @@ def no_layer(report: Report) -> str:
     reasons = [f"{n} × {why}" for fate in ("kept", "refused") for why, n in report.reasons(fate).most_common()]
     return (
         f"the model has no convolution that could become conv={report.conv} ({'; '.join(reasons) or 'it has none at all'}); "
-        "a K×K convolution of one group can; where={'grouped': True} takes those in groups, too"
+        "a K×K convolution of one group can; where.grouped=true takes those in groups, too"
     )
