@@ -23,7 +23,8 @@ def by_class(config: DictConfig, choices: dict[str, str]) -> dict[str, str]:
         node = config.get(key or group) if group in GROUPS else None
         if isinstance(node, DictConfig) and "_target_" in node:
             named[place] = label(group, choice, str(node["_target_"]))
-    if all(isinstance(config.get(group), DictConfig) for group in ("backbone", "head")) and brings_own_head(config):
+    built = [config.get(group) for group in ("backbone", "head")]
+    if all(isinstance(node, DictConfig) and "_target_" in node for node in built) and brings_own_head(config):
         named["head"] = OWN_HEAD
     return named
 
