@@ -15,9 +15,9 @@ from matplotlib.colors import LogNorm
 from torch import Tensor, nn
 
 from litconv import build
-from litconv.build.weights import initialise
 from litconv.config.composed import CONF, compose
 from litconv.conv import Deformable
+from litconv.conv.initial import initialise
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

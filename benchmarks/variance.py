@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from litconv import build
-from litconv.build.weights import initialise
 from litconv.config.composed import CONF, compose
+from litconv.conv.initial import initialise
 
 Variances = dict[str, list[float]]  # name of a slot → variance of its output with each seed
 

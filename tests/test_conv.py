@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import beyond_core
 from beyond_core import once
-from litconv.build.weights import initialise
 from litconv.conv import Bottleneck, Deformable, Depthwise, Dilated, Grouped, Pointwise, SameConv2d, Separable, Standard
 from litconv.conv.bsconv_u import BSConvU
+from litconv.conv.initial import initialise
 from litconv.conv.slot import DECLARED_COSTS, ConvFactory
 from litconv.cost import count
 from litconv.cost.folding import in_deployed_form

@@ -15,16 +15,17 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from litconv import build
-from litconv.build.weights import initialise
 from litconv.config.composed import compose
 from litconv.conv import ConvFactory, Deformable, Standard
+from litconv.conv.initial import initialise
 from litconv.cost import count
 from litconv.errors import ConfigError
 from litconv.optim import parameter_groups
-from yamls import in_turn
+from yamls import in_turn, own_backbones
 
 CONF = Path(__file__).parents[1] / "conf"
 OPERATORS = sorted(path.stem for path in (CONF / "conv").glob("*.yaml"))
+BACKBONES = own_backbones()
 # The deepest are cut short: what is shown holds for every layer.
 SHORT = {"wide_resnet": ["backbone.depth=10", "backbone.widen=1"], "vgg": ["width=0.25"], "mobilenet": ["width=0.25"]}
 SMALL_SET = ["++data.n_train=70", "++data.n_val=8", "++data.n_test=8"]

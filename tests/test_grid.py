@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from litconv import build
 from litconv.config.composed import compose
-from yamls import in_turn, names
+from yamls import in_turn, names, own_backbones
 
 OPERATORS = names("conv")
 # Cheap, and with channels that all divide one another.
@@ -18,7 +18,7 @@ CHEAP = {
     "vgg": ["backbone.depth=11", "width=0.125"],
     "mobilenet": ["width=0.125"],
 }
-BACKBONES = names("backbone")
+BACKBONES = own_backbones()
 DECODERS = [head for head in names("head") if head != "linear"]
 TURNS = cycle(DECODERS)
 CELLS = [pytest.param(*cell.values, next(TURNS), marks=cell.marks) for cell in in_turn("backbone")]

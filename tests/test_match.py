@@ -19,9 +19,10 @@ from litconv.errors import ConfigError
 from litconv.match import Width, find_width
 from litconv.run.asked import Asked
 from litconv.run.naming import config_hash
+from yamls import own_backbones
 
 OPERATORS = sorted(path.stem for path in (ROOT / "conf" / "conv").glob("*.yaml"))
-BACKBONES = sorted(path.stem for path in (ROOT / "conf" / "backbone").glob("*.yaml"))
+BACKBONES = own_backbones()
 HEADS = sorted(path.stem for path in (ROOT / "conf" / "head").glob("*.yaml") if path.stem != "linear")
 TOLERANCE = 0.02
 MEASURE = importlib.import_module("litconv.cost.measurement")  # the package has a function of that name

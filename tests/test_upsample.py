@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from litconv.build.weights import initialise
 from litconv.conv import SameConv2d
+from litconv.conv.initial import initialise
 from litconv.upsample import Bilinear, Nearest, PixelShuffle, Transposed
 
 CONF = Path(__file__).parents[1] / "conf" / "upsample"

@@ -8,14 +8,15 @@ from torch import Tensor, nn
 
 from litconv.backbones import Backbone
 from litconv.build.objects import part
-from litconv.build.weights import initialise
-from litconv.config.composed import STAGES, takes
+from litconv.config.composed import STAGES, brings_own_head, takes
+from litconv.conv.initial import initialise
+from litconv.heads.own import Own
 
 
 class Model(nn.Module):
     """Images (N, C, H, W) to logits (N, classes) or (N, classes, H, W)."""
 
-    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+    def __init__(self, backbone: Backbone | nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -28,6 +29,9 @@ def assemble(config: DictConfig, in_channels: int, num_classes: int) -> Model:
     """With PyTorch's own weights, on the current device; on the meta device it takes no memory."""
     conv = part(config.conv)
     stages = {n: part(node) for n in STAGES if (node := config.get(f"conv_stage{n}")) is not None}
+    if brings_own_head(config):
+        facts = {"in_channels": in_channels, "num_classes": num_classes, "stage_convs": stages}
+        return Model(part(config.backbone, conv=conv, **facts), Own())
     backbone = part(config.backbone, conv=conv, in_channels=in_channels, stage_convs=stages)
     slots = {"conv": conv} if takes(config.head, "conv") else {}
     if takes(config.head, "upsample"):

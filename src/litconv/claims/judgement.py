@@ -12,6 +12,7 @@ from litconv.claims.hypothesis import Computed, Say, Trained
 from litconv.claims.trials import Trials
 from litconv.compare.inference.planned import SEEDS
 from litconv.compare.inference.statistics import Rule
+from litconv.config.front import spelled
 from litconv.run.planned import read_plan
 
 
@@ -81,7 +82,7 @@ def of_runs(hypothesis: Trained, trials: Trials, runs: dict, rule: Rule) -> Iter
         arms = trials.arms(hypothesis, name)
         found = hypothesis.judge({label: runs[overrides] for label, overrides in arms.items()}, rule, name)
         commands = [
-            f"python train.py -m {ground.shown(own)} {' '.join(trials.common)} seeds={rule.planned}"
+            f"{' '.join(spelled('train'))} -m {ground.shown(own)} {' '.join(trials.common)} seeds={rule.planned}"
             for own in arms.values()
         ]
         lacking = [label for label, own in arms.items() if len(runs[own]) < rule.planned]

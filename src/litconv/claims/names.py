@@ -2,7 +2,7 @@
 
 from difflib import get_close_matches
 
-from litconv.config.composed import CONF
+from litconv.config.places import CONF
 from litconv.errors import ConfigError
 
 CLAIMS = CONF / "claims"

@@ -7,6 +7,7 @@ from typing import Literal
 from litconv.claims.finding import COMPUTED, Finding, Line, all_of
 from litconv.claims.hypothesis import Say
 from litconv.config import composed
+from litconv.config.front import spelled
 from litconv.cost.keys import COST_KEYS
 from litconv.errors import ConfigError
 
@@ -33,7 +34,7 @@ class NetworkCosts:
                 lines.append(Line(f"{label} against {name}", text, "supported" if right else "refuted"))
         right = sum(line.word == "supported" for line in lines)
         because = f"{right} of {len(lines)} figures are as expected"
-        commands = [f"python scripts/cost.py {own}" for own in (*self.against.values(), *self.networks.values())]
+        commands = [f"{' '.join(spelled('cost'))} {own}" for own in (*self.against.values(), *self.networks.values())]
         return Finding(
             self.says, COMPUTED, all_of(line.word for line in lines), because, lines, commands=commands,
             rule="exact: what fvcore counts, confirmed by a second counter and by formulas",

@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from litconv.config.composed import CONF
 from litconv.config.environment import COMMAND_LINE
+from litconv.config.places import commands
 from litconv.files import write_whole
-
-TRAIN = CONF.parent / "train.py"
 
 
 def arguments(points: Path, options: Sequence[str]) -> list[str]:
@@ -23,7 +21,7 @@ def sweep(points: Sequence[str], file: Path, options: Sequence[str]) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(f"{point}\n" for point in points).encode())
     environment = {key: value for key, value in os.environ.items() if key != COMMAND_LINE}  # it has one of its own
-    process = subprocess.Popen([sys.executable, str(TRAIN), *arguments(file, options)], env=environment)
+    process = subprocess.Popen([sys.executable, str(commands()["train"]), *arguments(file, options)], env=environment)
     while True:
         try:
             return process.wait()

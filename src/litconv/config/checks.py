@@ -85,6 +85,11 @@ def check_structure(config: Mapping) -> None:
                 f"{group} names no class; choose one of its options with {group}=NAME, or set {group}._target_"
             )
 
+    if "path" in config.backbone and config.backbone.path is None:
+        raise ConfigError(
+            "backbone.path names no class; write backbone.path=my_package.Net allowed_packages=[my_package]"
+        )
+
 
 def check_extra(extra: Any) -> None:
     """The user's own callbacks stand there by name."""

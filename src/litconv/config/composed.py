@@ -126,6 +126,16 @@ def takes(node: DictConfig, parameter: str) -> bool:
     return parameter in declared(node).parameters
 
 
+def brings_own_head(config: DictConfig) -> bool:
+    """Whether the backbone is, for the head's task, a whole network."""
+    return bool(declared(config.backbone).constants.get("own_head", frozenset()) & tasks_of(config.head))
+
+
+def tasks_of(node: DictConfig) -> frozenset[str]:
+    """For which its class serves."""
+    return declared(node).constants.get("tasks", frozenset())
+
+
 def select(config: DictConfig, path: str) -> Any:
     """The node at a dotted path, None where there is none."""
     return OmegaConf.select(config, path)

@@ -28,7 +28,7 @@ from litconv.config.own_yamls import yamls
 from litconv.config.root_keys import LAUNCH_KEYS, OF_SWEEPER, SHORT_NAMES
 from litconv.config.types import shown
 
-WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed"}
+WRITE_INSTEAD = {"backbone.width": "width", "data.seed": "seed", "backbone.seed": "seed"}
 
 
 def effect_faults(config: Mapping) -> Iterator[str]:
@@ -47,6 +47,7 @@ def effect_faults(config: Mapping) -> Iterator[str]:
         yield from override_faults(config, override, chosen, multirun)
     if not multirun:
         yield from recipe_faults(config)
+    yield from backbone_faults(config, overrides, chosen, multirun)
     task, tasks = declared(config.task).constants.get("name"), declared(config.head).constants.get("tasks")
     if tasks is not None and task not in tasks:
         heads = heads_that(lambda node: task in declared(node).constants["tasks"])
@@ -84,6 +85,26 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
             f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs={shown(limit)}; "
             f"remove epochs, or set trainer.max_epochs={value}"
         )
+
+
+def backbone_faults(config: Mapping, overrides: list[str], chosen: dict[str, str], multirun: bool) -> Iterator[str]:
+    """What a backbone of another library does not serve for, or has something of its own in place of."""
+    says, name = declared(config.backbone).constants, chosen.get("backbone")
+    task = declared(config.task).constants.get("name")
+    if task not in says.get("tasks", frozenset({task})):
+        others = [
+            path.stem
+            for path in sorted((CONF / "backbone").glob("*.yaml"))
+            if task in declared(load(path)).constants.get("tasks", frozenset())
+        ]
+        yield f"backbone={name} is not for task={chosen.get('task')}; models of other libraries that are: {', '.join(others)}"
+    for override in [] if multirun else overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        group = key.partition(".")[0]
+        if group in ("head", "upsample") and task in says.get("own_head", frozenset()):
+            yield f"{key}={value} has no effect: backbone={name} is a whole network with a head of its own; remove it"
+        if says.get("own_kernels") and key.rpartition(".")[2] == "kernel_size":
+            yield f"{key}={value} has no effect: backbone={name} keeps the kernel of each of its layers; remove it"
 
 
 def recipe_faults(config: Mapping) -> Iterator[str]:

@@ -19,7 +19,7 @@ from litconv.errors import ConfigError
 LOGGER_PASSED = ("folder", "name", "group", "job_type", "tags", "config")
 CALLBACKS_PASSED = ("folder", "monitor", "mode")
 PASSED = {
-    *("in_channels", "stride", "dilation", "stage_convs", "callbacks", "logger"),
+    *("in_channels", "num_classes", "stride", "dilation", "stage_convs", "callbacks", "logger"),
     *("enable_progress_bar", "enable_checkpointing", "default_root_dir", "barebones"),
 }
 

@@ -9,8 +9,9 @@ from functools import cache
 
 from omegaconf import DictConfig
 
-from litconv.config.composed import CONF
+from litconv.config.composed import CONF, brings_own_head
 
+OWN_HEAD = "own"  # of a backbone that is a whole network
 GROUPS = ("conv", "backbone", "head", "upsample", "task", "data", "optim", "schedule")
 
 
@@ -22,6 +23,9 @@ def by_class(config: DictConfig, choices: dict[str, str]) -> dict[str, str]:
         node = config.get(key or group) if group in GROUPS else None
         if isinstance(node, DictConfig) and "_target_" in node:
             named[place] = label(group, choice, str(node["_target_"]))
+    built = [config.get(group) for group in ("backbone", "head")]
+    if all(isinstance(node, DictConfig) and "_target_" in node for node in built) and brings_own_head(config):
+        named["head"] = OWN_HEAD
     return named
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import LINEAR_GAIN, Formula, at_least_one, out_size
+from litconv.conv.slot import LINEAR_GAIN, Formula, Likeness, at_least_one, likeness, out_size
 
 
 class Bottleneck(nn.Module):
@@ -49,3 +49,21 @@ class Bottleneck(nn.Module):
         stride = self.spatial.stride[0]
         small = out_size(height, stride), out_size(width, stride)
         return self.reduce.formula(height, width) + self.spatial.formula(height, width) + self.expand.formula(*small)
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """The leading channels of both sides, and what the kernel is between them: the Tucker decomposition of Kim et al.,
+        https://arxiv.org/abs/1511.06530"""
+        channels = self.spatial.out_channels
+        outs, ins = (leading(weight.transpose(0, axis).flatten(1).float(), channels) for axis in (0, 1))
+        core = torch.einsum("oikl,om,in->mnkl", weight.float(), outs, ins)
+        self.spatial.weight.zero_()  # of what there are fewer directions than channels for, the other layers stay as drawn
+        self.spatial.weight[: outs.shape[1], : ins.shape[1]] = core.to(weight.dtype)
+        self.reduce.weight[: ins.shape[1]] = ins.T[..., None, None].to(weight.dtype)
+        self.expand.weight[:, : outs.shape[1]] = outs[..., None, None].to(weight.dtype)
+        return likeness(f"Tucker, {channels} channels", weight, torch.einsum("mnkl,om,in->oikl", core, outs, ins))
+
+
+def leading(matrix: torch.Tensor, count: int) -> torch.Tensor:
+    """Directions of the rows that hold most: (rows, at most count)."""
+    return torch.linalg.svd(matrix, full_matrices=False)[0][:, :count]

@@ -11,8 +11,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from litconv.conv.low_rank import factors
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import LINEAR_GAIN, Formula
+from litconv.conv.slot import LINEAR_GAIN, Formula, Likeness, likeness
 
 
 class BSConvU(nn.Module):
@@ -34,3 +35,11 @@ class BSConvU(nn.Module):
 
     def formula(self, height: int, width: int) -> Formula:
         return self.pointwise.formula(height, width) + self.depthwise.formula(height, width)
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """Of each output the kernel (Cin × K²) is the nearest product of rank 1."""
+        pointwise, depthwise = factors(weight.flatten(2), 1)
+        self.pointwise.weight.copy_(pointwise.view_as(self.pointwise.weight))
+        self.depthwise.weight.copy_(depthwise.view_as(self.depthwise.weight))
+        return likeness("SVD, rank 1 for each output", weight, (pointwise @ depthwise).view_as(weight))

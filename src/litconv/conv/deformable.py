@@ -6,6 +6,7 @@ starts from the standard convolution. Params = K²·Cin·Cout + K²·Cin·2K²G 
 v1, https://arxiv.org/abs/1703.06211; v2 (`modulated`), https://arxiv.org/abs/1811.11168
 """
 
+import math
 from typing import ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 
 from litconv.conv.deform_op import Implementation, chosen, deform_conv2d, require, unordered
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import RELU_GAIN, Formula, out_size, require_divisors
+from litconv.conv.slot import RELU_GAIN, Formula, Likeness, out_size, require_divisors
 
 # The papers train the offset layer slower than the rest (v2: a tenth, when fine-tuning). From scratch and at lr 0.2 even a
 # tenth let the offsets run out of the image (ResNet-8 on shapes: top-1 0.2 instead of 0.9); a hundredth does not.
@@ -53,7 +54,7 @@ class Deformable(nn.Module):
         self.gain = RELU_GAIN
         self.offset_groups = offset_groups
         self.implementation = implementation
-        self.samples = kernel_size**2 * offset_groups
+        self.samples = math.prod(self.weight.shape[2:]) * offset_groups
         self.offset = SameConv2d(
             in_channels, (3 if modulated else 2) * self.samples, kernel_size, stride, dilation, bias=True
         )
@@ -82,6 +83,14 @@ class Deformable(nn.Module):
         rows, columns = out_size(height, self.stride[0]), out_size(width, self.stride[1])
         main = Formula(self.weight.numel(), self.weight.numel() * rows * columns)
         return main + self.offset.formula(height, width)
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """All offsets are zero at first, and every sample counts once."""
+        self.weight.copy_(weight)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+        return Likeness("copied", 0.0)
 
     def extra_repr(self) -> str:
         out_channels, in_channels, *kernel = self.weight.shape

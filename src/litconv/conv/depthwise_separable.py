@@ -10,8 +10,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
+from litconv.conv.low_rank import factors
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN, Formula, out_size, require_divisors
+from litconv.conv.slot import LINEAR_GAIN, RELU_GAIN, Formula, Likeness, likeness, out_size, require_divisors
 
 
 class DepthwiseSeparable(nn.Module):
@@ -63,3 +64,16 @@ class DepthwiseSeparable(nn.Module):
         second = self.pointwise.formula(out_size(height, stride), out_size(width, stride))
         norm = 0 if isinstance(self.between, nn.Identity) else 2 * self.depthwise.out_channels
         return first + second + Formula(norm, 0)
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """Of each group of n inputs the kernel (Cout × n·K²) is the nearest product of rank n; with a norm between, that norm
+        is not undone."""
+        own = self.depthwise.in_channels // self.depthwise.groups
+        by_group = weight.unflatten(1, (-1, own)).transpose(0, 1).flatten(2)  # (groups, Cout, n·K²)
+        pointwise, depthwise = factors(by_group, own)
+        self.depthwise.weight.copy_(depthwise.flatten(0, 1).view_as(self.depthwise.weight))
+        self.pointwise.weight.copy_(pointwise.transpose(0, 1).flatten(1)[..., None, None])
+        nearest = (pointwise @ depthwise).transpose(0, 1).reshape_as(weight)
+        rest = "" if isinstance(self.between, nn.Identity) else ", its norm apart"
+        return likeness(f"SVD, rank {own} for each {'input' if own == 1 else 'group'}{rest}", weight, nearest)

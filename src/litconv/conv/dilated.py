@@ -6,8 +6,10 @@ Yu & Koltun, https://arxiv.org/abs/1511.07122; DeepLab, https://arxiv.org/abs/16
 
 from typing import ClassVar
 
+import torch
+
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import at_least_one
+from litconv.conv.slot import Likeness, at_least_one
 
 
 class Dilated(SameConv2d):
@@ -28,4 +30,13 @@ class Dilated(SameConv2d):
         rate: int = 2,
     ) -> None:
         at_least_one(dilation=rate)
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation * rate)
+        super().__init__(in_channels, out_channels, kernel_size, stride, widened(dilation, rate))
+        self.rate = rate
+
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        how = super().take_dense(weight)
+        return how if self.rate == 1 else Likeness(f"copied, {self.rate} times as far apart", how.error)
+
+
+def widened(dilation: int | tuple[int, int], rate: int) -> int | tuple[int, int]:
+    return dilation * rate if isinstance(dilation, int) else (dilation[0] * rate, dilation[1] * rate)

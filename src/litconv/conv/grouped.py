@@ -8,7 +8,7 @@ talk to each other: ShuffleNet, https://arxiv.org/abs/1707.01083
 import torch
 
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import require_divisors
+from litconv.conv.slot import Likeness, require_divisors
 
 
 class Grouped(SameConv2d):
@@ -35,3 +35,10 @@ class Grouped(SameConv2d):
             n, c, h, w = y.shape
             y = y.view(n, self.groups, c // self.groups, h, w).transpose(1, 2).reshape(n, c, h, w)
         return y
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """Where the shuffle will put each output, there it is taken from."""
+        if self.shuffle:
+            weight = weight.unflatten(0, (-1, self.groups)).transpose(0, 1).flatten(0, 1)
+        return super().take_dense(weight)

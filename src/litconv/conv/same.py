@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litconv.conv.slot import RELU_GAIN, Formula, at_least_one, out_size
+from litconv.conv.slot import RELU_GAIN, Formula, Likeness, at_least_one, out_size
 
 Size2d = int | tuple[int, int]
 ONEDNN_BLOCK = 16  # channels
@@ -85,3 +85,14 @@ class SameConv2d(nn.Conv2d):
         weights = self.kernel_size[0] * self.kernel_size[1] * self.in_channels // self.groups * self.out_channels
         macs = weights * out_size(height, self.stride[0]) * out_size(width, self.stride[1])
         return Formula(weights + (self.out_channels if self.bias is not None else 0), macs)
+
+    @torch.no_grad()
+    def take_dense(self, weight: torch.Tensor) -> Likeness:
+        """Every output keeps the inputs of its own group: the nearest in least squares."""
+        own = self.in_channels // self.groups
+        rows = weight.chunk(self.groups)
+        self.weight.copy_(torch.cat([row[:, i * own : (i + 1) * own] for i, row in enumerate(rows)]))
+        if self.groups == 1:
+            return Likeness("copied", 0.0)
+        kept = self.weight.square().sum() / weight.square().sum().clamp_min(torch.finfo(weight.dtype).tiny)
+        return Likeness("diagonal" if own == 1 else "block diagonal", float((1 - kept).clamp_min(0).sqrt()))

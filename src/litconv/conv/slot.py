@@ -12,9 +12,13 @@ Beside `forward`, an operator and every layer inside it may have these powers, a
     deployed() -> nn.Module                 the form in which it is used after training, if that is another
     implementation_on(device) -> str        which of several implementations computes it there
     unordered_on(device) -> str             why two equal runs can differ there, and what to choose; "" where they cannot
+    take_dense(weight) -> Likeness          becomes as like the standard convolution of this weight (Cout, Cin, Kh, Kw) as it can
     confounds: dict[str, str]               of its class: what a comparison with the standard convolution changes besides the
                                             operator, under the option for which it holds ("norm_between=true"; "": always).
                                             It is read from the source, so both are literals
+
+`litconv.swap` also asks for kernels of unlike sides, `kernel_size=(Kh, Kw)`, and for a stride of each side; an operator that has
+no such form raises a TypeError or a ValueError.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,6 +62,13 @@ class Window(NamedTuple):
     padding: Sequence[int]
 
 
+class Likeness(NamedTuple):
+    """How near an operator has come to a standard convolution."""
+
+    how: str  # in words
+    error: float  # of its kernel, as a share of the standard one's norm: √(Σ(w − ŵ)² / Σw²)
+
+
 class DeclaredCost(NamedTuple):
     """The cost of a custom operation that counters cannot see into, from its inputs' shapes and its output's; and, for the
     receptive field, what it reads of its first input, from its arguments."""
@@ -85,6 +96,17 @@ class HasImplementations(Protocol):
 @runtime_checkable
 class MayBeUnordered(Protocol):
     def unordered_on(self, device: torch.device) -> str: ...
+
+
+@runtime_checkable
+class TakesDense(Protocol):
+    def take_dense(self, weight: torch.Tensor) -> Likeness: ...
+
+
+def likeness(how: str, weight: torch.Tensor, nearest: torch.Tensor) -> Likeness:
+    """Of the kernel that an operator now has, written as a standard convolution's."""
+    missed, whole = (weight - nearest).square().sum(), weight.square().sum()
+    return Likeness(how, float((missed / whole).sqrt()) if whole > 0 else 0.0)
 
 
 def gain_of(module: nn.Module) -> float:

@@ -56,7 +56,7 @@ def second_opinion(model: nn.Module, counts: Mapping[str, Counter], witness: Wit
     """Whether all agree, and a line that says so or names the layers that differ."""
     fvcore = {name: int(counter[MACS]) for name, counter in counts.items()}
     held_to_formulas = bool(slots(model))
-    opinions = "fvcore, FlopCounterMode" + (", closed forms" if held_to_formulas else "")
+    opinions = "fvcore, FlopCounterMode" + (f", closed forms{formless(model, fvcore)}" if held_to_formulas else "")
     differing = list(two_counters(model, fvcore, witness.macs))
     if held_to_formulas:
         differing += closed_forms(model, fvcore, witness)
@@ -77,6 +77,17 @@ def two_counters(model: nn.Module, fvcore: Mapping[str, int], torch: Mapping[str
             yield f"{name or 'the model itself'} (fvcore {macs:,}, FlopCounterMode {theirs[name]:,})"
 
 
+def formless(model: nn.Module, fvcore: Mapping[str, int]) -> str:
+    """The kinds of modules that multiply by themselves and have no closed form, such as attention: two counters know them."""
+    outermost, itself = slots(model), own(fvcore, model)
+    kinds = Counter(
+        type(module).__name__
+        for name, module in model.named_modules()
+        if itself[name] and closed_form(module, []) is None and not any(inside(name, slot) for slot in outermost)
+    )
+    return f" (but of {', '.join(f'{kind} ×{times}' for kind, times in kinds.items())})" if kinds else ""
+
+
 def closed_forms(model: nn.Module, fvcore: Mapping[str, int], witness: Witness) -> Iterator[str]:
     outermost = slots(model)
     itself = own(fvcore, model)
@@ -86,9 +97,7 @@ def closed_forms(model: nn.Module, fvcore: Mapping[str, int], witness: Witness) 
             continue
         expected = closed_form(module, witness.calls.get(name, []))
         counted = fvcore.get(name, 0) if slot else itself[name]
-        if expected is None and counted:
-            yield f"{name or 'the model itself'} (fvcore {counted:,}, no closed form)"
-        elif expected is not None and expected != counted:
+        if expected is not None and expected != counted:
             yield f"{name or 'the model itself'} (fvcore {counted:,}, closed form {expected:,})"
         if slot and (params := sum(p.numel() for p in module.parameters())) != module.formula(1, 1).params:
             yield f"{name} ({params:,} params, closed form {module.formula(1, 1).params:,})"

@@ -58,7 +58,25 @@ def _enlarged(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
     return x.new_empty((*x.shape[:2], *size))
 
 
+def _same(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _in_place(x: Tensor, *_: Any) -> Tensor:
+    return x
+
+
+def _arithmetic(x: Tensor, y: Any, *_: Any) -> Tensor | None:
+    """Of two alike; what is broadcast or promoted is left to PyTorch."""
+    alike = isinstance(y, Tensor) and y.shape == x.shape and y.dtype == x.dtype
+    return torch.empty_like(x) if alike else None
+
+
+ACTIVATIONS = "relu hardswish hardsigmoid hardtanh silu gelu sigmoid leaky_relu elu mish".split()  # noqa: SIM905
 SHAPES = {
+    **{getattr(torch.ops.aten, name): _same for name in ACTIVATIONS},
+    **{getattr(torch.ops.aten, f"{name}_"): _in_place for name in ACTIVATIONS},
+    **{getattr(torch.ops.aten, name): _arithmetic for name in ("add", "mul", "sub", "div")},
     torch.ops.aten.native_batch_norm: _norm,
     torch.ops.aten._native_batch_norm_legit_no_training: _norm,
     torch.ops.aten.upsample_bilinear2d: _enlarged,
@@ -71,4 +89,5 @@ class ShapesAlone(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         shape = SHAPES.get(func.overloadpacket) if args and getattr(args[0], "is_meta", False) else None
-        return shape(*args) if shape else func(*args, **(kwargs or {}))
+        out = shape(*args) if shape else None
+        return func(*args, **(kwargs or {})) if out is None else out

@@ -124,7 +124,11 @@ def check_effects(asked: Asked, network: Model) -> None:
     for group, why in groups.items():
         is_given = any(o.lstrip("+").partition("=")[0].partition(".")[0] == group for o in asked.overrides)
         operator = build.target(asked.config[group])
-        if is_given and not asked.in_sweep and not any(type(module) is operator for module in network.modules()):
+        held = getattr(network.backbone, "swapped", None)
+        is_there = any(type(module) is operator for module in network.modules()) or (
+            held and operator in held.operators
+        )
+        if is_given and not asked.in_sweep and not is_there:
             raise ConfigError(f"{group}={asked.choices[group]} has no effect: {why}; remove it")
 
 

@@ -1,5 +1,7 @@
 """What is settled before training: the width, the layout, the model, and what it costs. Each is recorded as it is known."""
 
+import logging
+
 import torch
 from torch import nn
 
@@ -14,6 +16,8 @@ from litconv.run.asked import Asked
 from litconv.run.folder import RunFolder
 from litconv.tasks.base import Task
 
+log = logging.getLogger(__name__)
+
 
 def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFolder) -> tuple[Task, list[Layer]]:
     """The task that is trained, and the costs of its layers. `data` has been read."""
@@ -27,11 +31,24 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
         folder.write_config(asked.config_yaml(trained))
 
     task = build.task(trained, data)
+    folder.record(surgery(task.model))
     count = counted(asked.config, task.model, problem)
     folder.record(count.summary() | width.summary(count) | {"arm": asked.arm(width.facts.get("match/width"))})
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
     folder.record(implementations(task.model, device))
     return task, count.layers
+
+
+def surgery(model: nn.Module) -> dict[str, str]:
+    """What was done to a model of another library."""
+    backbone = model.backbone
+    if not hasattr(backbone, "swapped"):
+        return {}
+    line = backbone.swapped.report.line()
+    log.info("%s", line)
+    if loaded := getattr(backbone, "loaded", ""):
+        log.info("backbone.pretrained: %s", loaded)
+    return {"backbone/swapped": line, **({"backbone/pretrained": loaded} if loaded else {})}
 
 
 def implementations(model: nn.Module, device: torch.device) -> dict[str, str]:

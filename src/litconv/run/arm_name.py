@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from litconv.config import own_yamls, signatures
+from litconv.config.labels import OWN_HEAD
 from litconv.config.places import CONF
 from litconv.config.root_keys import STAGES
 from litconv.config.signatures import UnreadError
@@ -43,7 +44,7 @@ def parts(settings: Settings, choices: Mapping[str, str], matched_width: float |
     usual = usual_choices(choices["task"])
     for group in GROUPS:
         if group in settings and group in choices:
-            if group != "task" and choices[group] != usual.get(group, choices[group]):
+            if group != "task" and choices[group] != OWN_HEAD and choices[group] != usual.get(group, choices[group]):
                 yield f"{group}={choices[group]}"
             found = FOUND_BY_MATCH.get(group, ()) if settings.get("match") else ()
             yield from differing(settings[group], group, choices[group], f"{group}.", left_out=found)

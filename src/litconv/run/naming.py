@@ -13,6 +13,7 @@ NOT_HASHED_IN = {
     "trainer": ("enable_model_summary", "log_every_n_steps", "num_sanity_val_steps"),
     **dict.fromkeys(("conv", *(f"conv_stage{number}" for number in STAGES)), ("implementation",)),
 }
+OF_OTHERS = ("name", "decoder", "path")  # what a model of another library is called by
 OFF_IN_DATA = (
     *(("in_channels", 3), ("mask_suffix", ""), ("n_train", None), ("sampling", "uniform")),
     *(("fit", None), ("folds", None), ("fold", None), ("vertical_flip", False), ("resized_crop", None), ("erasing", 0)),
@@ -86,7 +87,9 @@ def run_name(config: dict[str, Any], choices: dict[str, str]) -> str:
     """Readable, at most 100 characters, only letters, digits, '.', '_' and '-'; ends in the hash."""
     short = [f"{k}{config[k]}" for k in ("groups", "dilation", "kernel_size") if k in config]
     stages = [f"s{k[-1]}-{v}" for k, v in sorted(choices.items()) if "@conv_stage" in k]
-    depth = config["backbone"].get("depth", "")
+    depth = config["backbone"].get("depth", "") or "".join(
+        f"-{config['backbone'][k]}" for k in OF_OTHERS if config["backbone"].get(k)
+    )
     parts = [
         choices["data"],
         f"{choices['backbone']}{depth}",

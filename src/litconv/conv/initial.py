@@ -30,9 +30,15 @@ def fan_in(module: nn.Module, weight: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int) -> None:
-    """Draw every weight of two or more dimensions anew, in place; biases become zero, norms keep their constants."""
-    for module_name, module in model.named_modules():
+def initialise(model: nn.Module, seed: int, at: str = "") -> None:
+    """Draw every weight of two or more dimensions anew, in place; biases become zero, norms keep their constants. `at`: the
+    name of `model` in a larger one. What `keeps_weights`, with all inside, has been given its own."""
+    kept = {
+        inner for module in model.modules() if getattr(module, "keeps_weights", False) for inner in module.modules()
+    }
+    for module_name, module in model.named_modules(prefix=at):
+        if module in kept:
+            continue
         if isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)) and module.bias is not None:
             module.bias.zero_()
         for name, parameter in module.named_parameters(module_name, recurse=False):

@@ -1,0 +1,71 @@
+"""Weights of a file or of a cache of this machine. Nothing is downloaded: a run must not depend on a network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from litconv.errors import ConfigError
+
+
+def file_of(pretrained: bool | str, cached: Path | None, what: str, download: str) -> Path | None:
+    """The file to load; None where nothing is to be loaded. `download` is the command that fills the cache."""
+    if pretrained is False:
+        return None
+    if pretrained is True and cached is None:
+        raise ConfigError(
+            f"backbone.pretrained=true: this machine holds no weights of {what}, and a run downloads none; where there is a "
+            f'network run python -c "{download}" once, or name a file: backbone.pretrained=PATH'
+        )
+    path = cached if pretrained is True else Path(str(pretrained)).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"backbone.pretrained={pretrained} is no file; name one, or true for the library's own")
+    return path
+
+
+def of_hub(repository: str, revision: str | None = None) -> Path | None:
+    """Of Hugging Face's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        found = try_to_load_from_cache(repository, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def of_url(url: str) -> Path | None:
+    """Of torch.hub's cache."""
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    return path if path.is_file() else None
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """Tensors by name. A file can be somebody else's: no code in it is run."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle, zip and safetensors raise whatever they like
+        reason = " ".join(str(error).split())[:120]
+        raise ConfigError(f"backbone.pretrained={path} cannot be read as weights ({reason})") from error
+    for key in ("state_dict", "model"):
+        state = state.get(key, state) if isinstance(state, Mapping) else {}
+    return state
+
+
+def load(network: nn.Module, path: Path) -> str:
+    """What fits by name and shape is loaded; a line that says what does not."""
+    there, own = read(path), network.state_dict()
+    fitting = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
+    if not any(value.ndim > 1 for value in fitting.values()):
+        few = ", ".join(list(there)[:3])
+        raise ConfigError(f"backbone.pretrained={path} fits nothing of this model; it holds {few or 'nothing'}, …")
+    network.load_state_dict(fitting, strict=False)
+    missing = [name for name in own if name not in fitting]
+    rest = f"; as drawn: {', '.join(missing[:6])}{', …' if missing[6:] else ''}" if missing else ""
+    return f"{len(fitting)} of {len(own)} tensors loaded{rest}"

@@ -1,0 +1,91 @@
+"""One operator for one layer: built for its sizes, started from its weights, made like it in all else."""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from litconv.conv.initial import initialise
+from litconv.conv.slot import RELU_GAIN, ConvFactory, TakesDense, gain_of
+from litconv.errors import ConfigError
+from litconv.surgery.operators import bound
+from litconv.surgery.survey import Candidate
+
+Start = Literal["copy", "from_dense"]
+
+
+def built(made: ConvFactory, candidate: Candidate, fit_groups: bool) -> tuple[nn.Module, str]:
+    """The operator, and a word where its groups were fitted. On the device and in the type of the layer."""
+    (ins, outs), geometry, weight = candidate.dense.channels, candidate.dense.geometry, candidate.dense.weight
+    kernel, stride, dilation = map(one_or_pair, (geometry.kernel, geometry.stride, geometry.dilation))
+    asked = bound(made, "groups")
+
+    def construct(make: ConvFactory) -> nn.Module:
+        with torch.random.fork_rng([]), torch.device(weight.device):
+            return make(ins, outs, kernel_size=kernel, stride=stride, dilation=dilation)
+
+    try:
+        return construct(made), ""
+    except ValueError as error:
+        refusal = error
+    fitting = [g for g in range(asked, 0, -1) if ins % g == 0] if fit_groups and isinstance(asked, int) else []
+    for groups in fitting:
+        try:
+            return construct(partial(made, groups=groups)), f"groups={groups} for {asked}"
+        except ValueError:
+            continue
+    remedy = (
+        "fit_groups=true takes the largest that does, or leave the layer out by where="
+        if asked
+        else "leave it out by where="
+    )
+    raise ConfigError(f"{refusal} (in {candidate.name}); {remedy}") from refusal
+
+
+def started(operator: nn.Module, candidate: Candidate, init: Start, seed: int) -> str:
+    """Give the operator its first weights; how, in words."""
+    weight = candidate.dense.full_weight.detach()
+    if weight.is_meta:
+        return "without values"
+    operator.to(torch.promote_types(weight.dtype, torch.float32))  # at first: half precision has no SVD
+    initialise(operator, seed, candidate.name)
+    as_large_as(operator, weight)
+    same_shape = (
+        isinstance(getattr(operator, "weight", None), Tensor) and operator.weight.shape == candidate.dense.weight.shape
+    )
+    if isinstance(operator, TakesDense) and (same_shape or init == "from_dense"):
+        how, error = operator.take_dense(weight.to(operator_dtype(operator)))
+        return f"{how} (off by {error:.0%})" if error > 0 else how
+    return "drawn" if init == "copy" else "drawn: it has no approximation of a standard convolution"
+
+
+def operator_dtype(operator: nn.Module) -> torch.dtype:
+    return next(operator.parameters()).dtype
+
+
+@torch.no_grad()
+def as_large_as(operator: nn.Module, weight: Tensor) -> None:
+    """`initialise` gives every operator an output variance of RELU_GAIN² for white noise of 1; the layer's is Σw²/Cout. So the
+    last layers, which have that gain, are scaled."""
+    factor = (weight.float().square().sum() / weight.shape[0]).sqrt() / RELU_GAIN
+    for module in operator.modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.ndim >= 2 and gain_of(module) == RELU_GAIN:
+                parameter.mul_(factor)
+
+
+def like(new: nn.Module, candidate: Candidate) -> nn.Module:
+    """In the layer's mode, type, device, memory format and with its hooks; frozen where it was."""
+    old = candidate.layer
+    new.to(old.weight.device, old.weight.dtype).train(old.training)
+    if old.weight.is_contiguous(memory_format=torch.channels_last) and not old.weight.is_contiguous():
+        new.to(memory_format=torch.channels_last)
+    if not old.weight.requires_grad:
+        new.requires_grad_(False)
+    vars(new).update({key: value for key, value in vars(old).items() if "_hook" in key})
+    return new
+
+
+def one_or_pair(sizes: tuple[int, int]) -> int | tuple[int, int]:
+    return sizes[0] if sizes[0] == sizes[1] else sizes

@@ -1,0 +1,149 @@
+"""`swap`: every K×K convolution of a model becomes an operator, or the model stays as it was.
+
+First a probe image goes through a copy of the model. What it shows decides which layers can be replaced; then the operators are
+built, put in the layers' places, and the image goes through a copy again: all shapes must be what they were.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from torch import Tensor, nn
+
+from litconv.conv.slot import ConvFactory
+from litconv.cost.replica import wrapped_by
+from litconv.errors import ConfigError
+from litconv.surgery.making import Start, built, like, started
+from litconv.surgery.operators import factory, kind_of, label
+from litconv.surgery.placed import put
+from litconv.surgery.probing import Seen, probe_image, see
+from litconv.surgery.report import Report, Row
+from litconv.surgery.survey import ELSEWHERE, as_met, shown, surveyed, unfit
+from litconv.surgery.where import Choice, Layer, chooser
+
+
+def swap(
+    model: nn.Module,
+    conv: str | ConvFactory = "grouped",
+    *,
+    where: Choice = None,
+    init: Start = "copy",
+    fit_groups: bool = False,
+    probe: Tensor | Sequence[int] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Report:
+    """Put `conv` with its `options` (groups=4) where ordinary K×K convolutions were, in place; return what was done to each.
+
+    `where` chooses layers: a pattern of names, a `litconv.Where` or the same as a mapping, or a function of name and layer; by
+    default all but the first. `init`: weights are copied where the shapes match and drawn by `seed` elsewhere, or the operator
+    becomes as like the layer as it can (`from_dense`). `fit_groups`: where `groups` does not divide a layer's channels, their
+    largest common divisor below it. `probe`: an image, or its shape, that the model takes.
+    """
+    made = factory(conv, options)
+    return operate(
+        model, lambda _: made, chooser(where), init, fit_groups, probe_image(model, probe), seed, label(made)
+    )
+
+
+def operate(
+    model: nn.Module,
+    operator_at: Callable[[Layer], ConvFactory],
+    is_meant: Callable[[Layer], bool],
+    init: Start,
+    fit_groups: bool,
+    shape: tuple[int, ...],
+    seed: int,
+    title: str,
+) -> Report:
+    if init not in get_args(Start):
+        raise ConfigError(f"init={init} must be one of {', '.join(get_args(Start))}")
+    if wrapped_by(model) is not None:
+        raise ConfigError(f"the model is wrapped by {type(model).__name__}; swap first, wrap afterwards")
+    if isinstance(model, nn.Conv2d):
+        raise ConfigError(
+            "the model is itself one convolution, which has no place of its own; put it into nn.Sequential"
+        )
+    rows, candidates = surveyed(model)
+    seen = see(model, [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)], shape)
+    layers = {layer.name: layer for layer in as_met(candidates, seen)}
+    new: dict[str, nn.Module] = {}
+    for candidate in candidates.values():
+        name, dense = candidate.name, candidate.dense
+        if why := unfit(candidate, layers.get(name), seen, is_meant):
+            rows[name] = Row(name, shown(dense), *why)
+            continue
+        made = operator_at(layers[name])
+        if dense.groups == 1 and is_dense(made):
+            rows[name] = Row(name, shown(dense), "swapped", label(made), "as it is")
+            continue
+        try:
+            operator, fitted = built(made, candidate, fit_groups)
+        except TypeError as error:  # a pair where the operator takes one number
+            reason = f"{label(made)} takes no such kernel or stride ({' '.join(str(error).split())[:80]})"
+            rows[name] = Row(name, shown(dense), "refused", "", reason)
+            continue
+        start = started(operator, candidate, init, seed)
+        new[name] = like(put(operator, dense), candidate)
+        notes = "; ".join(filter(None, (start, fitted, dense.note)))
+        rows[name] = Row(name, shown(dense), "swapped", label(made), notes)
+    report = Report(title, [rows[name] for name, _ in model.named_modules() if name in rows])
+    is_idle = layers and all(is_dense(operator_at(layer)) for layer in layers.values())  # nothing had to be done
+    if not report.swapped and not (is_idle and ELSEWHERE not in report.reasons("kept")):
+        raise ConfigError(no_layer(report))
+    if new:
+        exchange(model, new, seen, shape)
+    return report
+
+
+def exchange(model: nn.Module, new: dict[str, nn.Module], before: Seen, shape: tuple[int, ...]) -> None:
+    """In every place where a layer stands; back again where the model then puts out something else."""
+    names = {id(model.get_submodule(name)): name for name in new}
+    places = [
+        (parent, attribute, child, new[names[id(child)]])
+        for parent in model.modules()
+        for attribute, child in list(vars(parent)["_modules"].items())
+        if id(child) in names
+    ]
+    for parent, attribute, _, operator in places:
+        setattr(parent, attribute, operator)
+    try:
+        after = see(model, list(new), shape, watch_reads=False)
+        require_same(before, after, list(new))
+    except BaseException as error:
+        for parent, attribute, layer, _ in places:
+            setattr(parent, attribute, layer)
+        if isinstance(error, ConfigError):
+            raise ConfigError(f"the model is left as it was: {error}") from error
+        raise
+
+
+def require_same(before: Seen, after: Seen, names: list[str]) -> None:
+    for name in names:
+        if after.calls.get(name) != before.calls[name]:
+            was, now = (
+                ", ".join("×".join(map(str, s[1:])) for s in calls)
+                for calls in (before.calls[name], after.calls.get(name, []))
+            )
+            raise ConfigError(
+                f"{name} put out {was}, and the operator in its place {now or 'is not called'}; leave it out by where="
+            )
+    if after.outputs != before.outputs:
+        raise ConfigError(
+            f"the model put out {before.outputs}, and with the operators {after.outputs}; leave layers out by where="
+        )
+
+
+def is_dense(made: ConvFactory) -> bool:
+    """Whether an ordinary convolution is this operator already."""
+    return getattr(kind_of(made), "is_dense", False)
+
+
+def no_layer(report: Report) -> str:
+    if ELSEWHERE in report.reasons("kept"):
+        names = [row.name for row in report.kept if row.why == ELSEWHERE]
+        return f"where= matches no layer; there are {', '.join(names[:6])}{', …' if len(names) > 6 else ''}"
+    reasons = [f"{n} × {why}" for fate in ("kept", "refused") for why, n in report.reasons(fate).most_common()]
+    return (
+        f"the model has no convolution that could become conv={report.conv} ({'; '.join(reasons) or 'it has none at all'}); "
+        "a K×K convolution of one group can; where.grouped=true takes those in groups, too"
+    )
