@@ -1,7 +1,8 @@
 """What a finished run's network does inside: python scripts/diagnose.py run=outputs/runs/NAME
 
 Rebuilds data and model from the run's config.yaml, watches its best checkpoint on the validation set, and writes into the
-run's folder what `diagnostics=true` writes at the end of a run: diagnostics.csv, diagnostics/ and keys of summary.json.
+run's folder what `diagnostics=true` writes at the end of a run: diagnostics.csv, diagnostics/ and keys of summary.json. Where the
+run was logged to wandb, table and pictures go there too, as a run of their own in its group.
 """
 
 import sys
@@ -22,6 +23,7 @@ def main(arguments: DictConfig) -> None:
     from litconv import build
     from litconv.device import device_named, set_matmul_precision
     from litconv.fit.diagnosing import diagnose_again
+    from litconv.loggers.wandb import options_of
     from litconv.prepare.finished import read_again
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
@@ -33,7 +35,7 @@ def main(arguments: DictConfig) -> None:
     task = build.task(run.config, data)
     load_into(task, weights, run.checkpoint)
     with computing_with(run.config.get("threads", "auto")):
-        found = diagnose_again(task.to(device), data, run.folder)
+        found = diagnose_again(task.to(device), data, run.folder, options_of(run.config.get("logger")))
     print(f"{run.checkpoint} on val ({data.sizes['val']} images)")
     for key, value in found.items():
         print(f"  {key:<32} {value:.4f}" if isinstance(value, float) else f"  {key:<32} {value}")

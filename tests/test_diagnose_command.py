@@ -15,6 +15,7 @@ from litconv.config.composed import compose
 from litconv.run import state
 from litconv.run.asked import Asked
 from logger_readers import events
+from wandb_reader import read_run
 
 QUICK = (*TINY, "logger=csv")
 
@@ -109,6 +110,31 @@ def test_afterwards_the_figures_are_the_same(run, capsys):
     assert printed.keys() == after.keys() == before.keys()
     for key in before.keys() - {"diagnostics/seconds"}:
         assert after[key] == pytest.approx(before[key], rel=1e-4)
+
+
+def test_of_a_run_that_was_logged_to_wandb_the_diagnosis_is_a_run_beside_it(run, capsys, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (run / "wandb").mkdir()
+    assert command(f"run={run}", module="diagnose") == 0
+    assert "wandb sync " in capsys.readouterr().err
+    logged = read_run(run)
+    summary = json.loads((run / "summary.json").read_text())
+    assert logged["exit_code"] == 0
+    assert (logged["run"]["run_group"], logged["run"]["job_type"]) == ("runs", "diagnose")
+    assert logged["run"]["display_name"] == f"diagnose {run.name}"
+    (table,) = run.glob("wandb/offline-run-*/files/media/table/diagnostics/layers*.table.json")
+    rows = json.loads(table.read_text())["data"]
+    assert len(rows) == len((run / "diagnostics.csv").read_text().splitlines()) - 1
+    assert {k: v for k, v in logged["summary"].items() if k.startswith("diagnostics/")}.keys() >= figures(run).keys()
+    assert logged["summary"]["diagnostics/correlation"] == pytest.approx(summary["diagnostics/correlation"])
+    keys = {key.partition(".")[0] for row in logged["history"] for key in row}
+    pictures = {f"diagnostics/{name}" for name in ("receptive_field", "first_kernels", "sampling_points")}
+    assert {"diagnostics/layers", *pictures} <= keys
+
+
+def test_a_run_that_was_not_logged_to_wandb_is_not_afterwards(run):
+    assert command(f"run={run}", module="diagnose") == 0
+    assert not (run / "wandb").exists()
 
 
 def test_the_other_figures_of_the_summary_stay(run):

@@ -170,7 +170,7 @@ def test_correlation_within_groups_and_between_them_is_the_one_planted(two_group
     (row,) = [dict(zip(COLUMNS, row, strict=True)) for row in diagnosis.rows() if row[1] == "groups"]
     assert (row["layer"], row["channels"], row["groups"]) == ("0", 6, 2)
     assert (row["correlation_within"], row["correlation_between"]) == pytest.approx((WITHIN, BETWEEN), abs=1e-5)
-    assert row["correlation"] == ""
+    assert row["correlation"] is None
 
 
 class Residual(nn.Module):
@@ -238,7 +238,7 @@ def test_correlations_of_the_network_are_means_over_its_grouped_layers(two_group
 def figures(model, batches) -> dict[str, float]:
     diagnosis = diagnose(model, batches)
     values = {k: v for k, v in diagnosis.summary().items() if k != "diagnostics/seconds"}
-    cells = {(row[0], i): cell for row in diagnosis.rows() for i, cell in enumerate(row[2:]) if cell != ""}
+    cells = {(row[0], i): cell for row in diagnosis.rows() for i, cell in enumerate(row[2:]) if cell is not None}
     return values | cells
 
 

@@ -21,11 +21,9 @@ def log_comparison(result: Result, out: Path, wanted: bool | str) -> None:
     from PIL import Image
 
     from litconv.loggers.together import Loggers
-    from litconv.loggers.wandb import Wandb
+    from litconv.loggers.wandb import Wandb, options_of
 
-    settings = (read_config(folders[0]) or {}).get("logger") or {}
-    settings = settings.get("wandb") or settings  # of runs from before there were several: not nested
-    options = {key: str(settings[key]) for key in ("project", "mode") if key in settings}
+    options = options_of((read_config(folders[0]) or {}).get("logger"))
     sweeps = [str(s) for s in result.runs["sweep"].dropna().unique()] if "sweep" in result.runs else []
     logger = Loggers({"wandb": partial(Wandb, **options)})
     logger.start(

@@ -84,7 +84,7 @@ class Diagnosis:
         return {f"diagnostics/{key}": value for key, value in found.items()}
 
     def rows(self) -> list[list[Any]]:
-        """Of diagnostics.csv, under COLUMNS; what does not hold of a layer is empty."""
+        """Of diagnostics.csv, under COLUMNS; what does not hold of a layer is None."""
         rows: list[dict[str, Any]] = []
         for name, s in self.activations.items():
             correlation, rank = self.of_layers[name]
@@ -101,7 +101,7 @@ class Diagnosis:
         for name, offsets in self.offsets.items():
             points = offsets.layer.samples
             rows.append({"layer": name, "kind": "offsets", "channels": points, "offset": offsets.mean_length})
-        return [[row.get(column, "") for column in COLUMNS] for row in rows]
+        return [[row.get(column) for column in COLUMNS] for row in rows]
 
     def pictures(self) -> dict[str, tuple[np.ndarray, str]]:
         """Name → (uint8 (H, W, 3), caption)"""

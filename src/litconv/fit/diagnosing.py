@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from litconv.diagnostics.diagnosis import COLUMNS
 from litconv.diagnostics.pictures import Picture
 from litconv.files import write_whole
 from litconv.loggers.together import Loggers
+from litconv.loggers.wandb import Wandb
 from litconv.run import state
 from litconv.run.folder import RunFolder
 from litconv.run.summary import write_summary
@@ -26,20 +28,41 @@ def diagnose_run(task: Task, data: DataModule, folder: RunFolder, loggers: Logge
     rows, pictures = found.rows(), found.pictures()
     folder.record(found.summary())
     write(rows, pictures, folder.path)
+    show(rows, pictures, loggers)
+
+
+def diagnose_again(task: Task, data: DataModule, folder: Path, wandb: Mapping[str, str]) -> dict[str, Any]:
+    """Of a run that has ended: its summary gets the new keys in place of those of an earlier diagnosis. `wandb`: options, where
+    the run was logged there."""
+    with state.lock(folder.resolve()):
+        found = diagnose(task.model, data.val_dataloader())
+        rows, pictures, summary = found.rows(), found.pictures(), found.summary()
+        write(rows, pictures, folder)
+        others = {k: v for k, v in state.read_summary(folder).items() if not k.startswith("diagnostics/")}
+        write_summary(folder / "summary.json", others | summary)
+        if (folder / "wandb").is_dir():
+            loggers = started_beside(folder, others, wandb)
+            show(rows, pictures, loggers)
+            loggers.finish(0, summary)
+    return summary
+
+
+def started_beside(folder: Path, run: Mapping[str, Any], options: Mapping[str, str]) -> Loggers:
+    """A wandb run of its own in the group of the run: nothing can be added to an
+    offline run that has ended."""
+    loggers = Loggers({"wandb": partial(Wandb, **options)})
+    named = {key: run.get(key) for key in ("name", "arm", "arm_hash", "config_hash", "seed")}
+    group = str(run.get("sweep") or "runs")
+    loggers.start(
+        folder, name=f"diagnose {named['name']}", group=group, job_type="diagnose", tags=["diagnostics"], config=named
+    )
+    return loggers
+
+
+def show(rows: list[list[Any]], pictures: Mapping[str, Picture], loggers: Loggers) -> None:
     loggers.table("diagnostics/layers", COLUMNS, rows)
     for name, (pixels, caption) in pictures.items():
         loggers.image(f"diagnostics/{name}", pixels, caption)
-
-
-def diagnose_again(task: Task, data: DataModule, folder: Path) -> dict[str, Any]:
-    """Of a run that has ended: its summary gets the new keys in place of those of an earlier diagnosis."""
-    with state.lock(folder.resolve()):
-        found = diagnose(task.model, data.val_dataloader())
-        write(found.rows(), found.pictures(), folder)
-        summary = found.summary()
-        others = {k: v for k, v in state.read_summary(folder).items() if not k.startswith("diagnostics/")}
-        write_summary(folder / "summary.json", others | summary)
-    return summary
 
 
 def write(rows: list[list[Any]], pictures: Mapping[str, Picture], folder: Path) -> None:

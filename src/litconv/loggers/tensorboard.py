@@ -46,4 +46,4 @@ class TensorBoard:
 
 
 def cell(value: Any) -> str:
-    return str(value).replace("|", "\\|")
+    return "" if value is None else str(value).replace("|", "\\|")

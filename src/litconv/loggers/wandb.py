@@ -103,6 +103,12 @@ class Wandb:
             raise
 
 
+def options_of(logger: Mapping[str, Any] | None) -> dict[str, str]:
+    """Where a run of this `logger` configuration went, for another one beside it."""
+    settings = (logger or {}).get("wandb") or logger or {}  # of runs from before there were several: not nested
+    return {key: str(settings[key]) for key in ("project", "mode") if key in settings}
+
+
 def sync_command(folder: Path) -> str:
     """The command that uploads the latest offline run of this folder."""
     runs = sorted((folder / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_mtime)
