@@ -34,7 +34,7 @@ class Geometry(Kind):
     chance: ClassVar[Mapping[str, float]] = {"classification": 1 / 6}
     ceiling: ClassVar[Mapping[str, float]] = {"classification": 0.95}
     meaning = "degrees of the test's turns; scale and warp grow with it"
-    default = 45
+    default = 20
     least = TRAINED
     may_be_flipped = False
 
