@@ -6,7 +6,7 @@ from math import isfinite
 
 from litconv.claims.finding import Finding, Line
 
-LABEL, PLOT, ROW, TOP = 250, 380, 24, 12
+LABEL, PLOT, ROW, TOP = 330, 380, 24, 12
 STYLE = """\
 .f text{font:12px system-ui,sans-serif;fill:var(--ink,#1d2430)}.f .axis{fill:var(--muted,#667085)}
 .f line{stroke:var(--line,#b7bfca)}.f .supported{stroke:var(--good,#067647);fill:var(--good,#067647)}
@@ -60,4 +60,4 @@ def row(line: Line, x: Callable[[float], float], y: float) -> str:
 
 
 def shortened(label: str) -> str:
-    return label if len(label) <= 42 else f"{label[:41]}…"
+    return label if len(label) <= 54 else f"{label[:53]}…"
