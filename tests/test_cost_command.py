@@ -117,7 +117,7 @@ def test_the_table_of_known_sets_has_every_choice_of_data():
 
 REFUSED = {
     "data=image_folder data.root=/no/such/place": (
-        "data.root=/no/such/place is not a folder; set data.root to the folder that holds train/<class>/*; "
+        "data.root=/no/such/place is not a folder; set data.root to the folder that holds train/<class>/*, or <class>/*; "
         "costs need no data where its facts are given, as in data.image_size=224 num_classes=10"
     ),
     "data.image_size=8 backbone=mobilenet": (

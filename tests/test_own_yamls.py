@@ -86,7 +86,7 @@ def test_messages_and_help_name_them(own, capsys):
     assert command("--config-dir", str(own), "conv=min") == 1
     assert "did you mean 'mine'?" in capsys.readouterr().err
     assert command("--config-dir", str(own), "--help") == 0
-    assert "*standard; yours: mine\n" in capsys.readouterr().out
+    assert "*standard, strip, wavelet; yours: mine\n" in capsys.readouterr().out
     (own / "conv" / "mine.yaml").write_text("_target_: litconv.conv.Grouped\n_partial_: true\ngroups: ${groups}\n")
     assert command("--config-dir", str(own), "conv=standard", "groups=8") == 1
     assert "operators that do: depthwise_separable, grouped, mine;" in capsys.readouterr().err

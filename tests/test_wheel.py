@@ -87,7 +87,9 @@ def test_the_package_is_that_of_the_wheel_and_its_yamls_are_those_of_conf(said, 
 
 def test_help_names_what_is_the_users_own(said):
     printed = said("litconv train --config-dir conf --help conv=shuffled")[1]
-    assert re.search(r"^  conv +bottleneck, .*, standard; yours: \*shuffled$", printed, flags=re.MULTILINE)
+    assert re.search(
+        r"^  conv +bottleneck, .*, standard, strip, wavelet; yours: \*shuffled$", printed, flags=re.MULTILINE
+    )
     assert re.search(r"^  experiment +.*; yours: quick$", printed, flags=re.MULTILINE)
     assert "groups: ${oc.select:groups,2}" in printed
     assert "python" not in printed
