@@ -82,7 +82,8 @@ REFUSED = {
     "+callbacks.extra.a._target_=torch.nn.ReLU": "callbacks.extra.a._target_=torch.nn.ReLU is no Callback of Lightning; ",
     "conv=groupd": f"conv=groupd: no such conv (did you mean 'grouped'?); choose from {CONVS}",
     "backbone=resnt": (
-        "backbone=resnt: no such backbone (did you mean 'resnet'?); choose from mobilenet, module, resnet, smp, timm, torchvision, vgg, "
+        "backbone=resnt: no such backbone (did you mean 'resnet'?); choose from mobilenet, module, "
+        "resnet, smp, timm, torchvision, vgg, "
         "wide_resnet"
     ),
     "grups=4": "grups: unknown key (did you mean 'groups'?); accepted here: ",

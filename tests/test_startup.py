@@ -50,6 +50,7 @@ OWN = [name for name in targets() if name.startswith("litconv.") and not needs_i
 
 def test_only_these_are_imported_to_learn_what_they_take():
     assert set(targets()) - set(OWN) == {
+        "${backbone.path}",  # the class that a user names
         "torch.optim.SGD",
         "torch.optim.AdamW",
         "pytorch_lightning.Trainer",
