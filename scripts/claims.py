@@ -30,6 +30,7 @@ def main(config: DictConfig) -> None:
     from litconv.claims.report import write_report
     from litconv.claims.sweeping import sweep
     from litconv.claims.trials import Trials
+    from litconv.run.planned import read_plan
 
     claims = [read(name, asked.grounds) for name in names]
     trials = Trials(claims, asked.grounds, asked.common)
@@ -38,8 +39,9 @@ def main(config: DictConfig) -> None:
         status = sweep(trials.points, asked.folder / "points.txt", asked.launch)
         if status not in (0, 1):  # interrupted
             raise SystemExit(status)
-    judged = judge(claims, trials, asked.folder, asked.seeds, print)
-    write_report(judged, asked.out, facts(trials, asked.folder), in_common(trials), shown_command(asked.grounds))
+    runs = trials.runs(asked.folder)
+    judged = judge(claims, trials, runs, read_plan(asked.folder) or asked.seeds, print)
+    write_report(judged, asked.out, facts(trials, runs), in_common(trials), shown_command(asked.grounds))
     for one in judged:
         print(f"{one.word:<12} {one.claim.title}: {one.claim.sentence}")
     for ground in asked.grounds.values():

@@ -253,7 +253,7 @@ def test_claims_share_their_arms(grounds):
 def test_a_ground_that_is_not_there_is_not_run_and_says_why(grounds, tmp_path):
     claim = read("transposed", set(grounds))
     missing = {name: Ground(name, "", name, True, f"{name}=FOLDER was not given") for name in grounds}
-    (one,) = judge([claim], Trials([claim], missing, []), tmp_path / "none", 5, silent)
+    (one,) = judge([claim], (trials := Trials([claim], missing, [])), trials.runs(tmp_path / "none"), 5, silent)
     assert [(f.word, f.because) for f in one.findings if f.ground == "camvid"] == [
         ("not run", "camvid=FOLDER was not given")
     ]
@@ -271,7 +271,7 @@ def test_runs_are_found_by_their_arm(grounds, tmp_path):
             folder.mkdir(parents=True)
             summary = {"status": "completed", "seed": seed, "arm_hash": asked.arm_hash, "test/miou": value}
             (folder / "summary.json").write_text(json.dumps(summary))
-    (one,) = judge([claim], trials, tmp_path / "sweep", 5, silent)
+    (one,) = judge([claim], trials, trials.runs(tmp_path / "sweep"), 5, silent)
     finding = one.findings[0]
     assert (finding.word, finding.lines[0].text.split(";")[0][:6]) == ("supported", "+10.00")
     assert "upsample=transposed" in finding.commands[1]

@@ -4,7 +4,9 @@ import os
 import re
 import tempfile
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from litconv.errors import ConfigError
 
@@ -65,3 +67,12 @@ def reserve(path: Path, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def finite(value: Any) -> Any:
+    """The same at any depth with null where a number is none, as JSON wants it."""
+    if isinstance(value, dict):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

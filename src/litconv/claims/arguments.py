@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from litconv.claims.grounds import Ground
+from litconv.compare.question import FEWEST_SEEDS
 from litconv.config.root_keys import MOST_SEEDS
 from litconv.config.sweep_name import check_sweep_name
 from litconv.errors import ConfigError
-
-FEWEST_SEEDS = 3  # with which anything can be claimed
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,11 @@ def ground(name: str, written: Any) -> Ground:
         raise ConfigError(
             f"grounds.{name}.{min(unknown)} is unknown; a ground has title, overrides and, of a real set, root"
         )
-    place = written.get("root")
-    if "root" not in written or place is not None:
-        where = [] if place is None else [f"data.root={place}"]
-        if place is not None and not Path(str(place)).is_dir():
-            raise ConfigError(f"{name}={place}: there is no such folder")
-        return Ground(
-            name, shlex.join([*shlex.split(written["overrides"]), *where]), written["title"], place is not None
-        )
-    return Ground(name, written["overrides"], written["title"], True, f"{name}=FOLDER was not given")
+    title, overrides, place = written["title"], written["overrides"], written.get("root")
+    if "root" not in written:
+        return Ground(name, overrides, title, real=False)
+    if place is None:
+        return Ground(name, overrides, title, real=True, missing=f"{name}=FOLDER was not given")
+    if not Path(str(place)).is_dir():
+        raise ConfigError(f"{name}={place}: there is no such folder")
+    return Ground(name, shlex.join([*shlex.split(overrides), f"data.root={place}"]), title, real=True)

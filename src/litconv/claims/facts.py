@@ -1,17 +1,15 @@
 """What stands at the top of the page: how many runs, how long they took, where and with what."""
 
-from pathlib import Path
-
 import pandas as pd
 
-from litconv.claims.trials import Trials
+from litconv.claims.trials import Runs, Trials
 
 
-def facts(trials: Trials, sweep: Path) -> list[tuple[str, str]]:
-    runs = {arm: table for arm, table in trials.runs(sweep).items() if len(table)}
-    if not runs:
+def facts(trials: Trials, runs: Runs) -> list[tuple[str, str]]:
+    there = [table for table in runs.values() if len(table)]
+    if not there:
         return [("runs", "none")]
-    table = pd.concat(runs.values()).drop_duplicates("folder")
+    table = pd.concat(there).drop_duplicates("folder")
     seconds = float(table["train/seconds"].sum())
     said = [
         ("runs", f"{len(table)} of {len(trials.points)} arms"),
@@ -26,5 +24,4 @@ def facts(trials: Trials, sweep: Path) -> list[tuple[str, str]]:
 
 def in_common(trials: Trials) -> list[tuple[str, str]]:
     """Ground → the overrides of all runs on it."""
-    used = [ground for ground in trials.grounds.values() if ground.name in trials.used]
-    return [(ground.title, f"{ground.shown(ground.overrides)} {' '.join(trials.common)}") for ground in used]
+    return [(one.title, f"{one.shown(one.overrides)} {' '.join(trials.common)}") for one in trials.used]

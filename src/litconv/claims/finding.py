@@ -29,29 +29,21 @@ class Finding:
     because: str  # one sentence
     lines: list[Line] = field(default_factory=list)
     axis: str = ""  # what the lines' intervals are of; empty where they have none
+    origin: float = 0.0  # where on it there is no difference
     commands: list[str] = field(default_factory=list)  # that make what it rests on
     rule: str = ""  # how it was judged
 
 
 def all_of(words: Iterable[Word]) -> Word:
     """Supported if each is, refuted if one is."""
-    words = list(words)
-    for word in ("refuted", "not run", "cannot tell"):
-        if word in words:
-            return word
-    return "supported"
+    return first_of(("refuted", "not run", "cannot tell", "supported"), words)
 
 
 def any_of(words: Iterable[Word]) -> Word:
     """Supported if one is, refuted if each is."""
-    words = list(words)
-    for word in ("supported", "not run", "cannot tell"):
-        if word in words:
-            return word
-    return "refuted"
+    return first_of(("supported", "not run", "cannot tell", "refuted"), words)
 
 
-def together(words: Iterable[Word]) -> Word:
-    """Of a claim, by those of its hypotheses that were tested."""
-    tested = [word for word in words if word != "not run"]
-    return all_of(tested) if tested else "not run"
+def first_of(order: tuple[Word, ...], words: Iterable[Word]) -> Word:
+    there = set(words)
+    return next((word for word in order if word in there), order[-1])

@@ -14,11 +14,12 @@ STYLE = """\
 .f .whisker{stroke-width:2.5}"""
 
 
-def forest(finding: Finding, origin: float = 0.0, alone: bool = False) -> str:
+def forest(finding: Finding, alone: bool = False) -> str:
     """Empty where no line has an interval. `alone`: as a file, on white."""
     lines = [line for line in finding.lines if isfinite(line.low) and isfinite(line.high)]
     if not lines:
         return ""
+    origin = finding.origin
     ends = [origin, *(end for line in lines for end in (line.low, line.high))]
     low, high = min(ends), max(ends)
     spread = (high - low) or 1.0

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from litconv.claims.finding import Finding, all_of, any_of
-from litconv.claims.judged import Expected, Pair, answer, axis, compared, in_words, line, scores, with_margin
+from litconv.claims.judged import Expected, Pair, answers, axis, in_words, scores, with_margin
 from litconv.compare.inference.statistics import Rule
 from litconv.compare.metric import Metric
 
@@ -19,13 +19,13 @@ class Gap:
     grounds: Mapping[str, str]
     against: Mapping[
         str, str
-    ]  # the reference: label → overrides; empty where `against_metric` is another figure of the same runs
+    ]  # the reference, label → overrides; empty where `against_metric` is held against `metric`
     challengers: Mapping[str, str]  # label → overrides
     metric: str
     expect: Expected
     of: Literal["all", "any"] = "all"  # of the challengers
     margin: float = 1.0  # in points of a metric that is a fraction, else in its own unit
-    against_metric: str = ""
+    against_metric: str = ""  # another figure of the same runs
 
     @property
     def arms(self) -> Mapping[str, str]:
@@ -35,17 +35,14 @@ class Gap:
         metric = Metric(self.metric)
         rule = with_margin(rule, self.margin, metric)
         pairs = [self.pair(name, runs) for name in self.challengers]
-        found = compared(pairs, rule)
-        words = [answer(c, self.expect) if c.n else "not run" for c in found]
-        lines = [line(*three, metric) for three in zip(pairs, found, words, strict=True)]
+        words, lines = answers(pairs, rule, self.expect, metric)
         word = (all_of if self.of == "all" else any_of)(words)
         because = f"{counted(words)}, of {'one' if len(words) == 1 else len(words)} that {self.expected}"
         return Finding(self.says, ground, word, because, lines, axis(metric), rule=in_words(rule, len(pairs), metric))
 
     @property
     def expected(self) -> str:
-        should = {"higher": "should be higher", "lower": "should be lower", "as good": "should be as good"}[self.expect]
-        return f"{should} ({'each' if self.of == 'all' else 'at least one'})"
+        return f"should be {self.expect} ({'each' if self.of == 'all' else 'at least one'})"
 
     def pair(self, name: str, runs: Mapping[str, pd.DataFrame]) -> Pair:
         own = scores(runs[name], self.metric)

@@ -66,6 +66,13 @@ def line(pair: Pair, c: Comparison, word: Word, metric: Metric) -> Line:
     return Line(pair.label, text, word, scale * c.mean, scale * c.low, scale * c.high)
 
 
+def answers(pairs: Sequence[Pair], rule: Rule, expected: Expected, metric: Metric) -> tuple[list[Word], list[Line]]:
+    """Of each pair, as one family."""
+    found = compared(pairs, rule)
+    words = [answer(c, expected) if c.n else "not run" for c in found]
+    return words, [line(*three, metric) for three in zip(pairs, found, words, strict=True)]
+
+
 def with_margin(rule: Rule, margin: float, metric: Metric) -> Rule:
     """The margin in the metric's unit; it is given in points where that is a fraction."""
     return replace(rule, margin=margin / 100 if metric.fraction else margin)

@@ -1,19 +1,16 @@
 """Claims → findings, and what each claim comes to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from litconv.claims.claim import Claim
 from litconv.claims.finding import COMPUTED, Finding, Word
 from litconv.claims.grounds import Ground
 from litconv.claims.hypothesis import Computed, Say, Trained
-from litconv.claims.trials import Trials
-from litconv.compare.inference.planned import SEEDS
+from litconv.claims.trials import Runs, Trials
 from litconv.compare.inference.statistics import Rule
 from litconv.config.front import spelled
-from litconv.run.planned import read_plan
 
 
 @dataclass(frozen=True)
@@ -56,10 +53,9 @@ class Judged:
         return said
 
 
-def judge(claims: list[Claim], trials: Trials, sweep: Path, seeds: int, say: Say) -> list[Judged]:
-    """`seeds`: planned, where the sweep's own plan does not say."""
-    runs = trials.runs(sweep)
-    rule = Rule(read_plan(sweep) or seeds or SEEDS)
+def judge(claims: list[Claim], trials: Trials, runs: Runs, planned: int, say: Say) -> list[Judged]:
+    """`planned`: seeds."""
+    rule = Rule(planned)
     judged = []
     for claim in claims:
         say(f"judging {claim.name}")
@@ -73,7 +69,7 @@ def judge(claims: list[Claim], trials: Trials, sweep: Path, seeds: int, say: Say
     return judged
 
 
-def of_runs(hypothesis: Trained, trials: Trials, runs: dict, rule: Rule) -> Iterator[Finding]:
+def of_runs(hypothesis: Trained, trials: Trials, runs: Runs, rule: Rule) -> Iterator[Finding]:
     for name in hypothesis.grounds:
         ground = trials.grounds[name]
         if ground.missing:
@@ -90,7 +86,7 @@ def of_runs(hypothesis: Trained, trials: Trials, runs: dict, rule: Rule) -> Iter
         yield replace(found, commands=commands, because=because)
 
 
-def total(judged: list[Judged]) -> dict[str, int]:
+def total(judged: Sequence[Judged]) -> dict[str, int]:
     words: dict[str, int] = dict.fromkeys(("supported", "in part", "refuted", "cannot tell", "not run"), 0)
     for one in judged:
         words[one.word] += 1

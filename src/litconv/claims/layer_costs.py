@@ -40,9 +40,11 @@ class LayerCosts:
     def lines(self) -> Iterator[Line]:
         formula = parsed(self.ratio)
         options = self.options or {}
-        for n, k, *values in product(self.channels, self.kernel_sizes, *options.values()):
+        places = {
+            (n, k): count(layer("standard", {}, n, n, k), n, SIZE) for n in self.channels for k in self.kernel_sizes
+        }
+        for ((n, k), standard), *values in product(places.items(), *options.values()):
             chosen = dict(zip(options, values, strict=True))
-            standard = count(layer("standard", {}, n, n, k), n, SIZE)
             own = count(layer(self.conv, chosen, n, n, k), n, SIZE)
             known = {"in_channels": n, "out_channels": n, "kernel_size": k, **chosen}
             expected = formula.subs({sympy.Symbol(name): value for name, value in known.items()})

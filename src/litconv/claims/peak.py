@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from litconv.claims.finding import Finding, all_of, any_of
-from litconv.claims.judged import Pair, answer, axis, compared, in_words, line, scores, with_margin
+from litconv.claims.judged import Pair, answers, axis, in_words, scores, with_margin
 from litconv.compare.inference.statistics import Rule
 from litconv.compare.metric import Metric
 
@@ -25,9 +25,7 @@ class Peak:
         first, *between, last = self.arms
         values = {name: scores(runs[name], self.metric) for name in self.arms}
         pairs = [Pair(f"{m} − {end}", values[m], values[end]) for m in between for end in (first, last)]
-        found = compared(pairs, rule)
-        words = [answer(c, "higher") if c.n else "not run" for c in found]
-        lines = [line(*three, metric) for three in zip(pairs, found, words, strict=True)]
+        words, lines = answers(pairs, rule, "higher", metric)
         peaks = [all_of(words[2 * i : 2 * i + 2]) for i in range(len(between))]
         word = any_of(peaks)
         at = [name for name, one in zip(between, peaks, strict=True) if one == "supported"]

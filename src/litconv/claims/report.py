@@ -5,34 +5,30 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader
 from markupsafe import Markup
 
-from litconv.claims.finding import Finding
 from litconv.claims.forest import STYLE, forest
 from litconv.claims.judgement import Judged, counts, total
-from litconv.files import write_whole
+from litconv.files import finite, write_whole
 
 PARTS = files("litconv.claims") / "page"
 SORTS = {"computed": "computed, measured", "made": "made data", "real": "real data"}
 CODE = {"supported": "✔", "refuted": "✘", "cannot tell": "?", "not run": "–"}
-
-
 Pairs = list[tuple[str, str]]
 
 
 def write_report(judged: Sequence[Judged], out: Path, facts: Pairs, in_common: Pairs, command: str) -> None:
-    """Nothing of an earlier report is left but what the user has put there."""
+    """Figures of an earlier report go; what the user has put beside it stays."""
     shutil.rmtree(out / "figures", ignore_errors=True)
     (out / "figures").mkdir(parents=True)
     figures = {}
     for one in judged:
         for number, finding in enumerate(one.findings, 1):
-            if drawn := forest(finding, alone=True, origin=origin(finding)):
+            if drawn := forest(finding, alone=True):
                 figures[id(finding)] = f"figures/{one.claim.name}_{number}_{finding.ground}.svg"
                 write_whole(out / figures[id(finding)], drawn.encode())
     loader = FunctionLoader(lambda name: (PARTS / name).read_text())
@@ -40,7 +36,7 @@ def write_report(judged: Sequence[Judged], out: Path, facts: Pairs, in_common: P
     plain = Environment(loader=loader, autoescape=False, trim_blocks=True, lstrip_blocks=True)
     known: dict[str, Any] = {
         "judged": judged,
-        "total": total(list(judged)),
+        "total": total(judged),
         "facts": facts,
         "in_common": in_common,
         "command": command,
@@ -48,8 +44,10 @@ def write_report(judged: Sequence[Judged], out: Path, facts: Pairs, in_common: P
         "counts": counts,
         "code": CODE,
     }
+    styles = (files("litconv.compare") / "page" / "base.css", PARTS / "claims.css")
+    style = "\n".join([STYLE, *(part.read_text() for part in styles)])
     html = environment.get_template("claims.html").render(
-        **known, forest=lambda finding: Markup(forest(finding, origin(finding))), style=Markup(STYLE + css())
+        **known, forest=lambda finding: Markup(forest(finding)), style=Markup(style)
     )
     write_whole(out / "index.html", html.encode())
     markdown = plain.get_template("claims.md").render(
@@ -57,15 +55,6 @@ def write_report(judged: Sequence[Judged], out: Path, facts: Pairs, in_common: P
     )
     write_whole(out / "claims.md", markdown.encode())
     write_whole(out / "claims.json", json.dumps(records(judged), indent=1, ensure_ascii=False).encode())
-
-
-def origin(finding: Finding) -> float:
-    """Where no difference is: 1 on an axis of ratios."""
-    return 1.0 if "÷" in finding.axis else 0.0
-
-
-def css() -> str:
-    return (PARTS / "claims.css").read_text()
 
 
 def cell(text: str) -> str:
@@ -84,11 +73,3 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
         }
         for one in judged
     ]
-
-
-def finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

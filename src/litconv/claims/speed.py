@@ -72,7 +72,8 @@ class Speed:
             f"Student test of {self.repeats} log ratios, Holm-adjusted over {len(lines)}, simultaneous 95 % intervals"
         )
         axis = "time ÷ the standard convolution's"
-        return Finding(self.says, COMPUTED, all_of(line.word for line in lines), because, lines, axis, rule=rule)
+        word = all_of(line.word for line in lines)
+        return Finding(self.says, COMPUTED, word, because, lines, axis, origin=1.0, rule=rule)
 
 
 @cache

@@ -11,17 +11,13 @@ from litconv.config.places import commands
 from litconv.files import write_whole
 
 
-def arguments(points: Path, options: Sequence[str]) -> list[str]:
-    """Of train.py."""
-    return ["-m", "hydra/sweeper=listed", f"hydra.sweeper.file={points}", *options]
-
-
 def sweep(points: Sequence[str], file: Path, options: Sequence[str]) -> int:
     """Train what is not trained yet; the exit status."""
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(f"{point}\n" for point in points).encode())
     environment = {key: value for key, value in os.environ.items() if key != COMMAND_LINE}  # it has one of its own
-    process = subprocess.Popen([sys.executable, str(commands()["train"]), *arguments(file, options)], env=environment)
+    listed = ["-m", "hydra/sweeper=listed", f"hydra.sweeper.file={file}"]
+    process = subprocess.Popen([sys.executable, str(commands()["train"]), *listed, *options], env=environment)
     while True:
         try:
             return process.wait()

@@ -15,6 +15,8 @@ from litconv.config.command_line import one_line
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
 
+Runs = Mapping[str, pd.DataFrame]  # overrides of an arm → its completed runs, one row a seed
+
 
 class Trials:
     """`common`: overrides of all runs."""
@@ -22,25 +24,27 @@ class Trials:
     def __init__(self, claims: Iterable[Claim], grounds: Mapping[str, Ground], common: list[str]) -> None:
         self.grounds, self.common = grounds, common
         self.hashes: dict[str, str] = {}  # overrides → arm_hash
-        self.used: set[str] = set()  # grounds on which something is trained
+        asked = set()
         for claim in claims:
+            asked.update(claim.grounds)
             for hypothesis in claim.hypotheses:
                 if isinstance(hypothesis, Trained):
                     self.add(claim, hypothesis)
+        self.used = [one for name, one in grounds.items() if name in asked and not one.missing]
 
     def add(self, claim: Claim, hypothesis: Trained) -> None:
         for ground in hypothesis.grounds:
-            if not self.grounds[ground].missing:
-                self.used.add(ground)
+            if self.grounds[ground].missing:
+                continue
             for overrides in self.arms(hypothesis, ground).values():
-                if overrides in self.hashes or self.grounds[ground].missing:
-                    continue
-                try:
-                    self.hashes[overrides] = Asked.of(
-                        composed.compose([*shlex.split(overrides), *self.common])
-                    ).arm_hash
-                except Exception as error:
-                    raise ConfigError(f"conf/claims/{claim.name}.yaml: {overrides}: {one_line(error)}") from error
+                if overrides not in self.hashes:
+                    self.hashes[overrides] = self.hash_of(overrides, claim)
+
+    def hash_of(self, overrides: str, claim: Claim) -> str:
+        try:
+            return Asked.of(composed.compose([*shlex.split(overrides), *self.common])).arm_hash
+        except Exception as error:
+            raise ConfigError(f"conf/claims/{claim.name}.yaml: {overrides}: {one_line(error)}") from error
 
     def arms(self, hypothesis: Trained, ground: str) -> dict[str, str]:
         """Label → all overrides of its runs there."""
@@ -50,10 +54,12 @@ class Trials:
     @property
     def points(self) -> list[str]:
         """Overrides, each run once: equal ones that are written otherwise are left out."""
-        first = {arm_hash: overrides for overrides, arm_hash in reversed(self.hashes.items())}
-        return list(reversed(first.values()))
+        first: dict[str, str] = {}  # arm_hash → overrides
+        for overrides, arm_hash in self.hashes.items():
+            first.setdefault(arm_hash, overrides)
+        return list(first.values())
 
-    def runs(self, sweep: Path) -> dict[str, pd.DataFrame]:
+    def runs(self, sweep: Path) -> Runs:
         """Overrides → completed runs, one row a seed."""
         table = load(sweep) if sweep.is_dir() else pd.DataFrame(columns=["status", "arm_hash", "seed"])
         done = table[table["status"] == "completed"] if "arm_hash" in table else table.iloc[:0]

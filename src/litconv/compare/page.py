@@ -27,6 +27,7 @@ from litconv.compare.result import Result
 from litconv.compare.tables import numbers, word
 from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import NAMES, margin, verdict
+from litconv.files import finite
 
 PARTS = files("litconv.compare") / "page"
 
@@ -72,11 +73,12 @@ def write_page(
 
 
 def whole(kind: str) -> str:
-    """page.css or page.js, then what the sections have of their own."""
+    """base.css and page.css, or page.js; then what the sections have of their own."""
     own = sorted(
         (part for part in (PARTS / "sections").iterdir() if part.name.endswith(f".{kind}")), key=lambda p: p.name
     )
-    return "\n".join(part.read_text() for part in (PARTS / f"page.{kind}", *own))
+    first = [PARTS / "base.css"] if kind == "css" else []
+    return "\n".join(part.read_text() for part in (*first, PARTS / f"page.{kind}", *own))
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
@@ -184,11 +186,3 @@ def config_text(arm: Arm) -> str:
 def as_json(value: Any) -> str:
     """For a <script> element: no `<`, and null where a number is none."""
     return json.dumps(finite(value), separators=(",", ":"), default=str).replace("<", "\\u003c")
-
-
-def finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -2,7 +2,6 @@
 figures. Where the runs were not logged to wandb it is not either, unless it is told to."""
 
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from litconv.compare.result import Result
 from litconv.compare.settings import read_config
 from litconv.compare.tables import numbers
 from litconv.compare.verdict import verdict
+from litconv.files import finite
 
 
 def log_comparison(result: Result, out: Path, wanted: bool | str) -> None:
@@ -52,7 +52,3 @@ def scalars(result: Result) -> dict[str, Any]:
         kept = ("mean", "std", "gap", "gap_low", "gap_high", "p_holm", "verdict", *result.cost_keys)
         summary |= {f"{arm.name}/{key}": row[key] for key in kept if finite(row.get(key)) is not None}
     return summary
-
-
-def finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not isfinite(value) else value

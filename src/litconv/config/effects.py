@@ -93,8 +93,8 @@ def backbone_faults(config: Mapping, overrides: list[str], chosen: dict[str, str
     task = declared(config.task).constants.get("name")
     if task not in says.get("tasks", frozenset({task})):
         others = [
-            path.stem
-            for path in sorted((CONF / "backbone").glob("*.yaml"))
+            other
+            for other, path in sorted(yamls("backbone").items())
             if task in declared(load(path)).constants.get("tasks", frozenset())
         ]
         yield f"backbone={name} is not for task={chosen.get('task')}; models of other libraries that are: {', '.join(others)}"

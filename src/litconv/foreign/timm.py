@@ -16,7 +16,7 @@ from litconv.foreign import weights, widths
 from litconv.foreign.foreign import Start, constructed, has_values, known, library, swapped, to_multiple
 
 
-class Timm(nn.Module):
+class Timm(widths.Varied, nn.Module):
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "segmentation"})
     own_head: ClassVar[frozenset[str]] = frozenset({"classification"})
     own_kernels: ClassVar[bool] = True
@@ -42,12 +42,8 @@ class Timm(nn.Module):
         super().__init__()
         timm = library("timm")
         known(name.partition(".")[0], timm.list_models(), "backbone.name")
-        width_of, named = widths.of_timm(timm, name), f"backbone.name={name}"
-        if width_of is None:
-            widths.refuse(width, base_channels, named, "choose another backbone.name")
-        self.name, self.base = name, width_of.chosen(width, base_channels) if width_of else []
-        if width_of and self.base != list(width_of.published):
-            options = {**options, **width_of.options(self.base)}
+        self.name = name
+        self.base, options = widths.settle(widths.of_timm(timm, name), width, base_channels, name, options)
         self.network = self.made(timm, name, in_channels, num_classes, pretrained, options, seed)
         self.is_whole = num_classes > 0
         self.channels = (self.base or [num_classes]) if self.is_whole else list(self.network.feature_info.channels())
@@ -76,13 +72,6 @@ class Timm(nn.Module):
             raise ConfigError(
                 f"backbone.name={name} {why} (timm: {reason}); choose another, or other backbone.options"
             ) from error
-
-    @property
-    def base_channels(self) -> list[int]:
-        """What `match=` varies."""
-        if not self.base:
-            raise widths.nothing_to_vary(f"backbone.name={self.name}")
-        return self.base
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         return self.network(x) if self.is_whole else list(self.network(to_multiple(x, max(self.strides))))

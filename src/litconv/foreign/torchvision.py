@@ -14,7 +14,7 @@ from litconv.foreign.foreign import Start, constructed, has_values, known, libra
 WITHOUT_AUXILIARY = {"inception_v3": {"init_weights": True}, "googlenet": {"init_weights": True}}
 
 
-class Torchvision(nn.Module):
+class Torchvision(widths.Varied, nn.Module):
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     own_head: ClassVar[frozenset[str]] = frozenset({"classification"})
     own_kernels: ClassVar[bool] = True
@@ -40,12 +40,8 @@ class Torchvision(nn.Module):
         super().__init__()
         models = library("torchvision").models
         known(name, models.list_models(module=models), "backbone.name")
-        width_of = widths.of_torchvision(name)
-        if width_of is None:
-            widths.refuse(width, base_channels, f"backbone.name={name}", "choose another backbone.name")
-        self.name, self.base = name, width_of.chosen(width, base_channels) if width_of else []
-        if width_of and self.base != list(width_of.published):
-            options = {**options, **width_of.options(self.base)}
+        self.name = name
+        self.base, options = widths.settle(widths.of_torchvision(name), width, base_channels, name, options)
         if in_channels != 3:
             raise ConfigError(
                 f"data.in_channels={in_channels}: torchvision's models read 3; use backbone=timm, or data.in_channels=3"
@@ -66,13 +62,6 @@ class Torchvision(nn.Module):
         self.loaded = weights.load(self.network, file) if file and has_values() else ""
         self.channels, self.strides = self.base or [num_classes], [1]
         self.swapped = swapped(self.network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
-
-    @property
-    def base_channels(self) -> list[int]:
-        """What `match=` varies."""
-        if not self.base:
-            raise widths.nothing_to_vary(f"backbone.name={self.name}")
-        return self.base
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)

@@ -4,7 +4,7 @@ timm's ResNets take the channels of their stages (`channels`, before any expansi
 (`dims`), torchvision's MobileNets a factor (`width_mult`), said here as the channels of their last block.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,31 @@ def of_timm(timm: Any, name: str) -> Width | None:
 def of_torchvision(name: str) -> Width | None:
     last = LAST_BLOCK.get(name)
     return None if last is None else Width((last,), lambda channels: {"width_mult": channels[0] / last})
+
+
+def settle(
+    width_of: Width | None, width: float, base_channels: Sequence[int], name: str, options: Mapping[str, Any]
+) -> tuple[list[int], Mapping[str, Any]]:
+    """The channels of the model of this name (none where it has no width of its own), and the arguments of its constructor."""
+    if width_of is None:
+        refuse(width, base_channels, f"backbone.name={name}", "choose another backbone.name")
+        return [], options
+    base = width_of.chosen(width, base_channels)
+    return base, options if base == list(width_of.published) else {**options, **width_of.options(base)}
+
+
+class Varied:
+    """Of a backbone with `name` and `base`, its channels."""
+
+    name: str
+    base: list[int]
+
+    @property
+    def base_channels(self) -> list[int]:
+        """What `match=` varies."""
+        if not self.base:
+            raise nothing_to_vary(f"backbone.name={self.name}")
+        return self.base
 
 
 def refuse(width: float, base_channels: Sequence[int], what: str, instead: str) -> None:

@@ -23,7 +23,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
-FEWEST = 3  # seeds of a look
+from litconv.compare.question import FEWEST_SEEDS as FEWEST
+
 AT_THE_PLAN = 0.8  # of all that is spent, what is spent until the planned seeds are there
 BEFORE, AFTER = 4.0, 1.5  # powers of n/N: the higher, the nearer to the plan most is spent
 MOST = 40  # seeds; beyond them the level stays
