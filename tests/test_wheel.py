@@ -17,6 +17,7 @@ PAGE = (ROOT / "docs" / "your_operator.md").read_text()
 FILES = dict(re.findall(r"^`(\S+)`:\n```\w+\n(.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"^(litconv [^\n]+)$", PAGE, flags=re.MULTILINE)
 REFUSED = re.findall(r"^\$ (litconv [^\n]+)\n(error: [^\n]*)", PAGE, flags=re.MULTILINE)
+KNOWN = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # which can lead back to a clone
 BUILD = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
 
 
@@ -30,7 +31,7 @@ def environment(tmp_path_factory) -> Path:
     (site / "others.pth").write_text(sysconfig.get_path("purelib"))  # .pth files there are not followed
     (wheel,) = folder.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", folder / "venv", "install", "-q", "--no-deps", "--no-index", wheel]
-    subprocess.run(pip, check=True)
+    subprocess.run(pip, check=True, env=KNOWN)
     return folder / "venv"
 
 
@@ -41,14 +42,13 @@ def said(environment, tmp_path_factory):
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    known = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     paths = {"PATH": f"{environment / 'bin'}:{os.environ['PATH']}", "XDG_STATE_HOME": str(folder / ".state")}
 
     def say(command: str) -> tuple[int, str]:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env={**known, **paths, "WANDB_MODE": "disabled"},
+            env={**KNOWN, **paths, "WANDB_MODE": "disabled"},
             capture_output=True,
             text=True,
         )
