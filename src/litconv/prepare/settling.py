@@ -13,6 +13,7 @@ from litconv.data.module import DataModule
 from litconv.match import find_width
 from litconv.prepare.costs import counted, measured
 from litconv.prepare.layout import choose_layout
+from litconv.prepare.starting import give_teacher, load_weights
 from litconv.run.asked import Asked
 from litconv.run.card import Card
 from litconv.run.folder import RunFolder
@@ -34,11 +35,12 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
         folder.write_config(asked.config_yaml(trained))
 
     task = build.task(trained, data)
-    folder.record(surgery(task.model))
+    folder.record(surgery(task.model) | load_weights(asked, task))
     count = counted(asked.config, task.model, problem)
     folder.record(count.summary() | width.summary(count) | {"arm": asked.arm(width.facts.get("match/width"))})
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
     folder.record(implementations(task.model, device))
+    folder.record(give_teacher(asked, task, data))
     return task, count.layers
 
 
