@@ -51,10 +51,9 @@ def load(
 
 
 def network_of(config: DictConfig, card: Card) -> nn.Module:
-    """With whatever weights, for those of a checkpoint take their place; no other file is needed."""
-    backbone = {"backbone.pretrained": False} if composed.takes(config.backbone, "pretrained") else {}
+    """With whatever weights, for those of a checkpoint take their place."""
     with torch.random.fork_rng([]):
-        model = build.assemble(composed.with_values(config, backbone), card.in_channels, card.num_classes)
+        model = build.assemble(config, card.in_channels, card.num_classes)
     return model.to(memory_format=build.memory_format(config))
 
 
