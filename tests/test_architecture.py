@@ -29,7 +29,7 @@ FLOORS = (
     ("match", "trained"),
     ("prepare",),
     ("fit",),
-    ("sweep",),
+    ("sweep", "deploy"),
     ("compare",),
     ("claims",),
 )
