@@ -42,7 +42,9 @@ def read_device(path: str | PathLike[str]) -> DeviceCosts:
     rows = rows_of(place)
     name = place.stem
     if name in RUNTIMES or "/" in name or not name:
-        raise ConfigError(f"device={path}: {name!r} is the name of a runtime; call the file after the machine, as rpi5.csv")
+        raise ConfigError(
+            f"device={path}: {name!r} is the name of a runtime; call the file after the machine, as rpi5.csv"
+        )
     about = {column: {row[column] for row in rows} for column in ABOUT}
     if mixed := [column for column in ABOUT if len(about[column]) > 1]:
         said = ", ".join(sorted(about[mixed[0]]))
@@ -53,7 +55,9 @@ def read_device(path: str | PathLike[str]) -> DeviceCosts:
     )
     for row in rows:
         if row["precision"] not in PRECISIONS:
-            raise ConfigError(f"device={path}: {row['arm']} has the precision {row['precision']}, not one of {PRECISIONS}")
+            raise ConfigError(
+                f"device={path}: {row['arm']} has the precision {row['precision']}, not one of {PRECISIONS}"
+            )
         made.arms[row["arm_hash"]] = row["arm"]
         if not row["latency_ms"]:
             made.missing[f"{row['arm']} {row['precision']}"] = row["error"] or "the measurement was stopped before it"
@@ -80,7 +84,9 @@ def rows_of(place: Path) -> list[dict[str, str]]:
             "pack anew, and measure again"
         )
     if not rows or any(None in row or None in row.values() for row in rows):
-        raise ConfigError(f"device={place} is cut short: {'a row lacks cells' if rows else 'it has no row'}; copy it anew")
+        raise ConfigError(
+            f"device={place} is cut short: {'a row lacks cells' if rows else 'it has no row'}; copy it anew"
+        )
     return rows
 
 

@@ -2,7 +2,7 @@
 
 It needs Python 3.8 or later, numpy and onnxruntime, and nothing else; litconv puts it into the pack as __main__.py. Each network
 runs in turns with the same network of standard convolutions, so that what slows one of them slows the other as well.
-The figures are written into a CSV, which litconv reads back.
+The figures are written into a CSV, which litconv reads back (device=rpi5.csv).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import re
 import sys
 import time
 import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
 
 FORMAT = 1  # of packs
 COLUMNS = (
@@ -26,44 +29,54 @@ COLUMNS = (
 )
 MIN_ROUNDS, MAX_ROUNDS, WARM_UP = 5, 200, 3
 TOLERANCE = 1e-3  # of the largest logit: what rounding may come to in float32
+UNUSABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)  # of a zip, whatever is wrong with it
 
 
-class Refused(Exception):
+class PackError(Exception):
     """One line for whoever measures."""
 
 
 class Pack:
     """The files of a pack, in its zip or unpacked."""
 
-    def __init__(self, place):
+    def __init__(self, place: Path) -> None:
         self.place = place
         try:
-            self.zip = None if os.path.isdir(place) else zipfile.ZipFile(place)
+            self.zip = None if place.is_dir() else zipfile.ZipFile(place)
             self.manifest = json.loads(self.read("manifest.json").decode("utf-8"))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise Refused("%s is no pack, or damaged (%s); copy it anew" % (place, error))
-        if self.manifest.get("format") != FORMAT:
-            found = self.manifest.get("format")
-            raise Refused("%s is a pack of format %s, and this runner reads %s; make it anew" % (place, found, FORMAT))
+            found = self.manifest["format"]
+        except (*UNUSABLE, TypeError) as error:
+            raise PackError(f"{place} is no pack, or damaged ({said(error)}); copy it anew") from None
+        if found != FORMAT:
+            raise PackError(f"{place} is a pack of format {found}, and its runner reads {FORMAT}; make it anew")
 
-    def read(self, name):
-        if self.zip is not None:
-            return self.zip.read(name)
-        with open(os.path.join(self.place, name), "rb") as file:
-            return file.read()
+    def read(self, name: str) -> bytes:
+        return (self.place / name).read_bytes() if self.zip is None else self.zip.read(name)
 
-    def model(self, file):
-        """The bytes of an ONNX file, which are those that were packed."""
+    def model(self, file: dict[str, Any]) -> bytes:
+        """An ONNX file, which is the one that was packed."""
+        name = file["file"]
         try:
-            content = self.read(file["file"])
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise Refused("%s: %s is missing or damaged (%s); copy it anew" % (self.place, file["file"], error))
+            content = self.read(name)
+        except UNUSABLE as error:
+            raise PackError(f"{self.place}: {name} is missing or damaged ({said(error)}); copy it anew") from None
         if hashlib.sha256(content).hexdigest() != file["sha256"]:
-            raise Refused("%s: %s is not the file that was packed; copy it anew" % (self.place, file["file"]))
+            raise PackError(f"{self.place}: {name} is not the file that was packed; copy it anew")
         return content
 
 
-def example(numpy, shape):
+def said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def example(numpy: Any, shape: list[int]) -> Any:
     """The same numbers on every machine: float32, about as spread as normalised images are."""
     count = 1
     for side in shape:
@@ -75,31 +88,32 @@ def example(numpy, shape):
 class Network:
     """One ONNX file, ready to run."""
 
-    def __init__(self, pack, entry, precision, threads, library):
-        options = library.SessionOptions()
+    def __init__(self, content: bytes, threads: int, onnxruntime: Any) -> None:
+        options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        content = pack.model(entry["files"][precision])
-        self.session = library.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self.name = self.session.get_inputs()[0].name
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self.input = self.session.get_inputs()[0].name
 
-    def __call__(self, images):
-        return self.session.run(None, {self.name: images})[0]
+    def __call__(self, images: Any) -> Any:
+        return self.session.run(None, {self.input: images})[0]
 
 
-def milliseconds(network, images):
+def milliseconds(network: Network, images: Any) -> float:
     begin = time.perf_counter()
     network(images)
     return 1e3 * (time.perf_counter() - begin)
 
 
-def in_turns(numpy, network, reference, images, seconds):
+def in_turns(numpy: Any, network: Network, reference: Network, images: Any, seconds: float) -> dict[str, Any]:
     """Rounds of network, reference, reference, network, until `seconds` are spent."""
     for one in (network, reference):
         for _ in range(WARM_UP):
             milliseconds(one, images)
-    own, ratios, spent = [], [], 0.0
+    own: list[float] = []
+    ratios: list[float] = []
+    spent = 0.0
     while len(ratios) < MIN_ROUNDS or (spent < 1e3 * seconds and len(ratios) < MAX_ROUNDS):
         first = milliseconds(network, images)
         others = milliseconds(reference, images) + milliseconds(reference, images)
@@ -109,138 +123,135 @@ def in_turns(numpy, network, reference, images, seconds):
         spent += first + others + last
     p10, median, p90 = numpy.quantile(own, [0.1, 0.5, 0.9])
     return {
-        "latency_ms": "%.5g" % median,
-        "p10_ms": "%.5g" % p10,
-        "p90_ms": "%.5g" % p90,
-        "ratio": "%.4g" % (1.0 if network is reference else numpy.median(ratios)),
+        "latency_ms": f"{median:.5g}",
+        "p10_ms": f"{p10:.5g}",
+        "p90_ms": f"{p90:.5g}",
+        "ratio": f"{1.0 if network is reference else numpy.median(ratios):.4g}",
         "rounds": len(ratios),
     }
 
 
-def difference(numpy, network, entry):
-    """The largest, of the logits of one image, to those that PyTorch computed where the pack was made."""
-    said = network(example(numpy, [1] + entry["image"])).reshape(-1)[: len(entry["expected"])]
-    return float(numpy.abs(said - numpy.array(entry["expected"], dtype=numpy.float32)).max())
+def away(numpy: Any, network: Network, entry: dict[str, Any]) -> float:
+    """How far, at most, the logits of one image are from those that PyTorch computed where the pack was made."""
+    logits = network(example(numpy, [1, *entry["image"]])).reshape(-1)[: len(entry["expected"])]
+    return float(numpy.abs(logits - numpy.array(entry["expected"], dtype=numpy.float32)).max())
 
 
-def plan(pack, batches):
-    """(row, entry, its reference) of everything that is to be measured, the figures still empty."""
+def planned(pack: Pack, batches: list[int]) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """(row, entry, its reference) of everything that is to be measured; the figures are still empty."""
     rows = []
-    for entry in pack.manifest["arms"]:
-        if not entry["measured"]:
-            continue
-        for precision in sorted(entry["files"]):
+    entries = pack.manifest["arms"]
+    for entry in entries:
+        for precision in sorted(entry["files"]) if entry["measured"] else []:
             for batch in batches:
                 row = dict.fromkeys(COLUMNS, "")
-                row.update(arm=entry["arm"], run=entry["run"], arm_hash=entry["arm_hash"])
-                row.update(pack=pack.manifest["pack"], precision=precision, batch=batch)
-                rows.append((row, entry, pack.manifest["arms"][entry["reference"]]))
+                row.update({key: entry[key] for key in ("arm", "run", "arm_hash")})
+                row.update({"pack": pack.manifest["pack"], "precision": precision, "batch": batch})
+                rows.append((row, entry, entries[entry["reference"]]))
     return rows
 
 
-def measure(pack, numpy, library, given):
-    """Fills the rows one after the other and writes the CSV after each, so that a stop costs no more than the rest."""
-    batches = sorted({1, given.batch or pack.manifest["batch"]})
-    planned = plan(pack, batches)
-    about = {"device": given.device, "onnxruntime": library.__version__, "threads": given.threads}
-    for row, _, _ in planned:
-        row.update(about)
-    loaded = {}
-    for number, (row, entry, reference) in enumerate(planned, 1):
+def measured(pack: Pack, numpy: Any, onnxruntime: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows. The CSV is written after each of them, so that a stop costs the rest alone."""
+    plan = planned(pack, sorted({1, given.batch or pack.manifest["batch"]}))
+    rows = [row for row, _, _ in plan]
+    for row in rows:
+        row.update({"device": given.device, "onnxruntime": onnxruntime.__version__, "threads": given.threads})
+    loaded: dict[str, Network] = {}
+    for number, (row, entry, reference) in enumerate(plan, 1):
         precision, batch = row["precision"], row["batch"]
-        wanted = [(id(one), precision) for one in (entry, reference)]
-        loaded = {key: network for key, network in loaded.items() if key in wanted}
+        files = [one["files"][precision] for one in (entry, reference)]
+        loaded = {name: network for name, network in loaded.items() if name in [file["file"] for file in files]}
+        contents = [pack.model(file) if file["file"] not in loaded else b"" for file in files]
         try:
-            for key, one in ((wanted[0], entry), (wanted[1], reference)):
-                if key not in loaded:
-                    loaded[key] = Network(pack, one, precision, given.threads, library)
-            network = loaded[wanted[0]]
-            away = difference(numpy, network, entry)
-            row["difference"] = "%.3g" % away
-            most = max([1.0] + [abs(value) for value in entry["expected"]])
-            if precision == "float32" and not away <= TOLERANCE * most:
-                raise ValueError("its logits differ from PyTorch's by %.3g" % away)
-            images = example(numpy, [batch] + entry["image"])
-            row.update(in_turns(numpy, network, loaded[wanted[1]], images, given.seconds))
-            said = "%s ms, %s of standard" % (row["latency_ms"], row["ratio"])
-        except (Refused, KeyboardInterrupt):
-            raise
+            for file, content in zip(files, contents):  # noqa: B905 - `strict` came with 3.10
+                if file["file"] not in loaded:
+                    loaded[file["file"]] = Network(content, given.threads, onnxruntime)
+            network, standard = (loaded[file["file"]] for file in files)
+            difference = away(numpy, network, entry)
+            row["difference"] = f"{difference:.3g}"
+            largest = max(1.0, *map(abs, entry["expected"]))
+            if precision == "float32" and not difference <= TOLERANCE * largest:
+                raise ValueError(f"its logits are up to {difference:.3g} away from PyTorch's")
+            images = example(numpy, [batch, *entry["image"]])
+            row.update(in_turns(numpy, network, standard, images, given.seconds))
+            found = f"{row['latency_ms']} ms, {row['ratio']} of standard"
         except Exception as error:  # whatever ONNX Runtime raises for what it cannot run
-            row["error"] = " ".join(str(error).split())[:200] or type(error).__name__
-            said = "not measured: %s" % row["error"]
-        print("%3d/%d  %s  %s, batch %d: %s" % (number, len(planned), entry["arm"], precision, batch, said), flush=True)
-        write(given.out, [row for row, _, _ in planned])
-    return [row for row, _, _ in planned]
+            row["error"] = said(error)
+            found = f"not measured: {row['error']}"
+        print(f"{number:3}/{len(plan)}  {entry['arm']}  {precision}, batch {batch}: {found}", flush=True)
+        write(Path(given.out), rows)
+    return rows
 
 
-def write(path, rows):
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Whole or not at all."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    with open(path + ".part", "w", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-    os.replace(path + ".part", path)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(text.getvalue().encode("utf-8"))
+    part.replace(path)
 
 
-def machine():
-    """The processor's name."""
-    try:
-        with open("/proc/device-tree/model", encoding="utf-8") as file:  # of boards
-            return file.read().strip("\0 \n")
-    except OSError:
-        pass
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", file.read(), flags=re.MULTILINE)
-    except OSError:
-        found = None
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+def machine() -> str:
+    """The name of the board or of the processor."""
+    for path, name in (
+        ("/proc/device-tree/model", r"^(.+?)\0*$"),
+        ("/proc/cpuinfo", r"^(?:model name|Model)\s*:\s*(.+)$"),
+    ):
+        try:
+            found = re.search(name, Path(path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return found.group(1).strip()
+    return platform.processor() or platform.machine()
 
 
-def cores():
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def arguments(given):
+def arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python arms.zip", description="Measures the networks of this pack.")
-    parser.add_argument("--out", default="device.csv", help="the CSV; its name is the device's in the comparison: rpi5.csv")
+    parser.add_argument("--out", default="device.csv", help="the CSV; its name stands for this machine, as rpi5.csv")
     parser.add_argument("--device", default=machine(), help="what this machine is called in the CSV (%(default)s)")
     parser.add_argument("--threads", type=int, default=cores(), help="that compute (%(default)s)")
-    parser.add_argument("--batch", type=int, default=0, help="images besides one alone (as packed)")
+    parser.add_argument("--batch", type=int, default=0, help="images, besides one alone (as packed)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds, for each figure (%(default)s)")
     parsed = parser.parse_args(given)
-    for name in ("threads", "seconds"):
-        if not getattr(parsed, name) > 0:
-            raise Refused("--%s must be greater than 0" % name)
-    if parsed.batch < 0 or not parsed.out.endswith(".csv"):
-        raise Refused("--batch must be at least 1" if parsed.batch < 0 else "--out must end in .csv")
+    if parsed.threads < 1 or not parsed.seconds > 0 or parsed.batch < 0:
+        raise PackError("--threads, --seconds and --batch must be greater than 0")
+    if not parsed.out.endswith(".csv"):
+        raise PackError(f"--out {parsed.out} must end in .csv")
+    if not Path(parsed.out).resolve().parent.is_dir():
+        raise PackError(f"--out {parsed.out} lies in a folder that is not there")
     return parsed
 
 
-def main(given, place):
+def main(given: list[str], place: Path) -> int:
     try:
         parsed = arguments(given)
         try:
             import numpy
             import onnxruntime
         except ImportError as error:
-            raise Refused("%s; pip install numpy onnxruntime" % error)
+            raise PackError(f"{said(error)}; pip install numpy onnxruntime") from None
         pack = Pack(place)
-        print("%s, %d threads, onnxruntime %s" % (parsed.device, parsed.threads, onnxruntime.__version__), flush=True)
-        rows = measure(pack, numpy, onnxruntime, parsed)
-    except Refused as error:
-        print("error: %s" % error, file=sys.stderr)
+        print(f"{parsed.device}, {parsed.threads} threads, onnxruntime {onnxruntime.__version__}", flush=True)
+        rows = measured(pack, numpy, onnxruntime, parsed)
+    except PackError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; what was measured stands in the CSV", file=sys.stderr)
+        print("stopped; what was measured before stands in the CSV", file=sys.stderr)
         return 130
-    failed = [row for row in rows if row["error"]]
-    print(parsed.out + (", without %d of %d rows, which could not be measured" % (len(failed), len(rows)) if failed else ""))
-    return 1 if len(failed) == len(rows) else 0
+    failed = sum(bool(row["error"]) for row in rows)
+    print(f"{parsed.out}, without {failed} of {len(rows)} figures" if failed else parsed.out)
+    return 1 if failed == len(rows) else 0
 
 
 if __name__ == "__main__":
-    here = os.path.dirname(os.path.abspath(__file__))  # of a zip that is run, the zip itself
-    sys.exit(main(sys.argv[1:], here))
+    sys.exit(main(sys.argv[1:], Path(__file__).resolve().parent))  # of a zip that is run, the zip itself
