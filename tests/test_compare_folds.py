@@ -27,7 +27,6 @@ def make(root, left_out=()):
 
 def test_a_seeds_figure_is_the_mean_over_its_folds_and_seeds_are_paired(tmp_path):
     result = make(tmp_path)
-    assert sorted(arms) == ["grouped groups=2", "standard"] or sorted(arms) == ["grouped", "standard"]
     means = {arm.conv: [arm.scores[seed] for seed in range(3)] for arm in result.arms}
     for conv, seeds in SCORES.items():
         assert means[conv] == pytest.approx([np.mean(folds) for folds in seeds])

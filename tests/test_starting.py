@@ -108,7 +108,7 @@ def test_weights_that_fit_nothing_are_refused(tmp_path, capsys):
     ("others", "line"),
     [
         (["task=segmentation"], "was trained for task=classification and this is task=segmentation"),
-        (["data=probe", "data.kind=context"], "was trained on other classes"),
+        (["data=probe", "data.kind=context"], "was trained on other data: classes"),
     ],
 )
 def test_a_teacher_of_something_else_is_refused(taught, tmp_path, capsys, others, line):
@@ -242,3 +242,12 @@ def test_pixels_that_are_ignored_teach_nothing():
     inner = divergence(task(x)[:, :, 1:], network(x)[:, :, 1:], 1.0, (y != IGNORE)[:, 1:])
     task.teacher.network.eval()
     assert task.train_batch(x, y)["loss_teacher"].item() == pytest.approx(inner.item(), rel=1e-4)
+
+
+def test_a_teacher_of_an_earlier_version_is_judged_by_its_shapes(taught, tmp_path, capsys):
+    teacher, _ = run_of(taught, "standard_seed0")
+    shutil.copytree(teacher, tmp_path / "old")
+    (tmp_path / "old" / "card.json").unlink()
+    others = ("data=probe", "data.kind=context")
+    assert command(*QUICK, *others, f"output_dir={tmp_path}", f"distill={tmp_path / 'old'}") == 1
+    assert "was trained on other classes or channels: its head.classifier.bias is (10," in capsys.readouterr().err

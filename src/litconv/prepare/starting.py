@@ -11,6 +11,8 @@ from litconv.errors import ConfigError
 from litconv.foreign import weights
 from litconv.run import checkpoints
 from litconv.run.asked import Asked
+from litconv.run.card import Card
+from litconv.run.finished import Finished
 from litconv.run.starting_points import teacher_of, weights_of
 from litconv.tasks.base import Task
 from litconv.tasks.teacher import Teacher
@@ -31,6 +33,7 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     """Keys of summary.json."""
     if (run := teacher_of(asked)) is None:
         return {}
+    require_alike(run, asked, data)
     network = build.model(run.config, data.in_channels, data.num_classes)
     prefix = "model."
     state = checkpoints.read(run.checkpoint)["state_dict"]
@@ -48,6 +51,28 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     task.learn_from(Teacher(network, **asked.config.distillation))
     log.info("distill: learns from %s", run.folder)
     return {"distill/teacher": run.folder.name, "distill/digest": digest(run.checkpoint)}
+
+
+def require_alike(run: Finished, asked: Asked, data: DataModule) -> None:
+    """The teacher is shown the student's images, and is asked for the student's classes."""
+    theirs = Card.read(run.folder)
+    if theirs is None:  # of an earlier version's run: shapes alone say whether it fits
+        return
+    own = Card.of(theirs.task, data)
+    for what, taught, wanted in (
+        ("classes", theirs.class_names, own.class_names),
+        ("the normalisation by mean", theirs.mean, own.mean),
+        ("the normalisation by std", theirs.std, own.std),
+    ):
+        if taught != wanted:
+            raise ConfigError(
+                f"distill={asked.config.distill} was trained on other data: {what} {short(taught)} there and {short(wanted)} "
+                "here; choose a teacher that was trained on these data"
+            )
+
+
+def short(values: tuple) -> str:
+    return f"{', '.join(map(str, values[:4]))}{', …' if values[4:] else ''}"
 
 
 def digest(path: Path) -> str:
