@@ -82,6 +82,12 @@ class DeviceTable:
         return found
 
     @property
+    def measured(self) -> list[str]:
+        """The keys of all figures that some network has."""
+        runs = dict.fromkeys(row.run for row in self.rows)
+        return list(dict.fromkeys(key for run in runs for key in self.of_runs([run])))
+
+    @property
     def about(self) -> str:
         """rpi5: Cortex-A76, 4 threads, onnxruntime 1.20.1"""
         devices, versions = (sorted({getattr(row, key) for row in self.rows}) for key in ("device", "onnxruntime"))
