@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import litconv
 from litconv.config.composed import compose
-from litconv.cost import device_csv
-from litconv.cost.device_csv import read_device
+from litconv.cost.architecture import architecture_hash
+from litconv.cost.device_csv import COLUMNS, VERSION, read_table
 from litconv.deploy import runner
 from litconv.deploy.arms import arms_in, network_of, standard_of
 from litconv.deploy.pack import write_pack
@@ -83,7 +84,7 @@ def test_a_pack_holds_the_files_of_one_run_of_each_arm(packed, runs):
     grouped, standard = made.manifest["arms"]
     assert made.arms == [grouped["arm"], standard["arm"]]
     assert "_grouped_seed0_" in grouped["run"]
-    assert grouped["arm_hash"] == json.loads((runs / grouped["run"] / "summary.json").read_text())["arm_hash"]
+    assert grouped["network"] != standard["network"]
     assert (grouped["reference"], standard["reference"]) == (1, 1)
     assert (standard["image"], made.manifest["batch"]) == ([3, 16, 16], 4)
     assert set(made.manifest["versions"]) == {"litconv", "torch"}
@@ -167,7 +168,7 @@ def test_the_runner_is_one_file_for_python_3_8_numpy_and_onnxruntime():
 def test_every_arm_is_measured_in_each_precision_at_both_batches(measured, packed):
     path, printed = measured
     table = rows(path)
-    assert tuple(table[0]) == runner.COLUMNS == device_csv.COLUMNS
+    assert tuple(table[0]) == runner.COLUMNS
     assert [(row["precision"], row["batch"]) for row in table[:4]] == [
         ("float32", "1"),
         ("float32", "4"),
@@ -176,11 +177,10 @@ def test_every_arm_is_measured_in_each_precision_at_both_batches(measured, packe
     ]
     assert {row["arm"] for row in table} == set(packed[1].arms)
     for row in table:
-        assert not row["error"]
-        assert 0 < float(row["p10_ms"]) <= float(row["latency_ms"]) <= float(row["p90_ms"])
+        assert 0 < float(row["latency_p10_ms"]) <= float(row["latency_ms"]) <= float(row["latency_p90_ms"])
         assert float(row["difference"]) < 1e-4
         assert (row["device"], row["threads"], row["pack"]) == ("a board", "1", packed[1].manifest["pack"])
-    assert {row["ratio"] for row in table if row["arm"] == "standard" or "standard" in row["run"]} == {"1"}
+    assert {row["latency_ratio"] for row in table if row["arm"] == "standard" or "standard" in row["run"]} == {"1"}
     assert printed.splitlines()[1].startswith("  1/8  ")
     assert printed.splitlines()[-1] == "rpi5.csv"
 
@@ -206,7 +206,7 @@ def spoilt(packed, tmp_path, change):
 
 
 def another_format(files):
-    files["manifest.json"] = files["manifest.json"].replace(b'"format": 1', b'"format": 2')
+    files["manifest.json"] = files["manifest.json"].replace(b'"version": 1', b'"version": 2')
 
 
 def another_model(files):
@@ -216,7 +216,7 @@ def another_model(files):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (another_format, "is a pack of format 2, and its runner reads 1; make it anew"),
+        (another_format, "is a pack of version 2, and its runner reads 1; make it anew"),
         (another_model, "models/000_float32.onnx is not the file that was packed; copy it anew"),
         (lambda files: files.pop("models/000_float32.onnx"), "models/000_float32.onnx is missing or damaged ("),
         (lambda files: files.pop("manifest.json"), "is no pack, or damaged ("),
@@ -257,11 +257,10 @@ def test_a_network_that_computes_something_else_here_has_no_figure(packed, tmp_p
     monkeypatch.chdir(tmp_path)
     assert runner.main(["--seconds", "0.001", "--out", "rpi5.csv"], spoilt(packed, tmp_path, other)) == 0
     table = rows(tmp_path / "rpi5.csv")
-    assert [row["error"].startswith("its logits are up to 1 away") for row in table] == [True, True] + [False] * 6
-    assert capsys.readouterr().out.splitlines()[-1] == "rpi5.csv, without 2 of 8 figures"
-    costs = read_device(tmp_path / "rpi5.csv")
-    name = packed[1].arms[0]
-    assert list(costs.missing) == [f"{name} float32"]
+    assert [row["precision"] for row in table if row["arm"] == packed[1].arms[0]] == ["int8", "int8"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].endswith("float32, batch 1: not measured: its logits are up to 1 away from PyTorch's")
+    assert printed[-1] == "rpi5.csv, without 2 of 8 figures"
 
 
 @pytest.mark.parametrize(
@@ -277,85 +276,39 @@ def test_wrong_arguments_are_one_line(packed, capsys, given, reason):
     assert capsys.readouterr().err == f"error: {reason}\n"
 
 
-# -- the CSV -----------------------------------------------------------------------------------------------------------
+# -- the CSV, read back ------------------------------------------------------------------------------------------------
 
 
-def test_a_csv_becomes_keys_of_its_arms(measured, packed):
-    costs = read_device(measured[0])
-    assert (costs.name, costs.device, costs.threads, costs.batch) == ("rpi5", "a board", 1, 4)
-    assert costs.missing == {}
-    assert list(costs.arms.values()) == packed[1].arms
-    table = {(row["arm_hash"], row["precision"], row["batch"]): row for row in rows(measured[0])}
-    for arm, figures in costs.figures.items():
-        assert len(figures) == 2 * 8
+def test_the_comparisons_reader_takes_the_csv_for_its_runs(measured, packed, runs):
+    table = read_table(measured[0])
+    assert set(COLUMNS) <= set(runner.COLUMNS)
+    assert (VERSION, table.name) == (runner.VERSION, "rpi5")
+    assert table.about.startswith("rpi5: a board, 1 thread, onnxruntime ")
+    for arm in arms_in([runs]):
+        figures = table.of_runs([json.loads((arm.folder / "summary.json").read_text())["name"]])
+        assert figures == table.of_network(architecture_hash(litconv.load(arm.folder).model))
+        written = {(row["precision"], row["batch"]): row for row in rows(measured[0]) if row["arm"] == arm.name}
         for precision in ("float32", "int8"):
             for kind, batch in (("latency_single", "1"), ("latency", "4")):
-                row = table[arm, precision, batch]
+                row = written[precision, batch]
                 assert figures[f"deploy/rpi5/{precision}/{kind}_ms"] == float(row["latency_ms"])
-                assert figures[f"deploy/rpi5/{precision}/{kind}_p90_ms"] == float(row["p90_ms"])
-                assert figures[f"deploy/rpi5/{precision}/{kind}_ratio"] == float(row["ratio"])
+                assert figures[f"deploy/rpi5/{precision}/{kind}_p90_ms"] == float(row["latency_p90_ms"])
+                assert figures[f"deploy/rpi5/{precision}/{kind}_ratio"] == float(row["latency_ratio"])
 
 
-def rewritten(measured, tmp_path, change, name="rpi5.csv"):
-    table = rows(measured[0])
-    change(table)
-    path = tmp_path / name
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-    return path
+def test_a_measurement_that_is_stopped_leaves_what_it_has(packed, tmp_path, monkeypatch, capsys):
+    calls = []
 
+    def stopped(*given):
+        calls.append(given)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return in_turns(*given)
 
-def test_arms_that_a_stopped_measurement_did_not_reach_are_named(measured, packed, tmp_path):
-    def stop(table):
-        for row in table[2:]:
-            row.update(latency_ms="", p10_ms="", p90_ms="", ratio="", rounds="", difference="")
-
-    costs = read_device(rewritten(measured, tmp_path, stop))
-    first, second = packed[1].arms
-    assert set(costs.missing) == {f"{first} int8", f"{second} float32", f"{second} int8"}
-    assert set(costs.missing.values()) == {"the measurement was stopped before it"}
-    assert len(costs.figures) == 1
-
-
-def set_all(column, value):
-    return lambda table: [row.update({column: value}) for row in table]
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (
-            lambda table: [row.pop("rounds") for row in table],
-            "is not what this version's runner writes (columns that differ: rounds)",
-        ),
-        (lambda table: table[3].update(pack="other"), "mixes measurements of several: its pack is"),
-        (lambda table: table[3].update(threads="4"), "mixes measurements of several: its threads is 1, 4"),
-        (lambda table: table[0].update(latency_ms="-1"), "is '-1', not a number greater than 0"),
-        (lambda table: table[0].update(latency_ms="nan"), "is 'nan', not a number greater than 0"),
-        (lambda table: table[0].update(batch="1.5"), "is '1.5', not a whole number"),
-        (lambda table: table[0].update(precision="int4"), "has the precision int4"),
-        (set_all("latency_ms", ""), "holds no figure: the measurement was stopped before it; measure again"),
-    ],
-)
-def test_a_csv_that_cannot_be_used_is_one_line(measured, tmp_path, change, reason):
-    with pytest.raises(ConfigError, match=re.escape(reason)) as refused:
-        read_device(rewritten(measured, tmp_path, change))
-    assert "\n" not in str(refused.value)
-    assert str(refused.value).startswith(f"device={tmp_path}/rpi5.csv")
-
-
-def test_files_that_are_no_csv_of_a_device_are_one_line(measured, tmp_path):
-    whole = measured[0].read_text()
-    (tmp_path / "cut.csv").write_text(whole[: len(whole) - 60])
-    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "onnxruntime.csv").write_text(whole)
-    for name, reason in (
-        ("cut.csv", "is cut short: a row lacks cells; copy it anew"),
-        ("bytes.csv", "cannot be read ("),
-        ("none.csv", "cannot be read (No such file or directory)"),
-        ("onnxruntime.csv", "'onnxruntime' is the name of a runtime; call the file after the machine, as rpi5.csv"),
-    ):
-        with pytest.raises(ConfigError, match=re.escape(reason)):
-            read_device(tmp_path / name)
+    in_turns = runner.in_turns
+    monkeypatch.setattr(runner, "in_turns", stopped)
+    monkeypatch.chdir(tmp_path)
+    assert runner.main(["--seconds", "0.001", "--out", "rpi5.csv"], packed[0]) == 130
+    assert "stopped; what was measured before stands in the CSV" in capsys.readouterr().err
+    table = read_table(tmp_path / "rpi5.csv")
+    assert [(row.precision, row.batch) for row in table.rows] == [("float32", 1), ("float32", 4), ("int8", 1)]

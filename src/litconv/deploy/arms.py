@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from litconv.config import composed
 from litconv.errors import ConfigError
 from litconv.run.arm_name import FOUND_BY_MATCH
+from litconv.run.asked import Asked
 from litconv.run.finished import config_of
 from litconv.run.state import read_summary
 
@@ -21,6 +22,7 @@ NETWORK = ("backbone", "head", "upsample")  # what a network is made of, besides
 @dataclass(frozen=True)
 class Arm:
     folder: Path  # of its run with the lowest seed
+    run: str  # that run's name
     name: str
     arm_hash: str
     config: DictConfig
@@ -47,11 +49,13 @@ def arms_in(folders: Iterable[Path], allowed_packages: Sequence[str] = ()) -> li
         where = ", ".join(map(str, folders))
         said = f"holds {there} runs, none of them completed with its checkpoint" if there else "holds no run"
         raise ConfigError(f"{where} {said}; train some first")
-    taken = [str(summary.get("arm") or run.name) for _, run, summary in found.values()]
-    arms = [
-        Arm(run, name if taken.count(name) == 1 else f"{name} ({key})", key, config_of(run, allowed_packages))
-        for (key, (_, run, _)), name in zip(found.items(), taken, strict=True)
-    ]
+    arms = []
+    for key, (_, run, summary) in found.items():
+        config = config_of(run, allowed_packages)
+        name = str(summary.get("arm") or Asked.of(config).arm(summary.get("match/width")))
+        arms.append(Arm(run, str(summary.get("name") or run.name), name, key, config))
+    names = [arm.name for arm in arms]
+    arms = [arm if names.count(arm.name) == 1 else replace(arm, name=f"{arm.name} ({arm.arm_hash})") for arm in arms]
     return sorted(arms, key=lambda arm: arm.name)
 
 

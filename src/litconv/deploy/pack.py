@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from litconv.cost.architecture import architecture_hash
 from litconv.deploy import runner
 from litconv.deploy.arms import Arm, network_of, standard_of
 from litconv.errors import ConfigError, ExportError
@@ -134,8 +135,8 @@ def exported(network: Network, number: int, folder: Path, quantise: Quantise | N
     return {
         "arm": network.name,
         "measured": arm is not None,
-        "run": arm.folder.name if arm else "",
-        "arm_hash": arm.arm_hash if arm else "",
+        "run": arm.run if arm else "",
+        "network": architecture_hash(network.trained.model),
         "task": card.task,
         "image": shape,
         "files": {precision: file_of(file) for precision, file in paths.items()},
@@ -151,7 +152,7 @@ def file_of(path: Path) -> dict[str, Any]:
 def manifest_of(entries: list[dict[str, Any]], batch: int) -> dict[str, Any]:
     """`pack` is a hash of all the rest: equal for equal files and versions."""
     made_by = {name: versions()[name] for name in ("litconv", "torch")}
-    facts = {"format": runner.FORMAT, "versions": made_by, "opset": OPSET, "batch": batch, "arms": entries}
+    facts = {"version": runner.VERSION, "versions": made_by, "opset": OPSET, "batch": batch, "arms": entries}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return {"pack": digest[:12], **facts}
 

@@ -22,10 +22,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # of packs
+VERSION = 1  # of packs and of this table
 COLUMNS = (
-    *("pack", "device", "onnxruntime", "threads", "arm", "run", "arm_hash", "precision", "batch"),
-    *("latency_ms", "p10_ms", "p90_ms", "ratio", "rounds", "difference", "error"),
+    *("arm", "run", "network", "precision", "batch"),
+    *("latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_ratio", "rounds", "difference"),
+    *("threads", "device", "onnxruntime", "pack", "version"),
 )
 MIN_ROUNDS, MAX_ROUNDS, WARM_UP = 5, 200, 3
 TOLERANCE = 1e-3  # of the largest logit: what rounding may come to in float32
@@ -51,11 +52,11 @@ class Pack:
         try:
             self.zip = None if place.is_dir() else zipfile.ZipFile(place)
             self.manifest = json.loads(self.read("manifest.json").decode("utf-8"))
-            found = self.manifest["format"]
+            found = self.manifest["version"]
         except (*UNUSABLE, TypeError) as error:
             raise PackError(f"{place} is no pack, or damaged ({said(error)}); copy it anew") from None
-        if found != FORMAT:
-            raise PackError(f"{place} is a pack of format {found}, and its runner reads {FORMAT}; make it anew")
+        if found != VERSION:
+            raise PackError(f"{place} is a pack of version {found}, and its runner reads {VERSION}; make it anew")
 
     def read(self, name: str) -> bytes:
         return (self.place / name).read_bytes() if self.zip is None else self.zip.read(name)
@@ -124,9 +125,9 @@ def in_turns(numpy: Any, network: Network, reference: Network, images: Any, seco
     p10, median, p90 = numpy.quantile(own, [0.1, 0.5, 0.9])
     return {
         "latency_ms": f"{median:.5g}",
-        "p10_ms": f"{p10:.5g}",
-        "p90_ms": f"{p90:.5g}",
-        "ratio": f"{1.0 if network is reference else numpy.median(ratios):.4g}",
+        "latency_p10_ms": f"{p10:.5g}",
+        "latency_p90_ms": f"{p90:.5g}",
+        "latency_ratio": f"{1.0 if network is reference else numpy.median(ratios):.4g}",
         "rounds": len(ratios),
     }
 
@@ -145,14 +146,15 @@ def planned(pack: Pack, batches: list[int]) -> list[tuple[dict[str, Any], dict[s
         for precision in sorted(entry["files"]) if entry["measured"] else []:
             for batch in batches:
                 row = dict.fromkeys(COLUMNS, "")
-                row.update({key: entry[key] for key in ("arm", "run", "arm_hash")})
-                row.update({"pack": pack.manifest["pack"], "precision": precision, "batch": batch})
+                row.update({key: entry[key] for key in ("arm", "run", "network")})
+                row.update({"precision": precision, "batch": batch, "pack": pack.manifest["pack"], "version": VERSION})
                 rows.append((row, entry, entries[entry["reference"]]))
     return rows
 
 
 def measured(pack: Pack, numpy: Any, onnxruntime: Any, given: argparse.Namespace) -> list[dict[str, Any]]:
-    """The rows. The CSV is written after each of them, so that a stop costs the rest alone."""
+    """The rows, also those without a figure, which the CSV leaves out. It is written after each, so that a stop costs the rest
+    alone."""
     plan = planned(pack, sorted({1, given.batch or pack.manifest["batch"]}))
     rows = [row for row, _, _ in plan]
     for row in rows:
@@ -175,12 +177,11 @@ def measured(pack: Pack, numpy: Any, onnxruntime: Any, given: argparse.Namespace
                 raise ValueError(f"its logits are up to {difference:.3g} away from PyTorch's")
             images = example(numpy, [batch, *entry["image"]])
             row.update(in_turns(numpy, network, standard, images, given.seconds))
-            found = f"{row['latency_ms']} ms, {row['ratio']} of standard"
+            found = f"{row['latency_ms']} ms, {row['latency_ratio']} of standard"
         except Exception as error:  # whatever ONNX Runtime raises for what it cannot run
-            row["error"] = said(error)
-            found = f"not measured: {row['error']}"
+            found = f"not measured: {said(error)}"
         print(f"{number:3}/{len(plan)}  {entry['arm']}  {precision}, batch {batch}: {found}", flush=True)
-        write(Path(given.out), rows)
+        write(Path(given.out), [one for one in rows if one["latency_ms"]])
     return rows
 
 
@@ -248,7 +249,7 @@ def main(given: list[str], place: Path) -> int:
     except KeyboardInterrupt:
         print("stopped; what was measured before stands in the CSV", file=sys.stderr)
         return 130
-    failed = sum(bool(row["error"]) for row in rows)
+    failed = sum(not row["latency_ms"] for row in rows)
     print(f"{parsed.out}, without {failed} of {len(rows)} figures" if failed else parsed.out)
     return 1 if failed == len(rows) else 0
 
