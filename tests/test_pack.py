@@ -35,10 +35,15 @@ def runs(tmp_path_factory):
     return root / "sweeps" / "made"
 
 
+def copies(whole, int8, _):
+    for path in int8.values():
+        shutil.copy(whole, path)
+
+
 @pytest.fixture(scope="module")
 def packed(runs, tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "arms.zip"
-    made = write_pack(arms_in([runs]), path, batch=4, quantise=lambda whole, int8, _: shutil.copy(whole, int8))
+    made = write_pack(arms_in([runs]), path, batch=4, quantise=copies)
     return path, made
 
 
@@ -91,7 +96,7 @@ def test_a_pack_holds_the_files_of_one_run_of_each_arm(packed, runs):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         for entry in made.manifest["arms"]:
-            assert set(entry["files"]) == {"float32", "int8"}
+            assert set(entry["files"]) == {"float32", "int8_arm", "int8_x86"}
             for file in entry["files"].values():
                 assert hashlib.sha256(archive.read(file["file"])).hexdigest() == file["sha256"]
         assert archive.read("__main__.py").decode() == Path(runner.__file__).read_text()
@@ -312,3 +317,12 @@ def test_a_measurement_that_is_stopped_leaves_what_it_has(packed, tmp_path, monk
     assert "stopped; what was measured before stands in the CSV" in capsys.readouterr().err
     table = read_table(tmp_path / "rpi5.csv")
     assert [(row.precision, row.batch) for row in table.rows] == [("float32", 1), ("float32", 4), ("int8", 1)]
+
+
+@pytest.mark.parametrize(
+    ("machine", "form"),
+    [("aarch64", "int8_arm"), ("armv7l", "int8_arm"), ("arm64", "int8_arm"), ("x86_64", "int8_x86")],
+)
+def test_a_processor_gets_the_int8_form_that_it_multiplies(monkeypatch, machine, form):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert runner.forms() == {"float32": "float32", "int8": form}

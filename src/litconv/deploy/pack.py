@@ -8,7 +8,7 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,10 @@ from litconv.run.summary import versions
 from litconv.trained import Trained, load
 from litconv.trained.loading import untrained
 
-Quantise = Callable[[Path, Path, Trained], None]  # an ONNX file, where its int8 form goes, whose network it is
+INT8 = ("int8_arm", "int8_x86")  # processors differ in the integers that they multiply
+Quantise = Callable[
+    [Path, Mapping[str, Path], Trained], None
+]  # an ONNX file, where its forms of INT8 go, whose network it is
 EXPECTED = 256  # logits that are kept, by which a machine sees that it computes the same
 EPOCH = (1980, 1, 1, 0, 0, 0)  # equal packs are equal files
 README = """Measure these networks on this machine, with Python 3.8 or later:
@@ -69,7 +72,7 @@ def write_pack(
     quantise: Quantise | None = None,
     allowed_packages: Sequence[str] = (),
 ) -> Packed:
-    """`quantise` adds the int8 form of every network; without it the pack has float32 alone."""
+    """`quantise` adds the int8 forms of every network; without it the pack has float32 alone."""
     if path.suffix != ".zip" or path.is_dir():
         raise ConfigError(f"pack={path} must be a file that ends in .zip")
     if type(batch) is not int or batch < 1:
@@ -129,8 +132,9 @@ def exported(network: Network, number: int, folder: Path, quantise: Quantise | N
     paths = {"float32": folder / f"{number:03}_float32.onnx"}
     to_onnx(deployed(network.trained.model, images), images, paths["float32"])
     if quantise is not None:
-        paths["int8"] = folder / f"{number:03}_int8.onnx"
-        quantise(paths["float32"], paths["int8"], network.trained)
+        int8 = {form: folder / f"{number:03}_{form}.onnx" for form in INT8}
+        quantise(paths["float32"], int8, network.trained)
+        paths |= int8
     expected = network.trained.logits(torch.from_numpy(runner.example(np, [1, *shape]))).flatten()[:EXPECTED]
     return {
         "arm": network.name,
@@ -139,7 +143,7 @@ def exported(network: Network, number: int, folder: Path, quantise: Quantise | N
         "network": architecture_hash(network.trained.model),
         "task": card.task,
         "image": shape,
-        "files": {precision: file_of(file) for precision, file in paths.items()},
+        "files": {form: file_of(file) for form, file in paths.items()},
         "expected": [float(f"{value:.7g}") for value in expected.tolist()],
     }
 
