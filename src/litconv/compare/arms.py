@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 
 import pandas as pd
 
 from litconv.compare.inference.statistics import student_interval
 from litconv.compare.labels import labels
-from litconv.compare.metric import COSTS, Metric
+from litconv.compare.metric import Metric, costs_among
 from litconv.compare.settings import Settings, hash_of, read_config, settings
 
 
@@ -53,6 +54,17 @@ class Arm:
         """Of the runs, as numbers; NaN where there is none."""
         return pd.to_numeric(self.runs[key], errors="coerce")
 
+    def has(self, key: str) -> bool:
+        """Whether some run has a number there."""
+        return key in self.runs and bool(self.column(key).notna().any())
+
+    def mean_of(self, key: str) -> float:
+        return float(self.column(key).mean()) if key in self.runs else nan
+
+    def interval_of(self, key: str) -> tuple[float, float]:
+        """Of the mean, 95 %."""
+        return student_interval(self.column(key).dropna().to_numpy())
+
     @property
     def width(self) -> float | None:
         """The one that was trained, which with `match=` is not the one that was asked for."""
@@ -94,7 +106,7 @@ def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> lis
     for name, arm_hash in zip(names, hashes, strict=True):
         own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
         scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
-        others = [key for key in COSTS if key in own and key != metric.key]
+        others = [key for key in costs_among(own.columns) if key != metric.key]
         costs = {key: float(own[key].median()) for key in others if own[key].notna().any()}
         arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
     return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

@@ -10,13 +10,15 @@ import pandas as pd
 from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
+from litconv.compare.deployed.devices import refuse_unmeasured
+from litconv.compare.deployed.scores import metric_at
 from litconv.compare.folds import FOLD, pooled, with_folds
 from litconv.compare.inference.assumptions import doubts
 from litconv.compare.inference.broken import Broken, broken_seeds
 from litconv.compare.inference.outlook import seeds_to_settle
 from litconv.compare.inference.planned import SEEDS, plans_of, remarks_on, smallest
 from litconv.compare.inference.statistics import Comparison, Rule, compare_all, n_min
-from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
+from litconv.compare.metric import BUDGETS, LATENCIES, TABLED, Metric, choose, costs_among
 from litconv.compare.pareto import front
 from litconv.compare.question import MARGIN, USUAL, Question
 from litconv.compare.references import references
@@ -26,6 +28,7 @@ from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.compare.where import pick, proposal
 from litconv.config.root_keys import MOST_SEEDS
+from litconv.cost.deployed_keys import Place, deployed_metric, place_of
 from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
@@ -48,7 +51,7 @@ class Result:
 
     @cached_property
     def cost_keys(self) -> list[str]:
-        return [key for key in COSTS if any(key in arm.costs for arm in self.arms)]
+        return costs_among(dict.fromkeys(key for arm in self.arms for key in arm.costs))
 
     @cached_property
     def budget_keys(self) -> list[str]:
@@ -65,9 +68,25 @@ class Result:
         """Key of a cost → the names of the arms on its front; none where neither more nor less of the metric is better."""
         if not self.metric.directed:
             return {key: set() for key in self.cost_keys}
-        scores = [self.metric.sign(arm.mean) for arm in self.arms]
-        on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores) for key in self.cost_keys}
+        scores = {
+            key: [self.metric.sign(arm.mean_of(self.scored_by(key).key)) for arm in self.arms] for key in self.cost_keys
+        }
+        on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores[key]) for key in self.cost_keys}
         return {key: {arm.name for arm, ok in zip(self.arms, flags, strict=True) if ok} for key, flags in on.items()}
+
+    def metric_at(self, place: Place | None) -> Metric | None:
+        """By which arms are judged where they run; None: not at all."""
+        return metric_at(self.metric, self.deployed_metrics, place)
+
+    @cached_property
+    def deployed_metrics(self) -> list[str]:
+        """The keys of those that some arm has."""
+        keys = [str(key) for key in self.runs.columns if deployed_metric(str(key))]
+        return [key for key in keys if any(arm.has(key) for arm in self.arms)]
+
+    def scored_by(self, key: str) -> Metric:
+        """What stands over this cost in a plot: of a network in int8 its own accuracy."""
+        return self.metric_at(place_of(key)) or self.metric
 
     @cached_property
     def curves(self) -> dict[str, dict[str, Curve]]:
@@ -139,8 +158,9 @@ class Result:
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
         reference = self.references.get(arm.name)
-        if key == "cost/latency_ms" and reference is not None:
-            key = next((k for k in LATENCIES if k in arm.costs and k in reference.costs), key)
+        to_standard = f"{key.removesuffix('_ms')}_ratio"
+        if reference is not None and to_standard in arm.costs and to_standard in reference.costs:
+            key = to_standard
         if reference is None or key not in arm.costs or key not in reference.costs:
             return nan
         return arm.costs[key] / reference.costs[key]
@@ -178,6 +198,7 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
     if not question.mix:
         refuse_unlike(unlike, proposal(kept, asked, question.where) if unlike else "")
     arms = group(kept, asked, chosen)
+    refuse_unmeasured(arms, kept)
     against = references(arms, question.reference)
     plans = plans_of(kept["folder"])
     plan, seeds = smallest(plans), question.seeds

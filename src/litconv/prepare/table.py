@@ -3,12 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from litconv.config.messages import did_you_mean
+from litconv.cost.deployed_keys import deployed_cost
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
@@ -26,11 +27,16 @@ class CostTable:
     out: str | None
     sort: str | None
     per_layer: bool
+    deployed: Sequence[str] = ()  # keys of what is measured where the networks run
 
     def __post_init__(self) -> None:
         if not isinstance(self.per_layer, bool):
             raise ConfigError(f"per_layer={self.per_layer} must be true or false")
-        columns = Layer.columns() if self.per_layer else ["conv", "backbone", *COLUMNS, *map(column, MATCH)]
+        columns = (
+            Layer.columns()
+            if self.per_layer
+            else ["conv", "backbone", *COLUMNS, *map(column, MATCH), *deployed_columns(self.deployed)]
+        )
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             meant = did_you_mean(str(self.sort).lstrip("-"), columns)
             raise ConfigError(
@@ -75,11 +81,18 @@ def arm(points: Sequence[Point], point: Point) -> Row:
     costs = {name: point.row[f"cost/{name}"] for name in COLUMNS if f"cost/{name}" in point.row}
     matched = {column(key): point.row[key] for key in MATCH if key in point.row}
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
-    return {**label(points, point), **matched, **costs, **notes}
+    deployed = {name: point.row[key] for name, key in deployed_columns(point.row).items()}
+    return {**label(points, point), **matched, **costs, **deployed, **notes}
 
 
 def column(key: str) -> str:
     return key.replace("/", "_")
+
+
+def deployed_columns(keys: Iterable[str]) -> dict[str, str]:
+    """Column → key, of the figures that are compared: rpi5_int8_latency_ms → deploy/rpi5/int8/latency_ms"""
+    costs = [cost for key in keys if (cost := deployed_cost(key)) and cost.compared != "no"]
+    return {column(cost.key.removeprefix("deploy/")): cost.key for cost in costs}
 
 
 def label(points: Sequence[Point], point: Point) -> Row:
