@@ -8,7 +8,7 @@ import pandas as pd
 
 from litconv.compare.inference.statistics import student_interval
 from litconv.compare.labels import labels
-from litconv.compare.metric import COSTS, Metric
+from litconv.compare.metric import Metric, costs_among
 from litconv.compare.settings import Settings, hash_of, read_config, settings
 
 
@@ -94,7 +94,7 @@ def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> lis
     for name, arm_hash in zip(names, hashes, strict=True):
         own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
         scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
-        others = [key for key in COSTS if key in own and key != metric.key]
+        others = [key for key in costs_among(own.columns) if key != metric.key]
         costs = {key: float(own[key].median()) for key in others if own[key].notna().any()}
         arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
     return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

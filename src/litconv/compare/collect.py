@@ -1,4 +1,4 @@
-"""Runs' folders as a table: one row a run with the flat keys of its summary.json.
+"""Runs' folders as a table: one row a run with the flat keys of its summary.json and deployed.json.
 
 A reader that forgives: a summary that is missing, half-written, of another program, of an older version or edited by
 hand is a row too, and its `status` and `error` say what is wrong with it.
@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from litconv.compare.deployed.reading import deployed_figures
 from litconv.errors import ConfigError
 
 NOT_RUNS = {"aside", "compare", "checkpoints", "wandb", "multirun.yaml"}  # aside: runs that were trained anew
@@ -70,7 +71,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         return row | {"status": "foreign", "error": "summary.json is not that of a litconv run: it has no status"}
     if type(written.get("seed")) is not int:
         return row | {"status": "foreign", "error": f"summary.json: seed={written.get('seed')!r} is no integer"}
-    return row | flat(written) | {"modified": path.stat().st_mtime}
+    return row | flat(written) | flat(deployed_figures(folder)) | {"modified": path.stat().st_mtime}
 
 
 def flat(written: dict[str, Any]) -> dict[str, Any]:

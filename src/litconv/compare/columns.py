@@ -13,6 +13,7 @@ from litconv.compare.metric import SPLITS, Metric, cost_heading, short
 from litconv.compare.result import Result
 from litconv.compare.tables import word
 from litconv.config.messages import did_you_mean
+from litconv.cost.deployed_keys import deployed_metric, place_of
 from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 from litconv.errors import ConfigError
 
@@ -42,6 +43,7 @@ def columns(result: Result) -> dict[str, Column]:
         *(costs(result, key) for key in result.cost_keys),
         *(scores(key.partition("/")[2], Metric(key), lambda arm, key=key: arm.column(key)) for key in further(result)),
         *(column for column in diagnosed(result) if column.name != last_part(metric.key)),
+        *deployed_scores(result),
     ]
     return {one.name: one for one in found}
 
@@ -50,7 +52,7 @@ def default(result: Result) -> list[Column]:
     """Those of a table that was not told what to show."""
     left_out = {cost_name(key) for key in result.cost_keys if key not in result.table_keys}
     left_out |= {key.partition("/")[2] for key in further(result)} | (set() if result.widths_vary else {"width"})
-    left_out |= {column.name for column in diagnosed(result)}
+    left_out |= {column.name for column in (*diagnosed(result), *deployed_scores(result))}
     return [column for name, column in columns(result).items() if name not in left_out]
 
 
@@ -125,8 +127,9 @@ def costs(result: Result, key: str) -> Column:
 
 
 def cost_name(key: str) -> str:
-    """cost/latency_ms → latency"""
-    return last_part(key).removesuffix("_ms").removesuffix("_mb")
+    """cost/latency_ms → latency, deploy/onnxruntime/int8/latency_ms → onnxruntime/int8/latency"""
+    name = key.removeprefix("deploy/") if place_of(key) else last_part(key)
+    return name.removesuffix("_ms").removesuffix("_mb")
 
 
 def last_part(key: str) -> str:
@@ -152,6 +155,13 @@ def diagnostic(key: str) -> Column:
         return one if value is None else Metric(key).value(value)
 
     return replace(spread, cell=cell)
+
+
+def deployed_scores(result: Result) -> list[Column]:
+    """The task's metric of the networks as they are deployed."""
+    keys = [str(key) for key in result.runs.columns if deployed_metric(str(key)) and str(key) != result.metric.key]
+    numeric = [key for key in keys if pd.to_numeric(result.runs[key], errors="coerce").notna().any()]
+    return [scores(key.removeprefix("deploy/"), Metric(key), lambda arm, key=key: arm.column(key)) for key in numeric]
 
 
 def further(result: Result) -> list[str]:

@@ -1,5 +1,6 @@
 """What is compared: a key of summary.json, whether more of it is better, and how it is written."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import isnan
 from typing import Literal
@@ -7,8 +8,9 @@ from typing import Literal
 import pandas as pd
 
 from litconv.config.messages import did_you_mean
-from litconv.cost.keys import COST_KEYS
-from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
+from litconv.cost.deployed_keys import DEPLOYED_FIGURES, deployed_cost, deployed_metric, place_of
+from litconv.cost.keys import COST_KEYS, CostKey
+from litconv.diagnostics.keys import DIAGNOSTIC_KEYS, DiagnosticKey
 from litconv.errors import ConfigError
 
 BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
@@ -17,12 +19,20 @@ OF_A_CLASS = ("iou", "f1", "precision", "recall")  # fractions too: test/f1/<cla
 COMPARED = sorted(
     (cost for cost in COST_KEYS if cost.compared != "no"), key=lambda cost: cost.key != "cost/macs"
 )  # MACs first
-COSTS = {cost.key: (cost.heading, cost.unit) for cost in COMPARED}
 BUDGETS = tuple(cost.key for cost in COMPARED if cost.budget)  # what arms are judged by, and their latency
 # On a shared machine a latency alone is noise; its ratio to a standard model, measured in turns, is not.
 LATENCIES = ("cost/latency_ratio", "cost/latency_ms")
 TABLED = tuple(cost.key for cost in COMPARED if cost.compared == "table")
 KNOWN = {one.key: one for one in (*COST_KEYS, *DIAGNOSTIC_KEYS)}
+NAMES = {
+    "accuracy": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "ece": "ECE",
+}
 SPLITS = ("test", "val")
 NO_RESULTS = ("seed", "modified")  # numbers of a run that none of its results is
 DIRECTIONLESS = {"better": "higher", "worse": "lower"}  # what a verdict says where neither more nor less is better
@@ -42,11 +52,11 @@ class Metric:
 
     @property
     def better(self) -> Literal["higher", "lower", "neither"]:
-        if self.key in KNOWN:
-            return KNOWN[self.key].better
+        if self.known is not None:
+            return self.known.better
         if self.key.endswith(("loss", "/ece")) and not self.of_a_class:
             return "lower"
-        learned = self.fraction or self.key.partition("/")[0] in SPLITS
+        learned = self.fraction or self.key.partition("/")[0] in SPLITS or deployed_metric(self.key) is not None
         return "higher" if learned or self.key.endswith("images_per_second") else "neither"
 
     @property
@@ -55,19 +65,12 @@ class Metric:
 
     @property
     def label(self) -> str:
-        if self.key in KNOWN:
-            return KNOWN[self.key].heading
+        if self.known is not None:
+            return self.known.heading
+        if (name := deployed_metric(self.key)) is not None:
+            return f"{place_of(self.key).label} {NAMES.get(name, name)}"
         split, _, name = self.key.partition("/")
-        names = {
-            "accuracy": "top-1 accuracy",
-            "top5": "top-5 accuracy",
-            "miou": "mIoU",
-            "pixel_accuracy": "pixel accuracy",
-            "macro_f1": "macro F1",
-            "balanced_accuracy": "balanced accuracy",
-            "ece": "ECE",
-        }
-        return f"{split} {names.get(name, name.replace('/', ' '))}".strip()
+        return f"{split} {NAMES.get(name, name.replace('/', ' '))}".strip()
 
     @property
     def heading(self) -> str:
@@ -103,18 +106,37 @@ class Metric:
     @property
     def measured(self) -> bool:
         """A cost, or a diagnostic in pixels: three digits of any size."""
-        return self.key in KNOWN and (self.key.startswith(("cost/", "train/")) or bool(self.unit))
+        return self.known is not None and (isinstance(self.known, CostKey) or bool(self.unit))
 
     @property
     def unit(self) -> str:
-        if self.key in KNOWN:
-            return KNOWN[self.key].unit.replace("×", "")
+        if self.known is not None:
+            return self.known.unit.replace("×", "")
         return "points" if self.fraction else ""
+
+    @property
+    def known(self) -> CostKey | DiagnosticKey | None:
+        """Its row in the tables of costs and diagnostics."""
+        return KNOWN.get(self.key) or deployed_cost(self.key)
+
+
+def cost_of(key: str) -> CostKey:
+    return KNOWN.get(key) or deployed_cost(key)
 
 
 def cost_heading(key: str) -> str:
-    name, unit = COSTS[key]
-    return f"{name} ({unit})" if unit and unit != "×" else name
+    cost = cost_of(key)
+    return f"{cost.heading} ({cost.unit})" if cost.unit and cost.unit != "×" else cost.heading
+
+
+def costs_among(keys: Iterable[str]) -> list[str]:
+    """Those that are compared: MACs first, then in the order of their table; what the deployed networks cost comes last."""
+    there = [*map(str, keys)]
+    deployed = [key for key in there if (cost := deployed_cost(key)) and cost.compared != "no"]
+    figures = [figure.key for figure in DEPLOYED_FIGURES]
+    places = list(dict.fromkeys(map(place_of, deployed)))
+    in_order = sorted(deployed, key=lambda key: (places.index(place_of(key)), figures.index(key.rpartition("/")[2])))
+    return [*(cost.key for cost in COMPARED if cost.key in there), *in_order]
 
 
 def choose(runs: pd.DataFrame, asked: str | None) -> Metric:

@@ -17,10 +17,11 @@ from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
+from litconv.compare.deployed.view import CHANGE_HEADINGS, CHOICE_HEADINGS, Deployed, drawing
 from litconv.compare.diagnosed import KINDS, Diagnosed
 from litconv.compare.drawing.sparkline import sparkline
 from litconv.compare.drawing.style import SYMBOLS, colours, marker
-from litconv.compare.metric import COSTS, cost_heading
+from litconv.compare.metric import cost_heading, cost_of
 from litconv.compare.predictions.samples import Samples
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
@@ -39,6 +40,7 @@ def write_page(
     samples: Samples | None,
     confused: Confusion | None,
     diagnosed: Diagnosed | None,
+    deployed: Deployed | None,
 ) -> None:
     loader = FunctionLoader(lambda name: (PARTS / name).read_text())
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -62,6 +64,9 @@ def write_page(
         samples=samples,
         diagnosed=diagnosed,
         kinds=KINDS,
+        deployed=deployed,
+        choice_headings=CHOICE_HEADINGS,
+        change_headings=CHANGE_HEADINGS,
         tuning=tuning.section(result),
         command=shlex.join(command),
         style=Markup(whole("css")),
@@ -125,7 +130,7 @@ def split_ratio(cell: str) -> tuple[str, str]:
 
 def ranking_columns(result: Result) -> list[dict[str, Any]]:
     columns = [(result.metric.label, ranks(result.arms, result.metric, None))]
-    columns += [(COSTS[key][0], ranks(result.arms, result.metric, key)) for key in result.budget_keys]
+    columns += [(cost_of(key).heading, ranks(result.arms, result.metric, key)) for key in result.budget_keys]
     return [{"label": label, "places": sorted(places.items(), key=lambda item: item[1])} for label, places in columns]
 
 
@@ -142,6 +147,7 @@ def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, 
         "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
         "arms": [arm_payload(result, arm, out) for arm in result.arms],
         "tuning": tuning.drawing(result),
+        "deployed": drawing(result),
         "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
         "confusion": asdict(confused) if confused else None,
     }

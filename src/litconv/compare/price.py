@@ -6,7 +6,7 @@ from math import isnan
 from scipy.stats import kendalltau
 
 from litconv.compare.arms import Arm
-from litconv.compare.metric import COSTS, short
+from litconv.compare.metric import cost_of, short
 from litconv.compare.result import Result
 
 EQUAL = 1.04  # costs within 2 % of their middle are one budget
@@ -25,10 +25,10 @@ def budgets(result: Result) -> list[str]:
     if len(result.arms) < 2 or not result.budget_keys:
         return []
     equal = [key for key in result.budget_keys if key not in uneven(result)]
-    unequal = [f"{COSTS[key][0]} from {_range(result, key)}" for key in uneven(result)]
+    unequal = [f"{cost_of(key).heading} from {_range(result, key)}" for key in uneven(result)]
     if not equal:
         return [f"The arms are not at an equal cost: {', '.join(unequal)}."]
-    same = " and ".join(f"{COSTS[key][0]} ({_range(result, key)})" for key in equal)
+    same = " and ".join(f"{cost_of(key).heading} ({_range(result, key)})" for key in equal)
     return [f"All arms are within 2 % of the same {same}" + (f"; {', '.join(unequal)}." if unequal else ".")]
 
 
@@ -47,7 +47,7 @@ def fronts(result: Result) -> list[str]:
             continue
         on = [arm.name for arm in result.arms if arm.name in result.fronts[key]]
         if len(result.arms) > 2 and len(on) <= LISTED:
-            clauses.append(f"{COSTS[key][0]}: {', '.join(on)}")
+            clauses.append(f"{cost_of(key).heading}: {', '.join(on)}")
     start = f"Pareto-optimal by the means ({result.metric.label} against cost)"
     return [f"{start}: {'; '.join(clauses)}."] if clauses else []
 
@@ -64,10 +64,12 @@ def disagreements(result: Result) -> list[str]:
     if worst is None:
         return []
     tau, one, other = worst
-    return [f"{COSTS[one][0]} and {COSTS[other][0]} order the arms differently (Kendall's τ = {tau:.2f})."]
+    return [
+        f"{cost_of(one).heading} and {cost_of(other).heading} order the arms differently (Kendall's τ = {tau:.2f})."
+    ]
 
 
 def _range(result: Result, key: str) -> str:
     costs = [arm.costs[key] for arm in result.arms if key in arm.costs]
-    low, high, unit = short(min(costs)), short(max(costs)), COSTS[key][1].replace("×", "")
+    low, high, unit = short(min(costs)), short(max(costs)), cost_of(key).unit.replace("×", "")
     return (low if low == high else f"{low} to {high}") + (f" {unit}" if unit else "")

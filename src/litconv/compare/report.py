@@ -8,6 +8,8 @@ import pandas as pd
 
 from litconv.compare.classes import confusion
 from litconv.compare.columns import chosen
+from litconv.compare.deployed.markdown import write_markdown
+from litconv.compare.deployed.view import deployed_view
 from litconv.compare.diagnosed import diagnosed_arms
 from litconv.compare.drawing.figures import write_figures
 from litconv.compare.page import write_page
@@ -33,7 +35,10 @@ def write_report(
     confused, unread = confusion(result)
     diagnosed, unshown = diagnosed_arms(result)
     result = dataclasses.replace(result, notes=[*result.notes, *notes, *unread, *unshown])
+    deployed = deployed_view(result)
     write_tables(result, runs, out, columns)
+    if deployed:
+        write_markdown(result, deployed, out)
     write_figures(result, out)
-    write_page(result, out, command, shown, confused, diagnosed)
+    write_page(result, out, command, shown, confused, diagnosed, deployed)
     return result

@@ -16,7 +16,7 @@ from litconv.compare.inference.broken import Broken, broken_seeds
 from litconv.compare.inference.outlook import seeds_to_settle
 from litconv.compare.inference.planned import SEEDS, plans_of, remarks_on, smallest
 from litconv.compare.inference.statistics import Comparison, Rule, compare_all, n_min
-from litconv.compare.metric import BUDGETS, COSTS, LATENCIES, TABLED, Metric, choose
+from litconv.compare.metric import BUDGETS, LATENCIES, TABLED, Metric, choose, costs_among
 from litconv.compare.pareto import front
 from litconv.compare.question import MARGIN, USUAL, Question
 from litconv.compare.references import references
@@ -48,7 +48,7 @@ class Result:
 
     @cached_property
     def cost_keys(self) -> list[str]:
-        return [key for key in COSTS if any(key in arm.costs for arm in self.arms)]
+        return costs_among(dict.fromkeys(key for arm in self.arms for key in arm.costs))
 
     @cached_property
     def budget_keys(self) -> list[str]:
@@ -139,8 +139,9 @@ class Result:
     def ratio(self, arm: Arm, key: str) -> float:
         """Of a cost, to the reference's; of latency by the ratios to standard, where they were measured."""
         reference = self.references.get(arm.name)
-        if key == "cost/latency_ms" and reference is not None:
-            key = next((k for k in LATENCIES if k in arm.costs and k in reference.costs), key)
+        to_standard = f"{key.removesuffix('_ms')}_ratio"
+        if reference is not None and to_standard in arm.costs and to_standard in reference.costs:
+            key = to_standard
         if reference is None or key not in arm.costs or key not in reference.costs:
             return nan
         return arm.costs[key] / reference.costs[key]

@@ -7,7 +7,8 @@ from math import nan
 import pandas as pd
 
 from litconv.compare.collect import number
-from litconv.compare.metric import COSTS, Metric
+from litconv.compare.deployed.reading import UNREADABLE
+from litconv.compare.metric import Metric, costs_among
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ def usable(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[Probl
     """The completed runs whose metric is a number, costs as numbers; and what kept the others out."""
     problems = unfinished(runs)
     runs = runs[runs["status"] == "completed"].copy()
-    for key in [metric.key, *(key for key in COSTS if key in runs and key != metric.key)]:
+    if UNREADABLE in runs:
+        problems += [
+            _problem(row, f"{row[UNREADABLE]}; left out") for _, row in runs[runs[UNREADABLE].notna()].iterrows()
+        ]
+    for key in [metric.key, *(key for key in costs_among(runs.columns) if key != metric.key)]:
         written = runs[key]
         runs[key] = [_figure(value, metric if key == metric.key else None) for value in written]
         lost = runs[key].isna() & (written.notna() if key != metric.key else True)
@@ -59,7 +64,7 @@ def _figure(value: object, metric: Metric | None) -> float:
 
 def _why(key: str, written: object) -> str:
     if number(written) is not None:
-        return f"{key}={written} is {'not a fraction in [0, 1]' if key not in COSTS else 'not above 0'}; left out"
+        return f"{key}={written} is {'not above 0' if costs_among([key]) else 'not a fraction in [0, 1]'}; left out"
     if written is None or written != written:  # a NaN is written as null
         return f"{key} is missing or NaN; left out"
     return f"{key}={written!r} is no number; left out"

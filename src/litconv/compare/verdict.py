@@ -6,6 +6,7 @@ from math import isinf, isnan
 from statistics import median
 
 from litconv.compare.arms import Arm
+from litconv.compare.deployed.words import sentences as deployed
 from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle
 from litconv.compare.inference.statistics import Comparison
 from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
@@ -26,7 +27,14 @@ class Verdict:
 
 def verdict(result: Result) -> Verdict:
     seeds, missing = result.missing
-    claims = [*broken(result), *gaps(result), *budgets(result), *fronts(result), *disagreements(result)]
+    claims = [
+        *broken(result),
+        *gaps(result),
+        *budgets(result),
+        *fronts(result),
+        *disagreements(result),
+        *deployed(result),
+    ]
     sentences = [*claims, *sensitivity(result), *rule(result)]
     if missing:
         sentences.append(f"{_seeds(seeds)} {_why_missing(result, len(seeds))}:")

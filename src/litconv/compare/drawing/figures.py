@@ -10,14 +10,17 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from litconv.compare.arms import Arm
 from litconv.compare.classes import ByClass, by_class
 from litconv.compare.curves import Curve
+from litconv.compare.deployed.figure import small_multiples
+from litconv.compare.deployed.scales import batches
 from litconv.compare.drawing.places import places
 from litconv.compare.drawing.style import MARKERS, colours, marker
-from litconv.compare.metric import COSTS, cost_heading, short
+from litconv.compare.drawing.ticks import log_ticks
+from litconv.compare.metric import cost_heading, cost_of
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
 from litconv.compare.tuning.figure import tuning_curves
@@ -26,6 +29,7 @@ from litconv.compare.tuning.view import is_curve
 LABELLED = 24  # arms; of more, those on the front and the references
 DRAWN = 12  # arms in learning curves
 MEASURED = (
+    "deployed_latency",
     "rankings",
     "iou_by_class",
     "f1_by_class",
@@ -55,6 +59,8 @@ def write_figures(result: Result, folder: Path) -> list[str]:
         drawn[name] = lambda figure: tuning_curves(result, figure.subplots())
     if len(result.arms) > 1 and result.budget_keys:
         drawn["rankings"] = lambda figure: rankings(result, figure.subplots())
+    if batches(result):
+        drawn["deployed_latency"] = lambda figure: small_multiples(result, figure)
     for figures in by_class(result)[:1]:
         drawn[f"{figures.kind}_by_class"] = lambda figure, figures=figures: class_heat(
             result, figures, figure.subplots()
@@ -90,7 +96,7 @@ def pareto(result: Result, key: str, axes: Axes) -> None:
         axes.plot(*zip(*front, strict=True), color="#808080", lw=1, zorder=1)
     axes.set_xscale("log")
     axes.margins(x=0.12, y=0.1)
-    log_ticks(axes)
+    log_ticks(axes.xaxis)
     axes.set_xlabel(f"{cost_heading(key)}, log scale")
     axes.set_ylabel(result.metric.heading)
     counts = sorted({arm.n for arm in arms})
@@ -106,14 +112,6 @@ def steps(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     points = sorted(front)
     corners = [((x, y), (after[0], y)) for (x, y), after in pairwise(points)]
     return [point for corner in corners for point in corner] + points[-1:]
-
-
-def log_ticks(axes: Axes) -> None:
-    """2 M, 5 M, 10 M in place of powers of ten; more of them where the costs are near each other."""
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 5 * low else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def write_labels(axes: Axes, arms: Sequence[Arm], key: str, on: set[str], front: Sequence[tuple[float, float]]) -> None:
@@ -164,7 +162,7 @@ def rankings(result: Result, axes: Axes) -> None:
     colour = colours(result.arms, result.baselines)
     kept = [arm for i, arm in enumerate(result.arms) if i < LABELLED or arm in result.baselines]
     columns = [ranks(kept, result.metric, key) for key in (None, *result.budget_keys)]
-    headings = [result.metric.label, *(COSTS[key][0] for key in result.budget_keys)]
+    headings = [result.metric.label, *(cost_of(key).heading for key in result.budget_keys)]
     for arm in kept:
         at = [(x, place[arm.name]) for x, place in enumerate(columns) if arm.name in place]
         axes.plot(*zip(*at, strict=True), color=colour[arm.name], marker="o", ms=5, lw=1.6)
