@@ -23,7 +23,7 @@ FLOORS = (
     ("backbones",),
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
-    ("config", "diagnostics", "surgery"),
+    ("config", "diagnostics", "surgery", "export"),
     ("build", "foreign"),
     ("run",),
     ("match", "trained"),

@@ -5,6 +5,10 @@ class ConfigError(ValueError):
     """A configuration that cannot be run, found before any data is read."""
 
 
+class ExportError(ConfigError):
+    """A model that a format cannot hold, or a file that does not compute what the model does."""
+
+
 class BusyError(ConfigError):
     """A run that another process is writing."""
 

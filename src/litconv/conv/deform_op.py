@@ -22,7 +22,7 @@ from torch import Tensor
 
 from litconv.conv.deform_kernels import cpp
 from litconv.conv.deform_kernels.geometry import Geometry
-from litconv.conv.slot import DECLARED_COSTS, DeclaredCost, Window
+from litconv.conv.slot import DECLARED_COSTS, PLAIN_FORMS, DeclaredCost, Window
 from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -185,3 +185,23 @@ def _regular_grid(x, weight, offset, mask, stride, padding, dilation, *rest) -> 
 
 
 DECLARED_COSTS["litconv::deform_conv2d"] = DeclaredCost(_macs, _sampling, _regular_grid)
+
+
+def _of_torchvision(
+    x: Tensor,
+    weight: Tensor,
+    offset: Tensor,
+    mask: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    offset_groups: int,
+    implementation: str = "auto",
+) -> Tensor:
+    from torchvision.ops import deform_conv2d as of_torchvision
+
+    geometry = (tuple(stride), tuple(padding), tuple(dilation))
+    return of_torchvision(x, offset, weight, None, *geometry, mask)
+
+
+PLAIN_FORMS["litconv::deform_conv2d"] = _of_torchvision

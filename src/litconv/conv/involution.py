@@ -10,6 +10,7 @@ Li et al., https://arxiv.org/abs/2103.06255
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from litconv.conv.same import SameConv2d, same_padding
 from litconv.conv.slot import (
     DECLARED_COSTS,
     LINEAR_GAIN,
+    PLAIN_FORMS,
     RELU_GAIN,
     DeclaredCost,
     Formula,
@@ -106,6 +108,15 @@ def _window(x, kernels, stride, dilation) -> Window:
 
 
 DECLARED_COSTS["litconv::involution"] = DeclaredCost(_macs, lambda inputs, output: 0, _window)
+
+
+def _of_products(x: Tensor, kernels: Tensor, stride: int, dilation: int) -> Tensor:
+    """A product and a sum for each tap."""
+    taps = zip(_taps(x, kernels, stride, dilation), kernels.split(1, dim=2), strict=True)
+    return reduce(torch.add, (tap * weights for tap, weights in taps)).flatten(1, 2)
+
+
+PLAIN_FORMS["litconv::involution"] = _of_products
 
 
 class Involution(nn.Module):

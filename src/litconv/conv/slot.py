@@ -121,6 +121,10 @@ def lr_scale_of(module: nn.Module) -> float:
 # "namespace::name" of a torch.library operation → its cost. An operator's file adds its own line.
 DECLARED_COSTS: dict[str, DeclaredCost] = {}
 
+# "namespace::name" of a torch.library operation → the same of operations that PyTorch and torchvision have: what a file that is
+# to run without litconv holds in its place. It takes the operation's arguments; an operation's file adds its own line.
+PLAIN_FORMS: dict[str, Callable[..., torch.Tensor]] = {}
+
 
 def at_least_one(**values: int) -> None:
     """Refuse sizes below one, naming the argument."""

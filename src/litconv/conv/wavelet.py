@@ -17,7 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litconv.conv.same import SameConv2d
-from litconv.conv.slot import DECLARED_COSTS, LINEAR_GAIN, DeclaredCost, Formula, Window, at_least_one, out_size
+from litconv.conv.slot import (
+    DECLARED_COSTS,
+    LINEAR_GAIN,
+    PLAIN_FORMS,
+    DeclaredCost,
+    Formula,
+    Window,
+    at_least_one,
+    out_size,
+)
 
 SHARE = 0.1  # what the bands start with beside the ordinary kernel, as published
 
@@ -50,6 +59,17 @@ DECLARED_COSTS["litconv::butterfly"] = DeclaredCost(
     elementwise_ops=lambda inputs, output: 3 * math.prod(output),
     window=lambda quarters: Window([1], [1], [1], [0]),
 )
+
+
+def _of_sums(quarters: Tensor) -> Tensor:
+    values = (quarters / 2).unflatten(1, (-1, 2, 2))
+    for axis in (2, 3):
+        one, other = values.split(1, dim=axis)
+        values = torch.cat([one + other, one - other], dim=axis)
+    return values.flatten(1, 3)
+
+
+PLAIN_FORMS["litconv::butterfly"] = _of_sums
 
 
 def haar(x: Tensor) -> Tensor:
