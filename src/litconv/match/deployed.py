@@ -96,7 +96,7 @@ class OnDevice:
         if self.milliseconds not in figures:
             arms = ", ".join(dict.fromkeys(row.arm for row in self.table.rows))
             raise ConfigError(
-                f"match.runtime={self.table.path} has no {self.milliseconds} of this network at any width, or of the one that it is "
-                f"matched to; it measured {arms}"
+                f"match.runtime={self.table.path} has no {self.milliseconds} of this network at any width, or of the one that "
+                f"it is matched to; it measured {arms}"
             )
         return figures

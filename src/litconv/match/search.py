@@ -119,12 +119,10 @@ class Search:
 
 
 def among_measured(search: Search) -> Candidate:
-    """The nearest of those that somebody has measured: the asked network, and every rounding up to WIDEST times as wide."""
-    candidates = {search.asked.sizes: search.asked}
-    for multiple in search.multiples:
-        for candidate in roundings(search.nominal, WIDEST * search.asked.width, multiple):
-            candidates.setdefault(candidate.sizes, candidate)
-    found = search.buildable(candidates.values())
+    """The nearest of those that somebody has measured: the asked network, and all that `width=` makes up to WIDEST times as
+    wide."""
+    widest = WIDEST * search.asked.width
+    found = search.buildable([search.asked, *roundings(search.nominal, widest, search.multiples[0])])
     if not found:
         raise search.costs.refusal
     return search.best(found)
