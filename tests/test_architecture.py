@@ -24,7 +24,7 @@ FLOORS = (
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
     ("config", "diagnostics", "surgery", "export"),
-    ("build", "foreign"),
+    ("build", "foreign", "runtimes"),
     ("run",),
     ("match", "trained"),
     ("prepare",),
