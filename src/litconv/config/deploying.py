@@ -1,0 +1,45 @@
+"""`deploy=onnxruntime,openvino`: which runtimes and precisions are asked for, and whether there are such. No torch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from litconv.config.composed import select
+from litconv.config.messages import did_you_mean
+from litconv.cost.deployed_keys import NEEDS, PRECISIONS, RUNTIMES
+
+RUNTIME_KEY, PRECISION_KEY = "deploy.runtimes", "deploy.precision"
+
+
+def deploy_faults(config: Mapping) -> Iterator[str]:
+    """Of a run."""
+    runtimes, precisions = select(config, RUNTIME_KEY), select(config, PRECISION_KEY)
+    yield from choice_faults("deploy", runtimes, PRECISION_KEY, precisions)
+
+
+def choice_faults(runtime_key: str, runtimes: Any, precision_key: str, precisions: Any) -> Iterator[str]:
+    """What is no list is said elsewhere."""
+    faults = [*unknown(runtime_key, runtimes, list(RUNTIMES)), *unknown(precision_key, precisions, list(PRECISIONS))]
+    yield from faults
+    if not faults and runtimes:
+        if not precisions:
+            yield f"{precision_key}=[] names none; choose from {', '.join(PRECISIONS)}"
+        yield from missing(runtime_key, runtimes)
+
+
+def unknown(key: str, names: Any, known: Sequence[str]) -> Iterator[str]:
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        return
+    for name in names:
+        if name not in known:
+            yield f"{key}={name}: no such{did_you_mean(str(name), list(known))}; choose from {', '.join(known)}"
+    if len(set(names)) < len(names):
+        yield f"{key}={','.join(map(str, names))} names one more than once; name each once"
+
+
+def missing(key: str, runtimes: Sequence[str]) -> Iterator[str]:
+    for runtime in runtimes:
+        absent = [package for package in NEEDS[runtime] if find_spec(package) is None]
+        if absent:
+            are = "is" if len(absent) == 1 else "are"
+            yield f"{key}={runtime} needs {' and '.join(absent)}, which {are} not installed; run pip install 'litconv[deploy]'"
