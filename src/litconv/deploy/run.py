@@ -30,7 +30,7 @@ def deployed(
     deploying, problem = bench.deploying, data.problem
     calibration = calibration_of(bench, data) if deploying.needs_calibration else None
     files = bench.files(task.model, problem, calibration)
-    found, disturbed = scores(task, data, files), False
+    found, disturbed = scores(task, data, files), []
     if measured is None:
         costs, disturbed = bench.costs(files, bench.reference(config, problem, calibration), problem)
         found = costs | found
@@ -43,7 +43,7 @@ def deployed(
         data.test_split,
         None if calibration is None else len(calibration.images),
         files.quantised.facts() if files.quantised else {},
-        disturbed,
+        [place.label for place in disturbed],
     )
     return record if measured is None else with_costs(record, measured, measured_on)
 

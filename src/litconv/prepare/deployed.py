@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,9 @@ class Bench:
         self.scheme = scheme_here()
         self.references: dict[str, Files] = {}
         self.number = 0
+        self.folder = tempfile.TemporaryDirectory(prefix="litconv-deploy-")
 
     def __enter__(self) -> "Bench":
-        self.folder = tempfile.TemporaryDirectory(prefix="litconv-deploy-")
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -82,8 +83,8 @@ class Bench:
             self.references[key] = self.files(model.eval(), problem, calibration)
         return self.references[key]
 
-    def costs(self, files: Files, reference: Files | None, problem: Problem) -> tuple[dict[str, float], bool]:
-        """The figures, and whether the machine was too busy."""
+    def costs(self, files: Files, reference: Files | None, problem: Problem) -> tuple[dict[str, float], list[Place]]:
+        """The figures, and where the machine was too busy."""
         return measure(files, reference, (problem.in_channels, *problem.image_size), self.deploying.how)
 
 
@@ -95,7 +96,13 @@ def untrained_costs(config: DictConfig, model: nn.Module, problem: Problem) -> d
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(deploying.images, problem.in_channels, *problem.image_size, generator=generator)
     calibration = Calibration(images.numpy(), deploying.method)
-    with Bench(deploying) as bench:
-        files = bench.files(model.eval(), problem, calibration)
-        figures, _ = bench.costs(files, bench.reference(config, problem, calibration), problem)
+    bench = bench_of(deploying)
+    files = bench.files(model.eval(), problem, calibration)
+    figures, _ = bench.costs(files, bench.reference(config, problem, calibration), problem)
     return figures
+
+
+@cache
+def bench_of(deploying: Deploying) -> Bench:
+    """One for all points of a table, so that their references are written once; its folder goes with the process."""
+    return Bench(deploying)
