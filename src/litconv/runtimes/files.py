@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from litconv.cost.deployed_keys import Place
+from litconv.cost.deployed_keys import NEEDS, Place
 from litconv.export import deployed, require_packages
 from litconv.export.onnx import to_onnx
 from litconv.runtimes import home
@@ -27,7 +27,7 @@ class Files:
 def require_runtimes(places: Sequence[Place]) -> None:
     """They are installed, or one line says how they are."""
     for runtime in dict.fromkeys(place.runtime for place in places):
-        require_packages(f"deploy={runtime}", *home(runtime).PACKAGES)
+        require_packages(f"deploy={runtime}", *NEEDS[runtime])
 
 
 def write_files(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from litconv.cost.deployed_keys import FEWEST_CALIBRATION_IMAGES as FEWEST
 from litconv.errors import ExportError
 from litconv.files import write_whole
 from litconv.runtimes.scheme import Scheme
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 Method = Literal["minmax", "entropy", "percentile"]
 METHODS = get_args(Method)
-FEWEST = 16  # calibration images: of less, ranges are those of a few pictures
 IN_FLOAT = {"DeformConv", "BatchNormalization", "InstanceNormalization", "LayerNormalization", "Softmax"}
 MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv")
 OFFSET, MASK = 2, 4  # inputs of DeformConv

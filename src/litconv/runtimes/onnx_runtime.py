@@ -10,7 +10,6 @@ import numpy as np
 
 from litconv.errors import ExportError
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 BATCH = "batch"  # the input's first axis, as litconv's files name it
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime", "openvino")  # ONNX Runtime's tools quantise for both
 SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
 
 
