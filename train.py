@@ -26,6 +26,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
     from litconv.prepare.checks import parts  # torch from here on
 
     data, trainer = parts(asked)
+    from litconv.deploy.in_run import deploy_if_asked
     from litconv.fit.training import diagnose_if_asked, fit, test  # and Lightning
     from litconv.prepare.loggers import start_loggers
     from litconv.prepare.reading import read
@@ -43,6 +44,7 @@ def main(config: DictConfig) -> tuple[float, float] | None:
             fit(trainer, task, data, checkpoint)
             test(trainer, task, data, folder)
             diagnose_if_asked(asked, task, data, folder, loggers)
+            deploy_if_asked(asked, trainer, task, data, folder)
     return folder.report(config.details)
 
 

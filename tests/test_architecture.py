@@ -24,7 +24,7 @@ FLOORS = (
     ("heads", "data", "tasks"),
     ("callbacks", "cost"),
     ("config", "diagnostics", "surgery", "export"),
-    ("build", "foreign"),
+    ("build", "foreign", "runtimes"),
     ("run",),
     ("match", "trained"),
     ("prepare",),
@@ -224,7 +224,7 @@ def test_what_a_benchmark_imports_of_litconv_is_there(path):
 
 def test_the_run_reads_as_its_story():
     lines = (ROOT / "train.py").read_text().splitlines()
-    assert len(lines) <= 50
+    assert len(lines) <= 52
     (main,) = (
         node for node in tree(ROOT / "train.py").body if isinstance(node, ast.FunctionDef) and node.name == "main"
     )

@@ -10,8 +10,11 @@ from math import exp
 import pytest
 from playwright.sync_api import sync_playwright
 
+from deployed_runs import ARMS, make_deployed
 from diagnosed_runs import make_diagnosed
 from litconv.compare import Question, analyse, load
+from litconv.compare.deployed.view import deployed_view
+from litconv.compare.page import write_page
 from litconv.compare.report import write_report
 from made_runs import OPERATORS, make_run, make_sweep
 from tuned_runs import BEST, RATES, make_tuned
@@ -366,3 +369,48 @@ def test_where_neither_more_nor_less_is_better_no_front_is_drawn_and_no_arm_is_p
     words = diagnosed_page.eval_on_selector_all(".arms .word", "all => all.map((e) => e.textContent)")
     assert sorted(words) == ["higher", "lower", "reference"]
     assert diagnosed_page.inner_text("#rankings p.muted") == "highest first"
+
+
+# Name of an arm → its height in a plot's trace.
+POINTS = """([plot, trace]) => {
+  const { customdata, y } = document.querySelector(plot).data.at(trace);
+  return Object.fromEntries(customdata.map((name, i) => [name, y[i]]));
+}"""
+
+
+def test_where_the_arms_run_is_a_table_a_plot_of_each_place_and_an_axis_under_the_accuracy_there(browser, tmp_path):
+    result = analyse(load(make_deployed(tmp_path)), "deployed")
+    write_page(result, tmp_path, ["compare"], None, None, None, deployed_view(result))
+    faults = []
+    page = open_page(
+        browser, tmp_path / "index.html", WIDTH, lambda page: page.on("pageerror", lambda e: faults.append(e.message))
+    )
+    panels = "[...document.querySelectorAll('[data-plot=single] .annotation-text')].map((one) => one.textContent)"
+    shown = ["PyTorch", "ONNX Runtime float32", "ONNX Runtime int8", "OpenVINO float32", "OpenVINO int8"]
+    page.wait_for_function(f"{panels}.length === {len(shown)}")
+    assert page.evaluate(panels) == shown
+    points = page.evaluate(POINTS, ["[data-plot=single]", 2])
+    assert points == pytest.approx({name: 0.5 * times[2] for name, times in ARMS.items()})
+    ranks = page.eval_on_selector_all(
+        "[data-orders=single] .deployed-orders tbody tr",
+        "(rows) => rows.map((row) => [row.dataset.arm, row.cells[4].dataset.value])",
+    )
+    by_time = sorted(ARMS, key=lambda name: ARMS[name][2])
+    assert dict(ranks) == {name: str(by_time.index(name) + 1) for name in ARMS}
+    page.click("[data-batch=batch]")
+    assert page.is_visible("[data-orders=batch]")
+    assert not page.is_visible("[data-orders=single]")
+
+    page.select_option("#deployed-cost", "deploy/onnxruntime/int8/latency_single_ms")
+    title = "document.querySelector('#pareto-plot .ytitle').textContent"
+    page.wait_for_function(f"{title} === 'ONNX Runtime int8 top-1 accuracy'")
+    heights = page.evaluate(POINTS, ["#pareto-plot", -1])
+    assert heights == pytest.approx(
+        {arm.name: arm.column("deploy/onnxruntime/int8/accuracy").mean() for arm in result.arms}
+    )
+    page.click("button[data-cost='cost/macs']")
+    page.wait_for_function(f"{title} === 'test top-1 accuracy'")
+    assert page.input_value("#deployed-cost") == ""
+    fits(page, WIDTH)
+    assert faults == []
+    page.close()

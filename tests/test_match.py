@@ -337,7 +337,7 @@ def test_every_point_of_a_table_is_matched_with_the_classes_of_its_data(tmp_path
 
 
 REFUSED = {
-    "match=mac": "match=mac: no such match (did you mean 'macs'?); choose from activations, latency, macs, params",
+    "match=mac": "match=mac: no such match (did you mean 'macs'?); choose from activations, deployed, latency, macs, params",
     "match=macs match.to=standrd": "match.to=standrd is neither a number nor an operator (did you mean 'standard'?); ",
     "match=macs match.to=40M": "match.to=40M is neither a number nor an operator; choose a number such as 40e6, or one of ",
     "match=macs match.to=0": "match.to=0 must be greater than 0, or the name of an operator",
@@ -357,6 +357,12 @@ REFUSED = {
     "match.to=12e6": "match.to: no match is chosen; choose one with match=…, or remove match.to",
     "match=macs backbone.depth=21": "depth=21 must be 18, 34, 50 (ImageNet) or 6n+2",
     "match=latency match.batch=0": "match.batch=0 and match.seconds=1.0 must be at least 1 and greater than 0",
+    "match=deployed match.runtime=onnx": (
+        "match.runtime=onnx must be onnxruntime or openvino, or a device's table such as rpi5.csv"
+    ),
+    "match=deployed match.precision=int4": "match.precision=int4 must be float32 or int8",
+    "match=deployed match.threads=0": "match.threads=0 must be at least 1",
+    "match=deployed match.runtime=none.csv": "match.runtime=none.csv: there is no such file",
 }  # fmt: skip
 
 

@@ -11,16 +11,19 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import litconv
+from data_helpers import make_image_folder
 from litconv.config.composed import compose
 from litconv.cost.architecture import architecture_hash
 from litconv.cost.device_csv import COLUMNS, VERSION, read_table
 from litconv.deploy import runner
 from litconv.deploy.arms import arms_in, network_of, standard_of
-from litconv.deploy.pack import write_pack
-from litconv.errors import ConfigError, ExportError
+from litconv.deploy.int8_forms import TrainingImages, quantiser
+from litconv.deploy.pack import INT8, write_pack
+from litconv.errors import ConfigError, DataError, ExportError
 from untrained_runs import untrained_run
 
 SMALL = ("data.image_size=16", "width=0.25")
@@ -326,3 +329,32 @@ def test_a_measurement_that_is_stopped_leaves_what_it_has(packed, tmp_path, monk
 def test_a_processor_gets_the_int8_form_that_it_multiplies(monkeypatch, machine, form):
     monkeypatch.setattr("platform.machine", lambda: machine)
     assert runner.forms() == {"float32": "float32", "int8": form}
+
+
+def test_int8_is_calibrated_on_training_images_and_both_forms_compute_what_float32_does(runs, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    (standard,) = (arm for arm in arms_in([runs]) if "standard" in arm.folder.name)
+    images = TrainingImages(16, "minmax")
+    made = write_pack([standard], tmp_path / "arms.zip", quantise=quantiser(images))
+    (entry,) = made.manifest["arms"]
+    (calibration,) = images.known.values()
+    assert calibration.images.shape == (16, 3, 16, 16)
+    pack = runner.Pack(tmp_path / "arms.zip")
+    assert len({file["sha256"] for file in entry["files"].values()}) == 3
+    for form in ("float32", *INT8):
+        network = runner.Network(pack.model(entry["files"][form]), 1, 1, onnxruntime)
+        assert runner.away(np, network, entry, 1) < (1e-5 if form == "float32" else 0.1)
+
+
+def test_int8_without_the_data_is_one_line(tmp_path):
+    data = make_image_folder(tmp_path / "data", {"train": 4, "val": 2}, size=(32, 32))
+    run = untrained_run(
+        tmp_path, "data=image_folder", f"data.root={data}", "data.batch_size=4", "width=0.25", shapes=False
+    )
+    trained = litconv.load(run)
+    data.rename(tmp_path / "moved")
+    with pytest.raises(
+        DataError, match=r"^int8 is calibrated on training images, .* add data.root=.*; float32 alone needs"
+    ):
+        TrainingImages(16, "minmax")(trained)
+    assert len(TrainingImages(8, "minmax", data_root=str(tmp_path / "moved"))(trained).images) == 8

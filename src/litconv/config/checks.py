@@ -14,6 +14,7 @@ from omegaconf import ListConfig
 from litconv import secrets
 from litconv.config import signatures, targets
 from litconv.config.composed import allowed_packages, declared, hydra_state, plain, select
+from litconv.config.deploying import deploy_faults
 from litconv.config.effects import effect_faults
 from litconv.config.messages import LOGGER_OF_ONES_OWN, written_before
 from litconv.config.root_keys import GROUPS, ROOT_KEYS, Group, Named, SaidByClass
@@ -143,6 +144,7 @@ def value_faults(config: Mapping) -> Iterator[str]:
         value = select(config, f"trainer.{option}")
         if matches(value, float) and value < least:
             yield f"trainer.{option}={value} must be at least {least}"
+    yield from deploy_faults(config)
     if select(config, "memory_format") == "auto" and select(config, "match.by") == "latency":
         yield "memory_format=auto: match=latency measures in one layout; choose memory_format=channels_last or contiguous"
 

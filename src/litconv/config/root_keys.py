@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, NamedTuple
 
+from litconv.cost.deployed_keys import FEWEST_CALIBRATION_IMAGES
+
 
 class Bound(NamedTuple):
     """What a value of the right type must be besides."""
@@ -85,6 +87,13 @@ ROOT_KEYS = {
     "cost.latency.batch": RootKey(int, above(0, 2**16), hashed=False),
     "cost.latency.seconds": RootKey(float, above(0, 3600), hashed=False),
     "cost.latency.device": RootKey(str, hashed=False),
+    "deploy.runtimes": RootKey(list, hashed=False),
+    "deploy.precision": RootKey(list, hashed=False),
+    "deploy.threads": RootKey(int, above(0, 512), hashed=False),
+    "deploy.batch": RootKey(int, above(0, 2**16), hashed=False),
+    "deploy.seconds": RootKey(float, above(0, 3600), hashed=False),
+    "deploy.calibration.images": RootKey(int, at_least(FEWEST_CALIBRATION_IMAGES), hashed=False),
+    "deploy.calibration.method": RootKey(Literal["minmax", "entropy", "percentile"], hashed=False),
     "diagnostics": RootKey(bool, hashed=False),
     "memory_format": RootKey(Literal["channels_last", "contiguous", "auto"]),
     "matmul_precision": RootKey(Literal["default", "highest", "high", "medium"]),

@@ -3,7 +3,8 @@
 Hydra wants a plus before a key that no yaml has. Which options of Lightning's Trainer stand in conf/trainer/ is no
 user's affair, so those that do not are read with and without one, whether or not the chosen yaml has them. `~/` is the
 user's folder, and what Hydra wants in quotes of its own, inside those of the shell, is put into them: letters of other
-languages, and signs that stand in the names of folders.
+languages, and signs that stand in the names of folders. `deploy=onnxruntime,openvino` is a list, in a sweep too: where a
+network is deployed is no other network.
 """
 
 import json
@@ -21,6 +22,13 @@ TRAINER_OPTIONS = """
     plugins profiler reload_dataloaders_every_n_epochs strategy sync_batchnorm val_check_interval
 """.split()  # noqa: SIM905  a list would take a line for each
 PATHS = ("output_dir", "data.root", "data.cache_dir", "data_root", "run", "out", "images")
+OF_SEVERAL = (
+    "deploy",
+    "deploy.runtimes",
+    "deploy.precision",
+    "runtime",
+    "precision",
+)  # a list, commas or not: never a sweep
 CONDITION = re.compile(r"""(?:"[^"]*"|'[^']*'|\[[^]]*\]|[^,])+""")  # commas in quotes and brackets part none
 TRAINER_OPTION = re.compile(rf"\+{{0,2}}(trainer\.(?:{'|'.join(TRAINER_OPTIONS)})(?:\.[^=]*)?=.*)", re.DOTALL)
 
@@ -32,6 +40,8 @@ def as_hydra_reads(argument: str) -> str:
     if argument.startswith("reference="):  # the name of an arm: it has equals signs, commas, a ×
         return f"reference={quoted(argument.removeprefix('reference='))}"
     key, _, value = argument.partition("=")
+    if key in OF_SEVERAL and (several := re.fullmatch(r"\[?([\w.-]+(?:,[\w.-]+)*)\]?", value)):
+        return f"{'deploy.runtimes' if key == 'deploy' else key}=[{several[1]}]"
     if value.startswith("~/"):  # the shell leaves it as it is behind a key
         return f"{key}={quoted(os.path.expanduser(value))}"  # noqa: PTH111 a string
     if needs_quotes(key, value):

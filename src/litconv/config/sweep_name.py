@@ -8,7 +8,7 @@ from litconv.errors import ConfigError
 
 # Of the launch and of this machine, not of what is swept: they do not change a sweep's name.
 LAUNCH_ARGUMENTS = re.compile(
-    rf"({'|'.join(NAMELESS_KEYS)}|output_dir|details|logger[^=]*|cost[^=]*|hydra[./]launcher[^=]*|hydra\.searchpath)="
+    rf"({'|'.join(NAMELESS_KEYS)}|output_dir|details|logger[^=]*|cost[^=]*|deploy[^=]*|hydra[./]launcher[^=]*|hydra\.searchpath)="
 )
 
 

@@ -12,6 +12,9 @@ from litconv.cost.keys import CostKey
 
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 PRECISIONS = ("float32", "int8")
+# The packages that make a runtime's files and run them; ONNX Runtime's tools quantise for both.
+NEEDS = {name: tuple(dict.fromkeys(("onnx", "onnxscript", "onnxruntime", name))) for name in RUNTIMES}
+FEWEST_CALIBRATION_IMAGES = 16  # of int8: ranges by fewer are those of a few pictures
 # Each `key` is a key's last part. "batch" is that of the latency, as deployed.json says.
 DEPLOYED_FIGURES = (
     CostKey("latency_ms", "latency", "ms", compared="figures"),

@@ -110,27 +110,29 @@ def device_tables(given: Any) -> list[DeviceTable]:
     return [read_table(path) for path in paths]
 
 
-def read_table(path: Path) -> DeviceTable:
+def read_table(path: Path, key: str = "device") -> DeviceTable:
+    """`key`: what the user gave it as."""
+    asked = f"{key}={path}"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
                 lacking = f"the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-                raise ConfigError(f"device={path} is no table of a device pack: it lacks {lacking}")
+                raise ConfigError(f"{asked} is no table of a device pack: it lacks {lacking}")
             rows = []
             for written in reader:
-                where = f"device={path}, line {reader.line_num}"
+                where = f"{asked}, line {reader.line_num}"
                 rows.append(row_of(written, where))
                 if (same := first_equal(rows)) is not None:
                     twice = f"{same.run} in {same.precision} at batch {same.batch}"
                     raise ConfigError(f"{where}: {twice} stands there twice; remove one row")
     except FileNotFoundError:
-        raise ConfigError(f"device={path}: there is no such file") from None
+        raise ConfigError(f"{asked}: there is no such file") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"device={path} cannot be read: {' '.join(str(error).split())[:120]}") from error
+        raise ConfigError(f"{asked} cannot be read: {' '.join(str(error).split())[:120]}") from error
     if not rows:
-        raise ConfigError(f"device={path} has no rows; run the pack's runner on the device to the end")
+        raise ConfigError(f"{asked} has no rows; run the pack's runner on the device to the end")
     return DeviceTable(path, rows)
 
 

@@ -9,13 +9,13 @@ import pytorch_lightning as pl
 import torch
 
 from litconv.data import transforms
-from litconv.data.augment import Augment
+from litconv.data.augment import Augment, private_generator
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.class_list import Colour
 from litconv.data.counts import class_counts, require_every_class
 from litconv.data.file_set import FileSet
 from litconv.data.fitting import LEAVES_OUT, Fit, Resampling
-from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
+from litconv.data.loader import CPU, Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
 from litconv.data.sizes import Size, pair, show
@@ -222,6 +222,18 @@ class DataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> InMemoryLoader | StreamLoader:
         return self._loader(self.test_split)
+
+    def training_images(self, count: int) -> torch.Tensor:
+        """So many of the training split, or all there are, chosen by `split_seed` alone: float32 (N, C, H, W), as a network gets
+        an image of the test split, without augmentation."""
+        split = self._splits["train"]
+        order = torch.randperm(len(split), generator=private_generator(self.split_seed, "training_images"))
+        chosen = split.subset(order[:count].sort().values)
+        if isinstance(chosen, Arrays):
+            loader = InMemoryLoader(chosen.to(CPU), self.augmentation(), self.batch_size, train=False)
+        else:
+            loader = StreamLoader(chosen, self.augmentation(), self.image_size, self.batch_size, train=False)
+        return torch.cat([images for images, _ in loader])
 
     def augmentation(self) -> Augment:
         return Augment(

@@ -1,1 +1,1 @@
-"""What arms cost where they run: their files measured here, or packed to be measured on another machine."""
+"""Runs where they are deployed: exported, quantised, scored on the test split, measured. docs/deploy.md is its page."""

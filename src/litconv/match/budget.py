@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Literal
 
+from litconv.config.messages import did_you_mean
+from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place
 from litconv.errors import ConfigError
 
-UNITS = {"macs": "MACs", "params": "params", "activations": "activations", "latency": "ms"}
+UNITS = {"macs": "MACs", "params": "params", "activations": "activations", "latency": "ms", "deployed": "ms"}
+CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,26 @@ class Budget:
     def shown(self, cost: float) -> str:
         return f"{cost:,.0f} {UNITS[self.by]}"
 
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """Keys of summary.json, besides those of every match."""
+        return {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of every match by it."""
+        return []
+
 
 @dataclass(frozen=True)
-class LatencyBudget(Budget):
+class MeasuredBudget(Budget):
     """Of the time that a batch takes; `to` may be milliseconds."""
 
-    by: Literal["latency"]
+    by: Literal["latency", "deployed"]
     to: str | float
     tolerance: float = 0.05
     batch: int = 32
     seconds: float = 1.0  # of measuring, for each width that is tried
-    device: str = "auto"  # the trainer's
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,3 +73,59 @@ class LatencyBudget(Budget):
 
     def shown(self, cost: float) -> str:
         return f"{cost:.3g} {UNITS[self.by]}"
+
+    @property
+    def confirming(self) -> float:
+        """Seconds for what the search has chosen."""
+        return CONFIRMING * self.seconds
+
+
+@dataclass(frozen=True)
+class LatencyBudget(MeasuredBudget):
+    """In PyTorch."""
+
+    by: Literal["latency"]
+    device: str = "auto"  # the trainer's
+
+
+@dataclass(frozen=True)
+class DeployedBudget(MeasuredBudget):
+    """Where the network will run."""
+
+    by: Literal["deployed"]
+    batch: int = 1
+    runtime: str = "onnxruntime"  # or openvino; or what a device measured: rpi5.csv
+    precision: Literal["float32", "int8"] = "float32"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.runtime not in RUNTIMES and not self.on_device:
+            meant = did_you_mean(self.runtime, list(RUNTIMES))
+            raise ConfigError(
+                f"match.runtime={self.runtime} must be {' or '.join(RUNTIMES)}{meant}, or a device's table such as rpi5.csv"
+            )
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"match.precision={self.precision} must be {' or '.join(PRECISIONS)}")
+        if self.threads < 1:
+            raise ConfigError(f"match.threads={self.threads} must be at least 1")
+
+    @property
+    def on_device(self) -> bool:
+        return self.runtime.endswith(".csv")
+
+    @property
+    def place(self) -> Place:
+        return Place(Path(self.runtime).stem if self.on_device else self.runtime, self.precision)
+
+    def shown(self, cost: float) -> str:
+        return f"{super().shown(cost)} in {self.place.label}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        return {"match/runtime": self.place.runtime, "match/precision": self.precision, "match/batch": self.batch}
+
+    @property
+    def notes(self) -> list[str]:
+        calibrated = self.precision == "int8" and not self.on_device
+        return ["int8 is calibrated with random images, since nothing is trained yet"] if calibrated else []

@@ -15,11 +15,11 @@ from litconv.config.messages import did_you_mean
 from litconv.cost import Count
 from litconv.data.problem import Problem
 from litconv.errors import ConfigError
-from litconv.match.budget import Budget, LatencyBudget
+from litconv.match.budget import Budget, DeployedBudget, MeasuredBudget
 from litconv.match.memory import remembered
 from litconv.match.meters import meter_of
 from litconv.match.network import Network
-from litconv.match.search import Costs, Search
+from litconv.match.search import Costs, Search, among_measured
 from litconv.match.sizes import multiples
 from litconv.match.verdict import Match, Verdict
 from litconv.run.asked import Asked
@@ -63,7 +63,7 @@ def find_width(asked: Asked, problem: Problem, device: torch.device) -> Width:
         key = json.dumps([asked.settings, str(problem), str(device)], sort_keys=True, default=str)
         if key not in _matches:
             search = partial(run_search, asked, problem, budget, network, device)
-            _matches[key] = remembered(asked, problem, search) if isinstance(budget, LatencyBudget) else search()
+            _matches[key] = remembered(asked, problem, search) if isinstance(budget, MeasuredBudget) else search()
     match = _matches[key]
     return Width(network.sized(match.sizes), match.facts, match.line)
 
@@ -73,7 +73,8 @@ def run_search(asked: Asked, problem: Problem, budget: Budget, network: Network,
     steps = multiples(network.own_multiple, network.usual_multiple)
     costs = Costs(lambda sizes: meter(network.model(sizes)))
     search = Search(costs, meter.target, budget, network.nominal, len(network.published), network.asked, steps)
-    candidate = search.run()
+    measured = isinstance(budget, DeployedBudget) and budget.on_device
+    candidate = among_measured(search) if measured else search.run()
     verdict = Verdict(search, network, candidate, meter.confirm(network.model(candidate.sizes)))
     if search.distance(candidate) > budget.limit:
         raise ConfigError(verdict.no_match(asked.choices))

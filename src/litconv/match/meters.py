@@ -13,10 +13,9 @@ from litconv.cost.measurement import latency
 from litconv.cost.tally import Tally, tally
 from litconv.data.problem import Problem
 from litconv.device import device_named
-from litconv.match.budget import Budget, LatencyBudget
+from litconv.match.budget import Budget, DeployedBudget, LatencyBudget
 
 MOST_PARAMS = 10**10
-CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is
 
 
 class Meter(Protocol):
@@ -58,7 +57,7 @@ class Stopwatch:
     """Milliseconds of a batch: the reference's, times the ratio of the two in turns."""
 
     def __init__(self, budget: LatencyBudget, config: Any, problem: Problem, device: torch.device) -> None:
-        self.seconds, self.problem = budget.seconds, problem
+        self.seconds, self.confirming, self.problem = budget.seconds, budget.confirming, problem
         self.settings = {
             "shape": (budget.batch, problem.in_channels, *problem.image_size),
             "device": device if budget.device == "auto" else device_named(budget.device, "match.device"),
@@ -70,13 +69,13 @@ class Stopwatch:
         if not budget.is_number:
             self.twin = composed.with_operator(composed.of_model(config), budget.to)
             self.reference = self.model(self.twin)
-            self.target = self.time(self.reference, None, CONFIRMING * self.seconds).median_ms
+            self.target = self.time(self.reference, None, self.confirming).median_ms
 
     def __call__(self, config: Any) -> float:
         return self.of(config, self.seconds)
 
     def confirm(self, config: Any) -> float:
-        return self.of(config, CONFIRMING * self.seconds)
+        return self.of(config, self.confirming)
 
     def of(self, config: Any, seconds: float) -> float:
         if self.reference is None:
@@ -98,6 +97,10 @@ class Stopwatch:
 
 
 def meter_of(budget: Budget, config: Any, problem: Problem, device: torch.device) -> Meter:
+    if isinstance(budget, DeployedBudget):
+        from litconv.match.deployed import OnDevice, OnRuntime
+
+        return (OnDevice if budget.on_device else OnRuntime)(budget, config, problem)
     if isinstance(budget, LatencyBudget):
         return Stopwatch(budget, config, problem, device)
     return Counter(budget, config, problem)

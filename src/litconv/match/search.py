@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from math import log
 
 from litconv.match.budget import Budget
-from litconv.match.sizes import Candidate, Sizes, in_proportion, near, rounded, trims, unit
+from litconv.match.sizes import Candidate, Sizes, in_proportion, near, rounded, roundings, trims, unit
 
 ROUNDINGS = 6  # looked at for each multiple
 TRIMMED = 3  # the best roundings, which are trimmed
 SMALL = 1 / 8  # a trim's share of its layer, as long as there is a finer multiple
 LARGEST = 2**20  # channels
 CLOSE = 1.2  # between widths as near as this, a power law tells the cost
+WIDEST = 4  # times the width that was asked for, of what a device may have measured
 GAP = 16  # proportions tried in search of one that can be built
 
 
@@ -115,3 +116,13 @@ class Search:
 
     def fits(self, candidates: Sequence[Candidate]) -> bool:
         return bool(candidates) and self.distance(self.best(candidates)) <= self.budget.tolerance
+
+
+def among_measured(search: Search) -> Candidate:
+    """The nearest of those that somebody has measured: the asked network, and all that `width=` makes up to WIDEST times as
+    wide."""
+    widest = WIDEST * search.asked.width
+    found = search.buildable([search.asked, *roundings(search.nominal, widest, search.multiples[0])])
+    if not found:
+        raise search.costs.refusal
+    return search.best(found)

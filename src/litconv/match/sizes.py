@@ -75,6 +75,17 @@ def near(nominal: Sequence[float], width: float, multiple: int) -> Iterator[Cand
         yield Candidate(inside, multiple, rounded(nominal, inside, multiple))
 
 
+def roundings(nominal: Sequence[float], widest: float, multiple: int) -> Iterator[Candidate]:
+    """All that widths up to this one come to, the narrowest first; each at its most readable width."""
+    ties = {(k + 0.5) * multiple / c for c in nominal for k in range(int(widest * c / multiple) + 1)}
+    for left, right in pairwise(
+        [multiple / 2 / max(nominal) / 2, *sorted(tie for tie in ties if tie < widest), widest]
+    ):
+        if left < right:
+            inside = readable(left, right)
+            yield Candidate(inside, multiple, rounded(nominal, inside, multiple))
+
+
 def in_proportion(nominal: Sequence[float], width: float, multiple: int) -> Iterator[Candidate]:
     """The widths around this one that keep the layers' proportions, the nearest first."""
     step = unit(nominal, multiple)

@@ -36,6 +36,7 @@ class Verdict:
         facts = {
             "match/by": budget.by,
             "match/to": budget.to,
+            **budget.facts,
             "match/target": self.search.target,
             "match/width": width,
             "match/channels": list(base),
@@ -52,6 +53,7 @@ class Verdict:
 
     def notes(self) -> Iterator[str]:
         (width, multiple, sizes, trimmed), network, budget = self.chosen, self.network, self.search.budget
+        yield from budget.notes
         if multiple != network.usual_multiple:
             yield f"channels are multiples of {multiple}, not of {network.usual_multiple}"
         if trimmed is not None:

@@ -19,6 +19,7 @@ from litconv.errors import ConfigError, DataError
 from litconv.match import find_width
 from litconv.prepare.checks import check_size
 from litconv.prepare.costs import counted, measured
+from litconv.prepare.deployed import untrained_costs
 from litconv.prepare.devices import on_devices
 from litconv.prepare.layout import Layout, choose_layout
 from litconv.run.asked import Asked
@@ -52,7 +53,9 @@ def survey(config: DictConfig, devices: Sequence[DeviceTable] = ()) -> Point:
     row = facts(asked) | count.summary() | width.summary(count)
     row["cost/params_ratio"] = count.params / standard.params
     row["cost/macs_ratio"] = count.macs / standard.macs
-    row |= layout.facts | measured(config, model, problem, device, layout.name)
+    row |= (
+        layout.facts | measured(config, model, problem, device, layout.name) | untrained_costs(config, model, problem)
+    )
     row |= on_devices(devices, model, asked.arm())
     set_here = dict(o.lstrip("+").split("=", 1) for o in asked.overrides if "=" in o)
     return Point(set_here, row, count.layers)
@@ -93,7 +96,7 @@ def standard_count(asked: Asked, problem: Problem) -> Count:
 
 def model_of(config: DictConfig, problem: Problem) -> nn.Module:
     """Without memory where shapes are enough."""
-    needs_weights = config.cost.effective_field or config.cost.latency.enabled
+    needs_weights = config.cost.effective_field or config.cost.latency.enabled or config.deploy.runtimes
     network = (build.model if needs_weights else build.on_meta)(config, problem.in_channels, problem.num_classes)
     check_size(network, problem.image_size)
     return network

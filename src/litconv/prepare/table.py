@@ -5,19 +5,27 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
+from litconv.config.front import as_written
 from litconv.config.messages import did_you_mean
-from litconv.cost.deployed_keys import deployed_cost
+from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place, deployed_cost
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
 from litconv.prepare.points import Point
 
 COLUMNS = [cost.key.removeprefix("cost/") for cost in COST_KEYS if cost.listed]
+DEPLOYED = [  # with deploy=
+    place.key(figure)
+    for place in starmap(Place, product(RUNTIMES, PRECISIONS))
+    for figure in ("latency_ms", "latency_ratio", "latency_single_ms", "file_mb", "peak_memory_mb")
+]
 MATCH = ("match/width", "match/channels", "match/error")
 NOT_SHOWN = ("out", "sort", "per_layer", "sweep", "conv", "backbone", "output_dir", "logger", "hydra.mode")
+OF_RANDOM_IMAGES = "int8 has ranges by random images; of a trained network python scripts/deploy.py says how good it is"
 FORMATS = (".json", ".csv", ".md")
 Row = dict[str, Any]
 
@@ -35,7 +43,7 @@ class CostTable:
         columns = (
             Layer.columns()
             if self.per_layer
-            else ["conv", "backbone", *COLUMNS, *map(column, MATCH), *deployed_columns(self.deployed)]
+            else ["conv", "backbone", *COLUMNS, *map(column, (*DEPLOYED, *MATCH)), *deployed_columns(self.deployed)]
         )
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             meant = did_you_mean(str(self.sort).lstrip("-"), columns)
@@ -61,6 +69,8 @@ class CostTable:
             for point in points:
                 if not point.row["cost/second_opinion"].startswith("agrees"):
                     print(f"{point.row['name']}: {point.row['cost/second_opinion']}")
+            if any("/int8/" in key for point in points for key in point.row):
+                print(as_written(OF_RANDOM_IMAGES))
         if self.out is not None:
             write(Path(self.out), rows, full)
             print(self.out)
@@ -79,6 +89,7 @@ class CostTable:
 def arm(points: Sequence[Point], point: Point) -> Row:
     """What tells the point from the others, then its costs."""
     costs = {name: point.row[f"cost/{name}"] for name in COLUMNS if f"cost/{name}" in point.row}
+    costs |= {column(key): point.row[key] for key in DEPLOYED if key in point.row}
     matched = {column(key): point.row[key] for key in MATCH if key in point.row}
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
     deployed = {name: point.row[key] for name, key in deployed_columns(point.row).items()}
@@ -86,13 +97,14 @@ def arm(points: Sequence[Point], point: Point) -> Row:
 
 
 def column(key: str) -> str:
-    return key.replace("/", "_")
+    return key.removeprefix("deploy/").replace("/", "_")
 
 
 def deployed_columns(keys: Iterable[str]) -> dict[str, str]:
     """Column → key, of the figures that are compared: rpi5_int8_latency_ms → deploy/rpi5/int8/latency_ms"""
-    costs = [cost for key in keys if (cost := deployed_cost(key)) and cost.compared != "no"]
-    return {column(cost.key.removeprefix("deploy/")): cost.key for cost in costs}
+    others = [key for key in keys if key not in DEPLOYED]  # of devices
+    costs = [cost for key in others if (cost := deployed_cost(key)) and cost.compared != "no"]
+    return {column(cost.key): cost.key for cost in costs}
 
 
 def label(points: Sequence[Point], point: Point) -> Row:

@@ -13,6 +13,7 @@ from litconv import __version__
 from litconv.config.composed import SHORT_NAMES
 from litconv.config.places import IN_WHEEL
 from litconv.config.watched import watched
+from litconv.cost.deployed_keys import Place, place_of
 from litconv.files import write_whole
 from litconv.run.asked import Asked
 from litconv.run.naming import precision
@@ -113,9 +114,18 @@ def table(summary: dict[str, Any]) -> str:
             rows[label] = f"{summary[key]:,}"
     if (ratio := summary.get("cost/latency_ratio")) is not None:
         rows["latency ÷ standard"] = f"{ratio:.2f}"
+    for place in dict.fromkeys(filter(None, map(place_of, summary))):
+        rows[place.label] = where_deployed(summary, place, name)
     if (seconds := summary.get("train/seconds")) is not None:
         rows["training time"] = duration(seconds)
     return "\n".join([aligned(rows), "  all figures: summary.json, or details=true"])
+
+
+def where_deployed(summary: dict[str, Any], place: Place, metric: str) -> str:
+    """Its metric there, and what it costs beside the standard convolution."""
+    score, ratio = summary.get(place.key(metric)), summary.get(place.key("latency_ratio"))
+    parts = [f"{score:.4f}"] if score is not None else []
+    return ", ".join([*parts, f"latency ÷ standard {ratio:.2f}"] if ratio is not None else parts)
 
 
 def details(summary: dict[str, Any]) -> str:

@@ -98,7 +98,4 @@ def numbers(result: Result, key: str) -> Iterable[float]:
 
 def median(arm: Arm, key: str | None) -> float:
     """Over the runs that have it; NaN where none has."""
-    if key is None or key not in arm.runs:
-        return nan
-    values = arm.column(key)
-    return float(values[values > 0].median())
+    return nan if key is None else arm.median(key)
