@@ -3,7 +3,8 @@
     python benchmarks/triton_sheet.py
 
 Prints Markdown: for each kernel its registers, bytes of spills, bytes of shared memory, instructions and divisions of 64
-bits. The kernels are compiled through their own launching code, on tensors without memory, and nothing is run. `--full` takes every case that the tests know, `--architectures 80 90` says for which GPUs.
+bits. The kernels are compiled through their own launching code, on tensors without memory, and nothing is run. `--full`
+takes every case that the tests know, `--architectures 80 90` says for which GPUs.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,9 +43,8 @@ class Case(NamedTuple):
 
     def __str__(self) -> str:
         parts = [self.dtype, f"K={self.kernel}", f"{self.channels}→{self.outputs}"]
-        parts += [f"groups {self.groups}"] * (self.groups > 1) + [f"offset groups {self.offset_groups}"] * (
-            self.offset_groups > 1
-        )
+        parts += [f"groups {self.groups}"] * (self.groups > 1)
+        parts += [f"offset groups {self.offset_groups}"] * (self.offset_groups > 1)
         return ", ".join([*parts, *["mask"] * self.masked])
 
 
@@ -62,7 +63,10 @@ QUICK = [Case("float32"), Case("TF32"), Case("bf16")]
 FULL = [
     Case(dtype, kernel, channels, channels, groups, offset_groups, masked)
     for dtype, kernel, (channels, groups, offset_groups), masked in product(
-        DTYPES, (3, 5), ((16, 1, 1), (64, 1, 1), (256, 1, 1), (64, 4, 1), (64, 1, 4), (24, 2, 2)), (False, True)
+        DTYPES,
+        (3, 5),
+        ((16, 1, 1), (64, 1, 1), (256, 1, 1), (64, 4, 1), (64, 1, 4), (24, 2, 2), (32, 32, 1)),
+        (False, True),
     )
 ]
 
@@ -98,7 +102,7 @@ class _Compiles:
 @contextmanager
 def compiling(architecture: int) -> Iterator[list]:
     """Launches of the kernels become compilations; the list fills with (name, compiled)."""
-    made, originals = [], {name: k for name, k in vars(kernels).items() if name.endswith("_kernel")}
+    made, originals = [], {name: k for name, k in vars(kernels).items() if isinstance(k, triton.JITFunction)}
     triton.runtime.driver.set_active(_Driver(architecture))
     for name, kernel in originals.items():
         setattr(kernels, name, _Compiles(kernel, made))
@@ -109,7 +113,7 @@ def compiling(architecture: int) -> Iterator[list]:
             setattr(kernels, name, kernel)
 
 
-def launch(case: Case, size: int = 32, images: int = 32) -> None:
+def launch(case: Case, size: int, images: int) -> None:
     """Forward and backward of the case, on tensors without memory."""
     dtype, taps = DTYPES[case.dtype], case.kernel**2 * case.offset_groups
     x, weight, out = (
@@ -154,10 +158,13 @@ def _said(*command: object) -> str:
     return done.stdout
 
 
-def sheet(case: Case, architecture: int) -> list[Figures]:
+def sheet(case: Case, architecture: int, sizes: tuple[tuple[int, int], ...] = ((32, 32),)) -> list[Figures]:
+    """Of each kernel that is compiled for images of these sizes (H = W, batch). For a process of its own: from then on Triton
+    takes this one for a machine with that GPU."""
     with compiling(architecture) as made:
-        launch(case)
-    return [figures(name, compiled) for name, compiled in made]
+        for size in sizes:
+            launch(case, *size)
+    return [figures(name, compiled) for name, compiled in dict.fromkeys(made)]
 
 
 def _sheet_or_error(job: tuple[Case, int]) -> list[Figures] | str:
@@ -173,9 +180,11 @@ def main() -> None:
     parser.add_argument("--architectures", type=int, nargs="+", default=[80, 90])
     arguments = parser.parse_args()
     jobs = list(product(FULL if arguments.full else QUICK, arguments.architectures))
-    print(f"Triton {triton.__version__}\n\n| problem | sm | kernel | registers | spilled bytes | shared bytes |", end="")
+    print(
+        f"Triton {triton.__version__}\n\n| problem | sm | kernel | registers | spilled bytes | shared bytes |", end=""
+    )
     print(f" instructions | divisions of 64 bits |\n|{' --- |' * 8}")
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for (case, architecture), found in zip(jobs, pool.map(_sheet_or_error, jobs), strict=True):
             if isinstance(found, str):
                 print(f"| {case} | {architecture} | does not compile: {found} | | | | | |", flush=True)
