@@ -1,9 +1,10 @@
 """`litconv::deform_conv2d`: deformable convolution as one `torch.library` operation.
 
-Autograd, torch.compile and the cost counters see this one operation, whatever computes it (`deform_kernels`). It is computed
-in float32 (float64 for float64 input) in every precision: bfloat16 holds a coordinate of 60 only to a quarter pixel. The
-output has the precision of x, under autocast, too. Each module of `deform_kernels` says in which layout it reads `IMAGES` (x
-and the gradient of y) and `SAMPLES` (offset and mask). Semantics are those of `torchvision.ops.deform_conv2d`: samples outside
+Autograd, torch.compile and the cost counters see this one operation, whatever computes it (`deform_kernels`). Coordinates are
+float32 (float64 for float64 input) in every precision: bfloat16 holds one of 60 only to a quarter pixel. So is all else, but
+for products in the half precisions that a module of `deform_kernels` names in `HALVES`. The output has the precision of x,
+under autocast, too. Each module says in which layout it reads `IMAGES` (x and the gradient of y) and `SAMPLES` (offset and
+mask). Semantics are those of `torchvision.ops.deform_conv2d`: samples outside
 the image are zero.
 """
 
@@ -20,7 +21,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from litconv.conv.deform_kernels import cpp
+from litconv.conv.deform_kernels import cpp, measured
 from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.conv.slot import DECLARED_COSTS, PLAIN_FORMS, DeclaredCost, Window
 from litconv.errors import ConfigError
@@ -52,7 +53,9 @@ def chosen(implementation: str, device: torch.device) -> str:
         return implementation
     if device.type == "cpu":
         return "gather" if _without_kernel(cpp.why_not()) else "cpp"
-    return "torchvision" if device.type == "cuda" else "gather"
+    if device.type != "cuda":
+        return "gather"
+    return "triton" if find_spec("triton") is not None and measured.are_faster(device) else "torchvision"
 
 
 def unordered(implementation: str, device: torch.device) -> str:
@@ -79,11 +82,13 @@ def _without_kernel(reason: str) -> bool:
 def _wide(
     kernels: ModuleType, x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """float32 for the half precisions, float64 if any input is; in the same pass in the layout that the kernels read."""
+    """float32 for the half precisions, unless the kernels multiply in those themselves, float64 if any input is; in the
+    same pass in the layout that the kernels read."""
     tensors = (x, weight, offset, mask)
     dtype = torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
+    product = x.dtype if dtype == torch.float32 and x.dtype in kernels.HALVES else dtype
     samples = (None if t is None else t.to(dtype, memory_format=kernels.SAMPLES) for t in (offset, mask))
-    return (x.to(dtype, memory_format=kernels.IMAGES), weight.to(dtype), *samples)
+    return (x.to(product, memory_format=kernels.IMAGES), weight.to(product), *samples)
 
 
 def _dense(t: Tensor, dtype: torch.dtype) -> Tensor:

@@ -13,6 +13,7 @@ from litconv.conv.deform_kernels.geometry import Geometry
 from litconv.native import BuildError, library_of
 
 IMAGES, SAMPLES = torch.channels_last, torch.preserve_format  # the latter are read by their strides
+HALVES = ()
 SOURCE = Path(__file__).with_name("deform.cpp")
 STRIP = 64  # as in the source
 BLOCK_CHANNELS = 256  # at most

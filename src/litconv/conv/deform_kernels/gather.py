@@ -14,6 +14,7 @@ from torch import Tensor
 from litconv.conv.deform_kernels.geometry import Geometry
 
 IMAGES, SAMPLES = torch.preserve_format, torch.preserve_format
+HALVES = ()
 _SUM = 0  # embedding_bag's mode
 COLUMN_VALUES = 2**20  # of the images that are computed at a time; one image at least
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from litconv.conv.deform_kernels.geometry import Geometry
 
 IMAGES, SAMPLES = torch.contiguous_format, torch.contiguous_format
+HALVES = ()
 
 
 def forward(x: Tensor, weight: Tensor, offset: Tensor, mask: Tensor | None, geometry: Geometry) -> Tensor:

@@ -1,0 +1,44 @@
+"""One part in a process of its own: python -m gpu_parts operators cpu 60 DIR [IMAGES]. `benchmarks/gpu.py` starts it."""
+
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from gpu_parts import PARTS
+from gpu_parts.part import FAILED, SKIPPED, Report, Setting, SkippedError
+
+
+def main(name: str, device: str, seconds: str, folder: str, *images: str) -> int:
+    results = Path(folder)
+    setting = Setting(
+        results / name, results, device, Path(images[0]) if images else None, time.monotonic() + float(seconds)
+    )
+    setting.folder.mkdir(parents=True, exist_ok=True)
+    report = Report(results / f"{name}.json", name)
+    if name == "triton" and setting.quick:
+        os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+    import torch
+
+    from litconv.config.command_line import quiet
+
+    if device == "cuda" and not torch.cuda.is_available():
+        report.status, report.reason = FAILED, "torch finds no GPU here; --cpu runs what a CPU can"
+        report.write()
+        return 1
+    quiet()
+    if setting.quick:
+        torch.set_num_threads(1)
+    try:
+        import_module(f"gpu_parts.{PARTS[name].module}").run(setting, report)
+    except SkippedError as error:
+        report.status, report.reason = SKIPPED, str(error)
+        report.write()
+        return 0
+    report.end()
+    return 0 if report.status != FAILED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
