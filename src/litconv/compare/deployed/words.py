@@ -68,15 +68,23 @@ def correlations(result: Result, found: Sequence[Scale]) -> list[tuple[Scale, li
     return rows
 
 
-def disagreements(result: Result, base: Scale, scale: Scale) -> str | None:
-    """Of two orders; None where one of the two is none."""
+def disagreements(result: Result, found: Sequence[Scale]) -> list[str]:
+    """A sentence for each two orders that differ; one for all that do not."""
+    said = {(base, scale): disagreement(result, base, scale) for base, scale in compared_scales(found)}
+    alike = [f"{base.label} and {scale.label}" for (base, scale), sentence in said.items() if sentence == ""]
+    rest = [f"No pair of arms changes places beyond noise: {'; '.join(alike)}."] if alike else []
+    return [*filter(None, said.values()), *rest]
+
+
+def disagreement(result: Result, base: Scale, scale: Scale) -> str | None:
+    """Of two orders; empty where they agree, None where one of the two is none."""
     both = [arm for arm in result.arms if base.has(arm) and scale.has(arm)]
     if len(both) < 2 or equal(both, base) or equal(both, scale):
         return None
     found = flips(both, base, scale)
     pairs = len(both) * (len(both) - 1) // 2
     if not found:
-        return f"{base.label} and {scale.label}: no pair of arms changes places beyond noise."
+        return ""
     listed = "; ".join(flip_words(flip) for flip in found[:NAMED])
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
     change = "changes" if len(found) == 1 else "change"
