@@ -10,6 +10,7 @@ from litconv.compare.deployed.scales import MACS, Scale, batch_label, batches, m
 from litconv.compare.deployed.scores import name_of
 from litconv.compare.deployed.within import Candidate, Choice, choices
 from litconv.compare.metric import NAMES, short
+from litconv.compare.phrases import margin
 from litconv.compare.result import Result
 
 NAMED = 3  # pairs of arms in a sentence
@@ -142,9 +143,3 @@ def cost_words(scale: Scale, arm: Arm) -> str:
     if scale.milliseconds is None:
         return short(scale.of(arm))
     return f"{short(median(arm, scale.milliseconds))} ms"
-
-
-def margin(result: Result) -> str:
-    value, metric = result.rule.margin, result.metric
-    unit = "" if not metric.unit else " point" if metric.fraction and value == 0.01 else f" {metric.unit}"
-    return f"{metric.size(value)}{unit}"
