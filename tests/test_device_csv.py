@@ -1,15 +1,19 @@
 """The table that a device pack's runner writes: read back, and refused in one line where it cannot be."""
 
 import csv
+import json
 import re
 
 import pytest
 import torch
 from torch import nn
 
+from command import command
 from deployed_runs import ARMS, make_deployed, make_table
+from litconv import build
 from litconv.compare import analyse, load
 from litconv.compare.deployed.devices import on_devices
+from litconv.config.composed import compose
 from litconv.cost.architecture import architecture_hash
 from litconv.cost.deployed_keys import DEPLOYED_FIGURES, Place, deployed_cost, deployed_metric, place_of
 from litconv.cost.device_csv import COLUMNS, device_tables, read_table
@@ -161,3 +165,23 @@ def test_networks_are_the_same_whatever_their_weights_and_no_other_is():
         nn.Sequential(*network()[:2]),
     ]
     assert len({own, *map(architecture_hash, others)}) == 5
+
+
+def test_the_comparison_and_the_costs_take_a_devices_table(sweep, path, tmp_path, capsys):
+    part = make_table(tmp_path / "part.csv", sweep, ("standard", "grouped"))
+    given = (f"folders=[{sweep}]", f"out={tmp_path / 'out'}")
+    assert command(*given, f"device={part}", module="compare") == 1
+    assert capsys.readouterr().err.startswith("error: device=part.csv has no float32 figures of deformable, ")
+    assert command(*given, "device=none.csv", module="compare") == 1
+    assert capsys.readouterr().err == "error: device=none.csv: there is no such file\n"
+
+    config = compose(["conv=grouped", "backbone=resnet"])
+    network = architecture_hash(build.on_meta(config, 3, build.data(config).problem.num_classes))
+    part.write_text(part.read_text().replace("hash of grouped", network))
+    point = ("backbone=resnet", f"device={part}", f"out={tmp_path / 'costs.json'}")
+    assert command("conv=grouped", *point, "sort=part_int8_latency_single_ms", module="cost") == 0
+    (row,) = json.loads((tmp_path / "costs.json").read_text())
+    assert row["deploy/part/int8/latency_single_ms"] == pytest.approx(3 * 0.5 * ARMS["grouped"][2])
+    assert "part_int8_latency_single_ms" in capsys.readouterr().out
+    assert command("conv=dilated", *point, module="cost") == 1
+    assert "part.csv has no row of the network of dilated; it measured standard, grouped; " in capsys.readouterr().err

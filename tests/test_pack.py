@@ -15,15 +15,18 @@ import numpy as np
 import pytest
 
 import litconv
+from command import command
 from data_helpers import make_image_folder
 from litconv.config.composed import compose
 from litconv.cost.architecture import architecture_hash
 from litconv.cost.device_csv import COLUMNS, VERSION, read_table
 from litconv.deploy import runner
-from litconv.deploy.arms import arms_in, network_of, standard_of
+from litconv.deploy.arms import Arm, network_of, one_of_each
 from litconv.deploy.int8_forms import TrainingImages, quantiser
 from litconv.deploy.pack import INT8, write_pack
+from litconv.deploy.runs import Run
 from litconv.errors import ConfigError, DataError, ExportError
+from litconv.run.asked import Asked
 from untrained_runs import untrained_run
 
 SMALL = ("data.image_size=16", "width=0.25")
@@ -38,6 +41,12 @@ def runs(tmp_path_factory):
     return root / "sweeps" / "made"
 
 
+def arms_in(folder):
+    arms, left_out = one_of_each([Run(path.parent, ()) for path in sorted(folder.glob("*/config.yaml"))])
+    assert left_out == {}
+    return arms
+
+
 def copies(whole, int8, _):
     for path in int8.values():
         shutil.copy(whole, path)
@@ -46,7 +55,7 @@ def copies(whole, int8, _):
 @pytest.fixture(scope="module")
 def packed(runs, tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "arms.zip"
-    made = write_pack(arms_in([runs]), path, batch=4, quantise=copies)
+    made = write_pack(arms_in(runs), path, batch=4, quantise=copies)
     return path, made
 
 
@@ -107,7 +116,7 @@ def test_a_pack_holds_the_files_of_one_run_of_each_arm(packed, runs):
 
 
 def test_without_a_standard_arm_the_reference_is_packed_and_not_measured(runs, tmp_path):
-    (grouped,) = (arm for arm in arms_in([runs]) if "grouped" in arm.folder.name)
+    (grouped,) = (arm for arm in arms_in(runs) if "grouped" in arm.folder.name)
     made = write_pack([grouped], tmp_path / "one.zip")
     arm, reference = made.manifest["arms"]
     assert made.arms == [grouped.name]
@@ -115,27 +124,64 @@ def test_without_a_standard_arm_the_reference_is_packed_and_not_measured(runs, t
     assert reference["files"]["float32"]["bytes"] > arm["files"]["float32"]["bytes"]  # more weights
 
 
-def test_the_reference_of_a_matched_arm_has_the_width_that_was_asked_for():
-    asked = compose(["conv=standard", "width=0.5"])
-    matched = compose(["conv=grouped", "groups=4", "width=0.5", "match=macs", "+backbone.base_channels=[24,40,88]"])
-    assert network_of(standard_of(matched)) == network_of(asked)
-    assert network_of(matched) != network_of(asked)
+def written(folder, *overrides):
+    """A run's folder with no more in it than its configuration."""
+    config = compose(list(overrides))
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "best.ckpt").touch()
+    (folder / "config.yaml").write_text(Asked.of(config).config_yaml(config))
+    return Arm.of(Run(folder, ()))
+
+
+def test_the_reference_of_a_matched_arm_has_the_width_that_was_asked_for(tmp_path):
+    asked = written(tmp_path / "a", "conv=standard", "width=0.5")
+    found = ("match=macs", "+backbone.base_channels=[24,40,88]")
+    matched = written(tmp_path / "b", "conv=grouped", "groups=4", "width=0.5", *found)
+    assert network_of(matched.standard) == network_of(asked.standard) == network_of(asked.config)
+    assert network_of(matched.config) != network_of(asked.config)
     assert network_of(compose(["conv=grouped"])) != network_of(compose(["conv=grouped", "groups=4"]))
 
 
-def test_what_cannot_be_packed_is_one_line(runs, tmp_path):
+def test_what_cannot_be_packed_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match=r"pack=.*arms\.tar must be a file that ends in \.zip"):
         write_pack([], tmp_path / "arms.tar")
-    with pytest.raises(ConfigError, match=r"deploy\.batch=0 must be a whole number"):
+    with pytest.raises(ConfigError, match=r"^batch=0 must be a whole number"):
         write_pack([], tmp_path / "arms.zip", batch=0)
-    with pytest.raises(ConfigError, match="holds no run; train some first"):
-        arms_in([tmp_path])
-    with pytest.raises(ConfigError, match="is no folder; give a run's or a sweep's"):
-        arms_in([tmp_path / "nothing"])
-    cut = shutil.copytree(arms_in([runs])[0].folder, tmp_path / "sweep" / "run")
-    shutil.rmtree(cut / "checkpoints")
-    with pytest.raises(ConfigError, match="holds 1 runs, none of them completed with its checkpoint"):
-        arms_in([tmp_path / "sweep"])
+
+
+def test_the_command_packs_a_sweep_and_says_what_to_do_with_it(runs, tmp_path, capsys):
+    lost = shutil.copytree(runs, tmp_path / "sweeps" / "lost")
+    for checkpoint in lost.glob("*grouped*/checkpoints/best.ckpt"):
+        checkpoint.unlink()
+    path = tmp_path / "arms.zip"
+    assert (
+        command("sweep=lost", f"output_dir={tmp_path}", f"pack={path}", "precision=float32", "batch=2", module="deploy")
+        == 0
+    )
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{path}: 1 arms in float32, pack ")
+    assert "python arms.zip --out DEVICE.csv" in printed.out
+    said = printed.err.splitlines()[-1]
+    assert said.startswith("left out: shapes_resnet8_grouped_")
+    assert "checkpoint=best is not in" in said
+    assert runner.Pack(path).manifest["batch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("threads=4", "threads=4 has no effect on a pack: its program takes --threads; remove it"),
+        ("again=true", "again=true has no effect on a pack: it is always written anew; remove it"),
+        ("precision=int8", "precision=int8 with pack=…: int8 is made of float32, which is packed too; add it"),
+        ("sweep=none", "sweep=none: there is no folder outputs/sweeps/none"),
+    ],
+)
+def test_a_command_that_cannot_pack_is_one_line(runs, tmp_path, capsys, argument, said):
+    given = [] if argument.startswith("sweep") else ["sweep=made", f"output_dir={runs.parents[1]}"]
+    assert command(*given, f"pack={tmp_path}/arms.zip", argument, module="deploy") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
 
 
 def test_an_arm_that_cannot_be_exported_is_left_out_by_name(runs, tmp_path, monkeypatch):
@@ -150,13 +196,13 @@ def test_an_arm_that_cannot_be_exported_is_left_out_by_name(runs, tmp_path, monk
 
     monkeypatch.setattr(pack, "exported", refusing)
     refuse_all = False
-    made = write_pack(arms_in([runs]), tmp_path / "arms.zip")
+    made = write_pack(arms_in(runs), tmp_path / "arms.zip")
     (left,) = made.left_out.items()
     assert left[0].startswith("grouped") or "grouped" in left[0]
     assert left[1] == "it has no ONNX form"
     refuse_all = True
     with pytest.raises(ExportError, match="no arm can be exported: it has no ONNX form"):
-        write_pack(arms_in([runs]), tmp_path / "none.zip")
+        write_pack(arms_in(runs), tmp_path / "none.zip")
     assert not (tmp_path / "none.zip").exists()
 
 
@@ -292,7 +338,7 @@ def test_the_comparisons_reader_takes_the_csv_for_its_runs(measured, packed, run
     assert set(COLUMNS) <= set(runner.COLUMNS)
     assert (VERSION, table.name) == (runner.VERSION, "rpi5")
     assert table.about.startswith("rpi5: a board, 1 thread, onnxruntime ")
-    for arm in arms_in([runs]):
+    for arm in arms_in(runs):
         figures = table.of_runs([json.loads((arm.folder / "summary.json").read_text())["name"]])
         assert figures == table.of_network(architecture_hash(litconv.load(arm.folder).model))
         written = {(row["precision"], row["batch"]): row for row in rows(measured[0]) if row["arm"] == arm.name}
@@ -333,7 +379,7 @@ def test_a_processor_gets_the_int8_form_that_it_multiplies(monkeypatch, machine,
 
 def test_int8_is_calibrated_on_training_images_and_both_forms_compute_what_float32_does(runs, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
-    (standard,) = (arm for arm in arms_in([runs]) if "standard" in arm.folder.name)
+    (standard,) = (arm for arm in arms_in(runs) if "standard" in arm.folder.name)
     images = TrainingImages(16, "minmax")
     made = write_pack([standard], tmp_path / "arms.zip", quantise=quantiser(images))
     (entry,) = made.manifest["arms"]

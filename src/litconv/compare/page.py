@@ -21,12 +21,13 @@ from litconv.compare.drawing.sparkline import sparkline
 from litconv.compare.drawing.style import colours
 from litconv.compare.metric import cost_heading, cost_of
 from litconv.compare.payload import as_json, payload
+from litconv.compare.phrases import margin
 from litconv.compare.predictions.samples import Samples
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
 from litconv.compare.tables import numbers
 from litconv.compare.tuning import page as tuning
-from litconv.compare.verdict import NAMES, margin, verdict
+from litconv.compare.verdict import NAMES, verdict
 from litconv.cost.deployed_keys import place_of
 
 PARTS = files("litconv.compare") / "page"

@@ -25,12 +25,22 @@ def remarks(runs: pd.DataFrame, arms: Sequence[Arm], against: dict[str, Arm], re
         notes.append(
             f"nothing to hold {', '.join(left_over)} against: no reference is like it in all but what is compared"
         )
+    if "deploy/disturbed" in runs:
+        busy = [places for places in runs["deploy/disturbed"] if isinstance(places, list) and places]
+        where = ", ".join(dict.fromkeys(place for places in busy for place in places))
+        if busy:
+            notes.append(
+                f"the machine was busy while {len(busy)} of {len(runs)} runs were measured in {where}: the ratios may hold, the "
+                "milliseconds do not"
+            )
     for key, what in {
         "git_commit": "commits of the code",
         "versions/torch": "versions of torch",
         "cost/latency_batch": "batch sizes of the latency",
         "memory_format": "memory formats, which alter speed, and figures by rounding",
         "compile/mode": "modes of torch.compile, which alter train/seconds, and figures by rounding",
+        "deploy/processor": "processors, whose latencies do not compare; their ratios to standard do",
+        "deploy/threads": "numbers of threads in which deployed networks ran",
         "cost/device": "devices, whose latencies do not compare; their ratios to standard do",
     }.items():
         written = runs[key].fillna("off") if key == "compile/mode" and key in runs else runs.get(key, pd.Series())

@@ -2,14 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isinf, isnan
+from math import isnan
 from statistics import median
 
 from litconv.compare.arms import Arm
 from litconv.compare.deployed.words import sentences as deployed
 from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle
-from litconv.compare.inference.statistics import Comparison
-from litconv.compare.price import LISTED, budgets, cost, disagreements, fronts
+from litconv.compare.phrases import (
+    amount,
+    arms_counted,
+    comparison_of,
+    count,
+    gap_words,
+    interval,
+    loss,
+    margin,
+    score,
+    seeds_had,
+    sentence,
+    word_of,
+)
+from litconv.compare.price import LISTED, budgets, disagreements, fronts
 from litconv.compare.result import Result
 
 NAMES = {"student": "the paired Student test", "exact": "the exact sign-flip test"}
@@ -53,22 +66,25 @@ def headline(result: Result) -> str:
         return " ".join(sentence(result, arm, f" of {result.metric.label}") for arm in named)
     words = [c.word for c in result.comparisons.values()]
     against = " or ".join(arm.name for arm in result.baselines)
-    worse = [arm for arm in result.arms if arm.name in result.comparisons and _of(result, arm).word == "worse"]
+    worse = [
+        arm for arm in result.arms if arm.name in result.comparisons and comparison_of(result, arm).word == "worse"
+    ]
     if not worse:
         widest = max(result.comparisons.values(), key=lambda c: abs(c.mean) if c.n else 0)
         name = next(name for name, c in result.comparisons.items() if c is widest)
         return (
-            f"Cannot tell any arm from {against} yet, with {_had(result)}; the largest gap is {name}'s, "
-            f"{_amount(result, widest.mean)} ({interval(result, widest)})."
+            f"Cannot tell any arm from {against} yet, with {seeds_had(result)}; the largest gap is {name}'s, "
+            f"{amount(result, widest.mean)} ({interval(result, widest)})."
         )
     least, most = worse[0], worse[-1]
-    by = f"by {_loss(result, least)}" + (
-        f" ({least.name}) to {_loss(result, most)} ({most.name})" if len(worse) > 1 else ""
+    by = f"by {loss(result, least)}" + (
+        f" ({least.name}) to {loss(result, most)} ({most.name})" if len(worse) > 1 else ""
     )
     if len(worse) == len(words):
         return f"{against} wins: every other arm loses to it, {by} of {result.metric.label}."
-    rest = _arms(len(words) - len(worse))
-    return f"No arm beats {against}; {len(worse)} of {_arms(len(words))} lose to it, {by}; of {rest} it cannot be told yet."
+    rest = arms_counted(len(words) - len(worse))
+    lose = f"{len(worse)} of {arms_counted(len(words))} lose to it, {by}"
+    return f"No arm beats {against}; {lose}; of {rest} it cannot be told yet."
 
 
 def leaders(result: Result) -> list[Arm]:
@@ -76,19 +92,23 @@ def leaders(result: Result) -> list[Arm]:
     if result.metric.directed:
         found = [first(result, "better"), cheapest_as_good(result)]
     else:
-        lower = [arm for arm in result.arms if arm.name in result.comparisons and _of(result, arm).word == "worse"]
+        lower = [
+            arm for arm in result.arms if arm.name in result.comparisons and comparison_of(result, arm).word == "worse"
+        ]
         found = [first(result, "better"), *lower[-1:]]
     return [arm for arm in found if arm is not None]
 
 
 def first(result: Result, word: str) -> Arm | None:
     """The best arm with this verdict."""
-    return next((a for a in result.arms if a.name in result.comparisons and _of(result, a).word == word), None)
+    return next(
+        (a for a in result.arms if a.name in result.comparisons and comparison_of(result, a).word == word), None
+    )
 
 
 def cheapest_as_good(result: Result) -> Arm | None:
     """Of the arms that are as good as their reference the one with the fewest MACs, if they are fewer."""
-    arms = [a for a in result.arms if a.name in result.comparisons and _of(result, a).word == "as good"]
+    arms = [a for a in result.arms if a.name in result.comparisons and comparison_of(result, a).word == "as good"]
     return min(arms, key=lambda arm: arm.costs.get("cost/macs", float("inf")), default=None)
 
 
@@ -97,8 +117,8 @@ def too_few(result: Result) -> str | None:
     if any(c.claimed or c.word == "as good" or c.n >= c.seeds_needed for c in result.comparisons.values()):
         return None
     best = result.arms[0]
-    many = _count(len(result.comparisons), "comparison")
-    text = f"Cannot tell with {_had(result)}: {result.seeds_needed} are needed for {many}"
+    many = count(len(result.comparisons), "comparison")
+    text = f"Cannot tell with {seeds_had(result)}: {result.seeds_needed} are needed for {many}"
     if result.rule.test == "exact":
         text += " by the exact test"
     means = "lowest" if result.metric.better == "lower" else "highest"
@@ -118,8 +138,8 @@ def broken(result: Result) -> list[str]:
     for name, c in result.without_broken.items():
         if c.seeds != result.comparisons[name].seeds:
             before = result.comparisons[name]
-            with_them = f"{_word(result, before)} ({interval(result, before)}) with"
-            changed.append(f"{name} {with_them}, {_word(result, c)} ({_gap(result, c)}) without")
+            with_them = f"{word_of(result, before)} ({interval(result, before)}) with"
+            changed.append(f"{name} {with_them}, {word_of(result, c)} ({gap_words(result, c)}) without")
     if said:
         said.append(
             f"Counted all the same. With and without these seeds: {'; '.join(changed) or 'no verdict changes'}."
@@ -133,53 +153,10 @@ def gaps(result: Result) -> list[str]:
         return []
     arms = [arm for arm in result.arms if arm.name in result.comparisons]
     arms = [arm for arm in arms if arm not in leaders(result)]
-    settled = [arm for arm in arms if _of(result, arm).word != "cannot tell yet"]
+    settled = [arm for arm in arms if comparison_of(result, arm).word != "cannot tell yet"]
     shown = arms if len(arms) <= LISTED else settled[:LISTED]
-    rest = [] if len(shown) == len(arms) else [f"The other {_arms(len(arms) - len(shown))} stand in the table."]
+    rest = [] if len(shown) == len(arms) else [f"The other {arms_counted(len(arms) - len(shown))} stand in the table."]
     return [sentence(result, arm) for arm in shown] + rest
-
-
-def sentence(result: Result, arm: Arm, of: str = "") -> str:
-    c, reference = _of(result, arm), result.references[arm.name].name
-    if c.n == 0:
-        return f"{arm.name} has no seed in common with {reference}."
-    at = cost(result, arm)
-    match c.word:
-        case "better":
-            beats = "beats" if result.metric.directed else "is higher than"
-            return (
-                f"{arm.name} {beats} {reference} by {_amount(result, c.mean, False)}{of} ({interval(result, c)}){at}."
-            )
-        case "worse":
-            small = " (less than the margin)" if result.rule.margin is not None and c.low > -result.rule.margin else ""
-            loses = "loses to" if result.metric.directed else "is lower than"
-            return f"{arm.name} {loses} {reference} by {_loss(result, arm)}{of}{small}{at}."
-        case "as good":
-            alike = "equivalent to" if c.equivalent else "as good as"
-            return f"{arm.name} is {alike} {reference} within {margin(result)}{of} ({_gap(result, c)}){at}."
-    if c.n < c.seeds_needed:
-        few = f" with {_count(c.n, 'seed')}; {c.seeds_needed} are needed"
-        return f"{arm.name}: cannot tell it from {reference}{few}{at}."
-    needed = seeds_to_settle(c)
-    more = (
-        f"{needed} seeds would likely settle it"
-        if needed
-        else "no number of seeds that can be run would likely settle it"
-    )
-    return f"{arm.name}: cannot tell it from {reference} yet ({_gap(result, c)}{at}); {more}."
-
-
-def interval(result: Result, c: Comparison) -> str:
-    """Of a claimed gap the sizes, since the words say which way it goes."""
-    if isinf(c.low) and isinf(c.high):
-        return "no interval from so few seeds"
-    low, high = (c.low, c.high) if c.word != "worse" else (-c.high, -c.low)
-    signed = c.word not in ("better", "worse") or low < 0
-    return f"{result.metric.gap(low, signed)} to {result.metric.gap(high, signed)}"
-
-
-def margin(result: Result) -> str:
-    return f"{result.metric.size(result.rule.margin)}{_unit(result, result.rule.margin)}"
 
 
 def rule(result: Result) -> list[str]:
@@ -192,7 +169,7 @@ def rule(result: Result) -> list[str]:
     if not result.plan_stands:
         plan = f"no plan stands with these runs, and {planned} seeds are taken as planned"
     else:
-        plan = f"{_count(planned, 'seed')} planned"
+        plan = f"{count(planned, 'seed')} planned"
     state = (
         "an early look" if max(counts) < planned else "seeds were added to the plan" if min(counts) > planned else ""
     )
@@ -211,7 +188,7 @@ def rule(result: Result) -> list[str]:
     ]
     unlike = [name for name, c in result.by_other_test.items() if c.word != result.comparisons[name].word]
     if unlike and not too_few(result):
-        listed = ", ".join(f"{name}: {_word(result, result.by_other_test[name])}" for name in unlike[:LISTED])
+        listed = ", ".join(f"{name}: {word_of(result, result.by_other_test[name])}" for name in unlike[:LISTED])
         more = f" and {len(unlike) - LISTED} more" if len(unlike) > LISTED else ""
         said.append(f"The verdicts of {NAMES[result.rule.other.test]}, which was not chosen, differ: {listed}{more}.")
     return said
@@ -224,48 +201,10 @@ def sensitivity(result: Result) -> list[str]:
         return []
     sd, n, m = median(c.sd for c in noisy), min(c.n for c in noisy), len(result.comparisons)
     needed = seeds_for_power(0.01, sd, m, result.rule)
-    chance = f"{_count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m, result.rule):.0f} %"
+    chance = f"{count(n, 'seed')} with a probability of {100 * power(0.01, sd, n, m, result.rule):.0f} %"
     more = f"{needed} seeds would find it in 80 %" if needed else "more than 40 seeds are needed to find it in 80 %"
     noise = f"at the noise seen (SD of the differences {result.metric.gap(sd, False)} points)"
     return [f"A true gap of 1 point would be found by {chance}, {noise}; {more} of cases."]
-
-
-def score(result: Result, arm: Arm) -> str:
-    value = result.metric.value(arm.mean)
-    return f"{value} ± {result.metric.value(arm.std)} ({arm.n} seeds)" if arm.n > 1 else f"{value} (1 seed)"
-
-
-def _of(result: Result, arm: Arm) -> Comparison:
-    return result.comparisons[arm.name]
-
-
-def _word(result: Result, c: Comparison) -> str:
-    return result.metric.word(c.word)
-
-
-def _gap(result: Result, c: Comparison) -> str:
-    return f"gap {_amount(result, c.mean)}, {interval(result, c)}"
-
-
-def _loss(result: Result, arm: Arm) -> str:
-    c = _of(result, arm)
-    return f"{_amount(result, c.mean, False)} ({interval(result, c)})"
-
-
-def _amount(result: Result, gap: float, signed: bool = True) -> str:
-    return f"{result.metric.gap(gap, signed)}{_unit(result, gap)}"
-
-
-def _unit(result: Result, gap: float) -> str:
-    if not result.metric.unit:
-        return ""
-    one = result.metric.fraction and abs(gap) == 0.01
-    return f" {'point' if one else result.metric.unit}"
-
-
-def _had(result: Result) -> str:
-    counts = sorted({c.n for c in result.comparisons.values()})
-    return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else _count(counts[0], "seed")
 
 
 def _why_missing(result: Result, more: int) -> str:
@@ -274,16 +213,8 @@ def _why_missing(result: Result, more: int) -> str:
     still = {name: seeds_to_settle(c) for name, c in result.comparisons.items() if c.word == "cannot tell yet"}
     settled = [name for name, n in still.items() if n is not None and n <= result.comparisons[name].n + more]
     others = len(still) - len(settled)
-    rest = f", not the other {_arms(others)} of which it cannot be told" if others else ""
+    rest = f", not the other {arms_counted(others)} of which it cannot be told" if others else ""
     return f"would likely settle {', '.join(settled[:LISTED])}{rest}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
-
-
-def _arms(n: int) -> str:
-    return _count(n, "arm")
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from litconv.config import composed
+from litconv.deploy.as_asked import as_asked
+from litconv.deploy.runs import Run, arms_of
 from litconv.errors import ConfigError
-from litconv.run.arm_name import FOUND_BY_MATCH
 from litconv.run.asked import Asked
-from litconv.run.finished import config_of
-from litconv.run.state import read_summary
 
 NETWORK = ("backbone", "head", "upsample")  # what a network is made of, besides its operators
 
@@ -26,62 +25,41 @@ class Arm:
     name: str
     arm_hash: str
     config: DictConfig
+    standard: DictConfig  # with standard convolutions at the width that was asked for
 
-    @property
-    def network(self) -> str:
-        return network_of(self.config)
-
-
-def arms_in(folders: Iterable[Path], allowed_packages: Sequence[str] = ()) -> list[Arm]:
-    """Of runs, or of folders of runs, those that are completed; in the order of their names."""
-    found: dict[str, tuple[int, Path, Mapping[str, Any]]] = {}
-    there = 0
-    for folder in folders:
-        for run in runs_in(folder):
-            there += 1
-            summary = read_summary(run)
-            if summary.get("status") != "completed" or not (run / "checkpoints" / "best.ckpt").exists():
-                continue
-            key, seed = str(summary["arm_hash"]), int(summary["seed"])
-            if key not in found or seed < found[key][0]:
-                found[key] = seed, run, summary
-    if not found:
-        where = ", ".join(map(str, folders))
-        said = f"holds {there} runs, none of them completed with its checkpoint" if there else "holds no run"
-        raise ConfigError(f"{where} {said}; train some first")
-    arms = []
-    for key, (_, run, summary) in found.items():
-        config = config_of(run, allowed_packages)
+    @classmethod
+    def of(cls, run: Run) -> "Arm":
+        config, summary = run.finished.config, run.summary
         name = str(summary.get("arm") or Asked.of(config).arm(summary.get("match/width")))
-        arms.append(Arm(run, str(summary.get("name") or run.name), name, key, config))
+        standard = composed.with_standard(as_asked(config, summary.get("overrides", [])))
+        return cls(run.folder, run.name, name, run.arm, config, standard)
+
+
+def one_of_each(runs: Sequence[Run]) -> tuple[list[Arm], dict[str, str]]:
+    """In the order of their names; and why an arm has none: a name → a line."""
+    arms: list[Arm] = []
+    left_out: dict[str, str] = {}
+    for seeds in arms_of(runs).values():
+        first = min(seeds, key=lambda run: (not is_there(run), run.summary.get("seed", 0)))
+        try:
+            arms.append(Arm.of(first))
+        except ConfigError as error:
+            left_out[first.name] = str(error)
+    if not arms:
+        raise ConfigError(next(iter(left_out.values())))
     names = [arm.name for arm in arms]
     arms = [arm if names.count(arm.name) == 1 else replace(arm, name=f"{arm.name} ({arm.arm_hash})") for arm in arms]
-    return sorted(arms, key=lambda arm: arm.name)
+    return sorted(arms, key=lambda arm: arm.name), left_out
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """The folder itself, if it is a run, or the runs in it."""
-    if (folder / "config.yaml").exists():
-        return [folder]
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; give a run's or a sweep's, such as outputs/sweeps/NAME")
-    return sorted(path.parent for path in folder.glob("*/config.yaml"))
-
-
-def standard_of(config: DictConfig) -> DictConfig:
-    """The same with standard convolutions, at the width that was asked for: what `match` found is taken back."""
-    standard = composed.with_standard(config)
-    if config.get("match") is not None:
-        for group, keys in FOUND_BY_MATCH.items():
-            for key in keys:
-                if key in standard[group]:
-                    del standard[group][key]
-    return standard
+def is_there(run: Run) -> bool:
+    """Whether it has its checkpoint."""
+    return (run.folder / "checkpoints" / "best.ckpt").exists()
 
 
 def network_of(config: DictConfig) -> str:
     """Equal for equal networks: a hash of operators, backbone and head."""
     slots = ("conv", *(f"conv_stage{number}" for number in composed.STAGES))
-    parts = {key: OmegaConf.to_container(config[key], resolve=True) for key in NETWORK if key in config}
+    parts: dict[str, Any] = {key: OmegaConf.to_container(config[key], resolve=True) for key in NETWORK if key in config}
     parts |= {key: composed.class_and_options(node) for key in slots if (node := config.get(key)) is not None}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -18,7 +18,7 @@ import torch
 
 from litconv.cost.architecture import architecture_hash
 from litconv.deploy import runner
-from litconv.deploy.arms import Arm, network_of, standard_of
+from litconv.deploy.arms import Arm, network_of
 from litconv.errors import ConfigError, ExportError
 from litconv.export.deployed import deployed
 from litconv.export.onnx import OPSET, to_onnx
@@ -76,7 +76,7 @@ def write_pack(
     if path.suffix != ".zip" or path.is_dir():
         raise ConfigError(f"pack={path} must be a file that ends in .zip")
     if type(batch) is not int or batch < 1:
-        raise ConfigError(f"deploy.batch={batch} must be a whole number, at least 1")
+        raise ConfigError(f"batch={batch} must be a whole number, at least 1")
     left_out: dict[str, str] = {}
     there: list[Network] = []
     entries: list[dict[str, Any]] = []
@@ -106,14 +106,14 @@ def write_pack(
 
 def networks_of(arms: Sequence[Arm], allowed_packages: Sequence[str]) -> list[Network]:
     """Those of the arms, and behind them the references that none of the arms is."""
-    networks, references = [], []
+    networks: list[Network] = []
+    references = []
     for arm in arms:
         trained = load(arm.folder, allowed_packages=allowed_packages)
         images = (trained.card.in_channels, trained.card.image_size, trained.card.num_classes)
-        standard = standard_of(arm.config)
-        key, of_standard = ((network_of(config), *images) for config in (arm.config, standard))
+        key, of_standard = ((network_of(config), *images) for config in (arm.config, arm.standard))
         networks.append(Network(arm.name, trained, key, of_standard, arm))
-        references.append((of_standard, standard, trained))
+        references.append((of_standard, arm.standard, trained))
     there = {network.key for network in networks}
     for key, standard, of in references:
         if key not in there:

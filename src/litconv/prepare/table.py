@@ -69,7 +69,7 @@ class CostTable:
             for point in points:
                 if not point.row["cost/second_opinion"].startswith("agrees"):
                     print(f"{point.row['name']}: {point.row['cost/second_opinion']}")
-            if any("/int8/" in key for point in points for key in point.row):
+            if any("/int8/" in key and key in DEPLOYED for point in points for key in point.row):
                 print(as_written(OF_RANDOM_IMAGES))
         if self.out is not None:
             write(Path(self.out), rows, full)

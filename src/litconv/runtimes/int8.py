@@ -70,7 +70,10 @@ def quantise(float_path: Path, path: Path, calibration: Calibration, scheme: Sch
     with tempfile.TemporaryDirectory() as folder, without_chatter():
         prepared, made = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
         quant_pre_process(float_path, prepared, skip_symbolic_shape=True)
-        graph = onnx.load(prepared).graph
+        whole = onnx.load(prepared)
+        graph = whole.graph
+        without_empty_parts(graph)
+        onnx.save(whole, prepared)
         ort.quantize_static(
             prepared,
             made,
@@ -126,6 +129,24 @@ def check(images: np.ndarray, path: Path) -> None:
 
 def shown(sizes: Any) -> str:
     return "×".join(map(str, sizes))
+
+
+def without_empty_parts(graph: "GraphProto") -> None:
+    """A Split off of no channels, as of masks that a deformable convolution does not have; ONNX Runtime's histograms fail at it."""
+    from onnx import numpy_helper
+
+    sizes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Split" and len(node.input) > 1]:
+        parts = sizes.get(node.input[1])
+        if parts is None or list(parts[1:]) != [0] * (len(parts) - 1):
+            continue
+        whole, source = node.output[0], node.input[0]
+        graph.node.remove(node)
+        for other in graph.node:
+            other.input[:] = [source if name == whole else name for name in other.input]
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def makers_of_offsets(graph: "GraphProto") -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litconv.compare.deployed.view import CHANGE_HEADINGS, CHOICE_HEADINGS, Cell, Deployed, Orders
-from litconv.compare.deployed.words import margin
+from litconv.compare.phrases import margin
 from litconv.compare.result import Result
 
 

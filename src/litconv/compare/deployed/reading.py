@@ -7,7 +7,7 @@ from typing import Any
 from litconv.cost.deployed_keys import place_of
 
 UNREADABLE = "deploy/unreadable"  # the key that says what is wrong with the file
-ABOUT = ("threads", "processor", "batch", "versions")
+ABOUT = ("threads", "processor", "batch", "versions", "disturbed")
 
 
 def deployed_figures(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from litconv.compare.deployed.order import compared_scales, equal, ranks
+from litconv.compare.deployed.order import equal, ranks
 from litconv.compare.deployed.quantised import Change, changes
 from litconv.compare.deployed.scales import MACS, Scale, batch_label, batches, median, scales
 from litconv.compare.deployed.within import Choice, choices
@@ -71,7 +71,6 @@ def orders(result: Result, batch: str) -> Orders:
     rows = {arm.name: [cells[arm.name] for cells in columns] for arm in result.arms}
     known = {base.label: {scale.label: rho for scale, rho in row} for base, row in correlations(result, found)}
     rhos = [(base, [signed(row[s.label]) if s.label in row else "" for s in found]) for base, row in known.items()]
-    said = [disagreements(result, base, scale) for base, scale in compared_scales(found)]
     chosen = choices(result, found)
     lacking = [f"{one.scale.label}: {', '.join(one.without)}" for one in chosen if one.without]
     return Orders(
@@ -80,7 +79,7 @@ def orders(result: Result, batch: str) -> Orders:
         [scale.label for scale in found],
         rows,
         rhos,
-        [one for one in said if one],
+        disagreements(result, found),
         [choice_row(result, one) for one in chosen],
         lacking,
         axis_label(axis(result, found)),

@@ -10,6 +10,7 @@ from litconv.compare.deployed.scales import MACS, Scale, batch_label, batches, m
 from litconv.compare.deployed.scores import name_of
 from litconv.compare.deployed.within import Candidate, Choice, choices
 from litconv.compare.metric import NAMES, short
+from litconv.compare.phrases import margin
 from litconv.compare.result import Result
 
 NAMED = 3  # pairs of arms in a sentence
@@ -68,15 +69,23 @@ def correlations(result: Result, found: Sequence[Scale]) -> list[tuple[Scale, li
     return rows
 
 
-def disagreements(result: Result, base: Scale, scale: Scale) -> str | None:
-    """Of two orders; None where one of the two is none."""
+def disagreements(result: Result, found: Sequence[Scale]) -> list[str]:
+    """A sentence for each two orders that differ; one for all that do not."""
+    said = {(base, scale): disagreement(result, base, scale) for base, scale in compared_scales(found)}
+    alike = [f"{base.label} and {scale.label}" for (base, scale), sentence in said.items() if sentence == ""]
+    rest = [f"No pair of arms changes places beyond noise: {'; '.join(alike)}."] if alike else []
+    return [*filter(None, said.values()), *rest]
+
+
+def disagreement(result: Result, base: Scale, scale: Scale) -> str | None:
+    """Of two orders; empty where they agree, None where one of the two is none."""
     both = [arm for arm in result.arms if base.has(arm) and scale.has(arm)]
     if len(both) < 2 or equal(both, base) or equal(both, scale):
         return None
     found = flips(both, base, scale)
     pairs = len(both) * (len(both) - 1) // 2
     if not found:
-        return f"{base.label} and {scale.label}: no pair of arms changes places beyond noise."
+        return ""
     listed = "; ".join(flip_words(flip) for flip in found[:NAMED])
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
     change = "changes" if len(found) == 1 else "change"
@@ -106,13 +115,10 @@ def int8(result: Result) -> list[str]:
     for label, found in by_runtime.items():
         worst = min(found, key=lambda one: one.comparison.mean)
         losing = sum(one.comparison.word == "worse" for one in found)
-        alike = sum(one.comparison.word == "as good" for one in found)
-        verb = "is" if alike == 1 else "are"
         many = f"{losing} of {len(found)} arms lose {NAMES.get(name_of(result.metric), 'score')} beyond chance"
-        as_good = f", {alike} {verb} as good within {margin(result)}" if result.rule.margin is not None else ""
-        said.append(
-            f"{label}: {many}{as_good}; the largest change is {worst.arm.name}'s, {change_words(result, worst)}."
-        )
+        kept = sum(one.comparison.low > -(result.rule.margin or 0) for one in found)
+        shown = f", {kept} surely less than {margin(result)}" if result.rule.margin is not None else ""
+        said.append(f"{label}: {many}{shown}; the largest change is {worst.arm.name}'s, {change_words(result, worst)}.")
     return said
 
 
@@ -134,9 +140,3 @@ def cost_words(scale: Scale, arm: Arm) -> str:
     if scale.milliseconds is None:
         return short(scale.of(arm))
     return f"{short(median(arm, scale.milliseconds))} ms"
-
-
-def margin(result: Result) -> str:
-    value, metric = result.rule.margin, result.metric
-    unit = "" if not metric.unit else " point" if metric.fraction and value == 0.01 else f" {metric.unit}"
-    return f"{metric.size(value)}{unit}"
