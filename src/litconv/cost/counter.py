@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from litconv.cost.effective_field import effective_receptive_field
 from litconv.cost.elementwise import ELEMENTWISE
+from litconv.cost.hazards import Hazard
 from litconv.cost.layers import Layer, layers
 from litconv.cost.live import Peak
 from litconv.cost.opinions import inside, second_opinion
@@ -46,6 +47,7 @@ class Count:
     receptive_field: int | str | None  # in pixels, of the backbone's last feature; or "global"; None: unknown
     effective_receptive_field: float | None
     layers: list[Layer] = field(repr=False)
+    hazards: list[Hazard] = field(default_factory=list, repr=False)  # what is known to be slow on runtimes
 
     @property
     def flops(self) -> int:
@@ -104,6 +106,7 @@ def count(
         receptive_field=witness.receptive_field,
         effective_receptive_field=effective,
         layers=table,
+        hazards=witness.hazards,
     )
 
 

@@ -1,5 +1,5 @@
 """One forward, watched: what FlopCounterMode's formulas count in every module, the shapes that go in and out of it, the
-receptive field of what comes out, and how many bytes of activations are alive at once."""
+receptive field of what comes out, how many bytes of activations are alive at once, and what is slow elsewhere."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from litconv.cost.dispatched import Products
+from litconv.cost.hazards import Hazard, Hazards
 from litconv.cost.live import Buffers, Peak
 from litconv.cost.observed import Observed
 from litconv.cost.receptive_field import FieldsFollowed, size
@@ -21,12 +22,14 @@ class Witness:
     calls: dict[str, list[tuple[Shape, Shape]]] = field(default_factory=dict)  # in and out, for every call
     receptive_field: int | str | None = None
     peak: Peak | None = None  # None: it cannot be derived
+    hazards: list[Hazard] = field(default_factory=list)
 
 
 def watch(model: nn.Module, x: Tensor) -> Witness:
     """`model` is a copy; where its forward raises, it is of no more use."""
     witness = Witness({})
     seen, products, buffers = FieldsFollowed(x), Products(), Buffers(x)
+    hazards = Hazards(products.running)
     names = {module: name for name, module in model.named_modules()}
 
     def enter(module: nn.Module, inputs: tuple) -> None:
@@ -45,12 +48,12 @@ def watch(model: nn.Module, x: Tensor) -> Witness:
     hooks = [module.register_forward_pre_hook(enter) for module in names]
     hooks += [module.register_forward_hook(leave) for module in names]
     hooks.append(getattr(model, "backbone", model).register_forward_hook(note_field))
-    with Observed(products, seen, buffers):
+    with Observed(products, seen, buffers, hazards):
         out = model(x)
     for hook in hooks:
         hook.remove()
     witness.macs = {**products.macs_of, "": products.macs}
-    witness.peak = buffers.peak(tensors(out))
+    witness.peak, witness.hazards = buffers.peak(tensors(out)), hazards.found()
     return witness
 
 
