@@ -24,14 +24,14 @@ def main(arguments: DictConfig) -> None:
     from litconv.device import device_named, set_matmul_precision
     from litconv.fit.diagnosing import diagnose_again
     from litconv.loggers.wandb import options_of
-    from litconv.prepare.finished import read_again
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
+    from litconv.run.data_again import moved_to, read_again
 
     device = device_named(arguments.device, "device")
     set_matmul_precision(run.config.get("matmul_precision", "default"))
     weights = read(run.checkpoint)
-    data = read_again(run.config, arguments.data_root)
+    data = read_again(run.config, moved_to(arguments))
     task = build.task(run.config, data)
     load_into(task, weights, run.checkpoint)
     with computing_with(run.config.get("threads", "auto")):

@@ -30,9 +30,9 @@ def main(arguments: DictConfig) -> None:
     from litconv import build
     from litconv import device as precision
     from litconv.fit import training
-    from litconv.prepare.finished import read_again
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
+    from litconv.run.data_again import moved_to, read_again
 
     weights = read(checkpoint)
     with build.as_trainer_error(f"accelerator={arguments.accelerator}"):
@@ -46,7 +46,7 @@ def main(arguments: DictConfig) -> None:
             enable_model_summary=False,
         )
     precision.set_matmul_precision(config.get("matmul_precision", "default"))
-    data = read_again(config, arguments.data_root)
+    data = read_again(config, moved_to(arguments))
     if split != data.test_split and split == "test":
         raise ConfigError(f"split=test: data={config.choices.data} has no test split; use split=val")
     task = build.task(config, data)

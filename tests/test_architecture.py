@@ -26,7 +26,7 @@ FLOORS = (
     ("config", "diagnostics", "surgery"),
     ("build", "foreign"),
     ("run",),
-    ("match",),
+    ("match", "trained"),
     ("prepare",),
     ("fit",),
     ("sweep",),

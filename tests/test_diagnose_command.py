@@ -154,7 +154,7 @@ def test_the_other_figures_of_the_summary_stay(run):
         ((), "run is missing: the folder of the run to diagnose, such as run="),
         (("run=/no/such/run",), "run=/no/such/run is not a run's folder"),
         (("device=quantum",), "device=quantum is not there; this machine has cpu"),
-        (("data_root=/data",), "data_root=/data has no effect: data=shapes reads no files"),
+        (("data_root=/data",), "data.root=/data has no effect: data=shapes reads no files"),
     ],
 )
 def test_what_cannot_be_diagnosed_is_one_line(run, arguments, said, capsys):

@@ -181,7 +181,7 @@ def test_data_that_were_moved_since_the_run_are_named_anew(tmp_path, capsys):
     capsys.readouterr()
     arguments = (f"run={run}", "split=val", "accelerator=cpu")
     assert command(*arguments, module="evaluate") == 1
-    assert capsys.readouterr().err.endswith("; if the data were moved since the run, add data_root=… to this command\n")
+    assert capsys.readouterr().err.endswith("; if the data were moved since the run, add data.root=… to this command\n")
     assert command(*arguments, f"data_root={tmp_path}/moved", module="evaluate") == 0
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
     accuracy = json.loads((run / "summary.json").read_text())["val/accuracy"]
@@ -190,4 +190,4 @@ def test_data_that_were_moved_since_the_run_are_named_anew(tmp_path, capsys):
 
 def test_a_place_of_data_is_refused_for_a_run_that_reads_none(run, capsys):
     assert command(f"run={run}", "data_root=/data", module="evaluate") == 1
-    assert capsys.readouterr().err == "error: data_root=/data has no effect: data=shapes reads no files\n"
+    assert capsys.readouterr().err == "error: data.root=/data has no effect: data=shapes reads no files\n"

@@ -120,7 +120,10 @@ def test_weights_of_a_file_are_loaded_and_stay_and_what_does_not_fit_is_named(ow
     loaded = build.model(compose([*own, f"backbone.pretrained={tmp_path / 'mine.pt'}", "seed=2"]), 3, 10).backbone
     assert torch.equal(loaded.network.conv.weight, model.conv.weight)
     assert loaded.network.classifier.weight.shape == (10, 8)
-    assert loaded.loaded == "4 of 6 tensors loaded; as drawn: classifier.weight, classifier.bias"
+    assert (
+        loaded.loaded
+        == "4 of 6 tensors loaded, 90 % of the params; of another shape: classifier.weight, classifier.bias"
+    )
 
 
 def test_timms_weights_come_from_a_file(tmp_path):

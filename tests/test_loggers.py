@@ -279,7 +279,15 @@ def test_a_logger_is_added_by_one_class_and_one_yaml(tmp_path, monkeypatch):
 def test_csv_alone_leaves_metrics_csv_and_no_folder(tmp_path):
     assert command(*TINY, "logger=csv", f"output_dir={tmp_path}") == 0
     left = {path.name for path in only_run(tmp_path).iterdir()}
-    assert left == {"checkpoints", "config.yaml", "confusion.csv", "metrics.csv", "summary.json", "train.log"}
+    assert left == {
+        "card.json",
+        "checkpoints",
+        "config.yaml",
+        "confusion.csv",
+        "metrics.csv",
+        "summary.json",
+        "train.log",
+    }
 
 
 @pytest.mark.parametrize("logger", [Csv, Mlflow, TensorBoard, Wandb])

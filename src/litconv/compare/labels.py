@@ -7,10 +7,11 @@ trained: with `match=` the one that was found.
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from litconv.compare.settings import Settings
-from litconv.run.arm_name import operator, wide
+from litconv.run.arm_name import STARTS, operator, wide
 
 OPERATOR, WIDE = "operator", "wide"
 STAGE = "choices.conv@conv_stage"
@@ -99,6 +100,8 @@ def _part(key: str, value: Any) -> str:
     shown = (
         f"{value:g}" if isinstance(value, float) else "true" if value is True else "false" if value is False else value
     )
+    if key in STARTS:
+        shown = Path(str(value)).name
     stage, _, option = key.removeprefix("conv_stage").partition(".")
     if key.startswith("conv_stage"):
         return f"{option}={shown} in stage {stage}"

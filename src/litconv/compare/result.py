@@ -10,6 +10,7 @@ import pandas as pd
 from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
+from litconv.compare.folds import FOLD, pooled, with_folds
 from litconv.compare.inference.assumptions import doubts
 from litconv.compare.inference.broken import Broken, broken_seeds
 from litconv.compare.inference.outlook import seeds_to_settle
@@ -166,8 +167,11 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
         raise ConfigError(
             f"{name}: no completed run has a usable {chosen.key}; {problems[-1].run}: {problems[-1].what}"
         )
-    kept, asked = with_arm_hash(kept)
-    kept, repeated = latest(kept, ["arm_hash", "seed"])
+    kept, asked = with_folds(*with_arm_hash(kept))
+    kept, repeated = latest(kept, ["arm_hash", "seed", FOLD])
+    kept, of_folds = pooled(kept, asked)
+    if kept.empty:
+        raise ConfigError(f"{name}: no seed has all of its folds; {of_folds[-1]}")
     kept, asked, tuning = tuned(runs, kept, asked, question.best_of)
 
     unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
@@ -190,7 +194,7 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
     comparisons = compared(arms, against, chosen, rule)
     broken = broken_seeds(arms, chosen, validation_of(chosen))
     notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    notes += remarks_on(plans)
+    notes += [*of_folds, *remarks_on(plans)]
     if tuning is None and (kept["seed"] >= MOST_SEEDS).any():
         notes.append(
             f"some runs have seeds from {MOST_SEEDS} on, as those that choose in a tuned sweep; best_of=KEY (such as optim.lr) "

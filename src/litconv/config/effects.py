@@ -80,6 +80,8 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} has no effect: the chosen hydra/launcher has options of its own, hydra.launcher.…"
     if key == "compile.mode" and not select(config, "compile.enabled"):
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"
+    if group.startswith("distillation.") and select(config, "distill") is None:
+        yield f"{key}={value} has no effect: nobody teaches; add distill=RUN, or remove it"
     if key == "epochs" and (limit := raw(config)["trainer"].get("max_epochs")) != "${epochs}":
         yield (
             f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs={shown(limit)}; "

@@ -71,6 +71,11 @@ ROOT_KEYS = {
     "epochs": RootKey(int, at_least(1), hashed=False),  # trainer.max_epochs carries it
     "width": RootKey(float, Bound("greater than 0 and finite", lambda width: 0 < width < inf)),
     "ema": RootKey(float, SHARE, required=False),
+    "init_from": RootKey(str, required=False),
+    "distill": RootKey(str, required=False),
+    "distillation.weight": RootKey(float, above(0, 1)),
+    "distillation.temperature": RootKey(float, above(0, 100)),
+    "distillation.features": RootKey(float, at_least(0)),
     "groups": SHORT_NAME,
     "dilation": SHORT_NAME,
     "kernel_size": SHORT_NAME,

@@ -47,6 +47,11 @@ class ClassList:
         return tuple(self.classes[number] for number in self.kept)
 
     @property
+    def palette(self) -> tuple[Colour, ...]:
+        """The colours of the classes in masks of colours; of masks of ids none."""
+        return tuple(self.colours[number] for number in self.kept) if self.colours else ()
+
+    @property
     def ignore_index(self) -> int:
         """What the ignored ids are in a batch, or −100: one of them where it lies outside 0..classes−1 (CamVid's 11, VOC's
         255), else 255."""

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from litconv.data.cache import Allocate, in_memory, key_of
 from litconv.data.class_list import ClassList
 from litconv.data.files import open_image, read_image
-from litconv.data.fitting import Fit, fitted, fitted_mask
+from litconv.data.fitting import Fit, fitted_mask, pixels_of
 from litconv.data.mask_survey import unfitting
 from litconv.data.masks import DepthError, UnknownCodeError, read_mask
 from litconv.errors import DataError
@@ -118,14 +118,12 @@ class FileSet(Dataset):
         """(H, W, channels) and a label or (H, W)."""
         path, (height, width) = self.images[index], self.size
         image = read_image(path, self.channels, self.dtype)
-        fits = (image.height, image.width) == (height, width)
-        if not fits and not self.resize:
+        if (image.height, image.width) != (height, width) and not self.resize:
             raise DataError(
                 f"{self.like} is {height}x{width} and {path} is {image.height}x{image.width} (height x width); "
                 f"set data.image_size=[{height},{width}] to resize every image"
             )
-        pixels = np.asarray(image) if fits else fitted(image, self.size, self.fit)
-        pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
+        pixels = pixels_of(image, self.size, self.fit)
         if self.masks is None:
             return pixels, int(self.labels[index])
         mask = read_mask(self.masks[index], self.classes, self.table)

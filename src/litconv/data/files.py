@@ -129,9 +129,14 @@ def read_dtype(path: str, channels: int) -> type:
 def read_image(path: str, channels: int = 3, dtype: type = np.uint8) -> Image.Image:
     """Upright, its own size: 8-bit RGB (mode RGB), 8-bit grey (L), or 16-bit grey (I;16), to which 8 bits are stretched."""
     with open_image(path) as image:
-        if image.mode.startswith(("I", "F")):
-            check_depth(path, image, channels, dtype)
-        image = opaque(upright(path, image))
+        return as_read(path, image, channels, dtype)
+
+
+def as_read(path: str, image: Image.Image, channels: int, dtype: type) -> Image.Image:
+    """The same of an image that is open; `path` is what messages call it."""
+    if image.mode.startswith(("I", "F")):
+        check_depth(path, image, channels, dtype)
+    image = opaque(upright(path, image))
     mode = "RGB" if channels == 3 else "L"
     if image.mode.startswith("I"):
         return Image.fromarray(np.asarray(image).astype(np.uint16))

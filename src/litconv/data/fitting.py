@@ -9,14 +9,35 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 from litconv.data.sizes import show
 
 Fit = Literal["stretch", "crop", "letterbox"]
+Resampling = Literal["pillow", "torch"]  # whose bilinear filter: of files Pillow's, of arrays of one size torch's
 Size = tuple[int, int]  # (height, width)
 MOST, STEP = 224, 32  # pixels: the default size of photos of unlike sizes, and what it is a multiple of
 LEAVES_OUT = 255  # in masks, where a set leaves out nothing else
+
+
+def pixels_of(image: Image.Image, size: Size, fit: Fit, resampling: Resampling = "pillow") -> np.ndarray:
+    """(H, W, channels) of this size, whatever the image's own is."""
+    if (image.height, image.width) == size:
+        pixels = np.asarray(image)
+    elif resampling == "torch":
+        own = torch.from_numpy(np.asarray(image).reshape(image.height, image.width, -1).copy())
+        pixels = interpolated(own.permute(2, 0, 1)[None], size)[0].permute(1, 2, 0).numpy()
+    else:
+        pixels = fitted(image, size, fit)
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def interpolated(images: Tensor, size: Size) -> Tensor:
+    """uint8 (N, C, H, W), each stretched to the size."""
+    return F.interpolate(images.float(), size, mode="bilinear", antialias=True).round().byte()
 
 
 def fitted(image: Image.Image, size: Size, fit: Fit) -> np.ndarray:
@@ -36,6 +57,14 @@ def fitted_mask(mask: np.ndarray, size: Size, fit: Fit, ignore_index: int) -> np
     place, box = placed(mask.shape, size, fit)
     ids = np.asarray(Image.fromarray(mask).resize(size_of(place)[::-1], Image.Resampling.NEAREST, box))
     return bordered(ids, size, place, ignore_index if ignore_index >= 0 else LEAVES_OUT)
+
+
+def unfitted_mask(mask: np.ndarray, shape: Size, fit: Fit, unsaid: int) -> np.ndarray:
+    """The way back: a mask of a set's size over the whole of an image of this shape, `unsaid` where a crop cut it off."""
+    (rows, columns), box = placed(shape, mask.shape, fit)
+    left, top, right, bottom = (round(edge) for edge in box)
+    inside = Image.fromarray(mask[rows, columns]).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    return bordered(np.asarray(inside), shape, (slice(top, bottom), slice(left, right)), unsaid)
 
 
 def placed(shape: Size, size: Size, fit: Fit) -> tuple[tuple[slice, slice], tuple[float, float, float, float]]:

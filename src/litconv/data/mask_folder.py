@@ -52,7 +52,7 @@ class MaskFolder(DataModule):
 
     def load(self) -> dict[str, FileSet]:
         folders, classes = self.folders(), self.classes()
-        self.class_names, self.ignore_index = classes.names, classes.ignore_index
+        self.class_names, self.ignore_index, self.class_colours = classes.names, classes.ignore_index, classes.palette
         if not 2 <= len(self.class_names) <= 255:
             masks = self.all_masks() if len(self.class_names) < 2 else []
             raise wrong_count(f"data.root={self.root}", masks, classes)

@@ -11,9 +11,10 @@ import torch
 from litconv.data import transforms
 from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
+from litconv.data.class_list import Colour
 from litconv.data.counts import class_counts, require_every_class
 from litconv.data.file_set import FileSet
-from litconv.data.fitting import LEAVES_OUT, Fit
+from litconv.data.fitting import LEAVES_OUT, Fit, Resampling
 from litconv.data.loader import Arrays, InMemoryLoader, StreamLoader, world
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
@@ -36,7 +37,8 @@ class DataModule(pl.LightningDataModule):
 
     Batches are (x, y): x float32 (N, in_channels, H, W), normalised; y int64 (N,) or, for segmentation, (N, H, W).
     From construction on: `image_size` (H, W) in pixels, as validation sees it, `in_channels`, `problem`.
-    From `setup` on: `class_names`, `num_classes`, `ignore_index` (-100: none), `test_split`, `sizes`.
+    From `setup` on: `class_names`, `num_classes`, `class_colours` (of masks of colours), `ignore_index` (-100: none),
+    `test_split`, `sizes`, `dtype`.
     """
 
     batch_size: int = 128  # images per step and process
@@ -70,11 +72,13 @@ class DataModule(pl.LightningDataModule):
 
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     in_channels: ClassVar[int] = 3  # a set whose images can be read as grey has an option of this name
+    resampling: ClassVar[Resampling] = "pillow"  # what images of another size are resized with
     reads_files: ClassVar[bool] = True  # image by image, in `num_workers` processes if it is too large for memory
 
     def __post_init__(self) -> None:
         super().__init__()
         self.class_names: tuple[str, ...] = ()
+        self.class_colours: tuple[Colour, ...] = ()
         self.ignore_index = -100
         self.test_split = "test"
         self.sizes: dict[str, int] = {}
@@ -184,8 +188,13 @@ class DataModule(pl.LightningDataModule):
         if self.mean == GREY_MEAN:
             remark_darkness(decoded)
         self._splits = splits | {name: Arrays.of(made) for name, made in decoded.items()}
+        transforms.check_depth(self, self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype | type:
+        """Of the images: uint8 or, for one channel of 16 bits, uint16; torch's in memory, else numpy's."""
         train = self._splits["train"]
-        transforms.check_depth(self, train.images.dtype if isinstance(train, Arrays) else train.dtype)
+        return train.images.dtype if isinstance(train, Arrays) else train.dtype
 
     def class_counts(self) -> list[int]:
         """Images of each class that are trained on; of masks, pixels."""

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision import datasets
 
 from litconv.data.cache import Allocate, in_memory, key_of
+from litconv.data.fitting import interpolated
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule
 from litconv.data.sizes import Size
@@ -51,6 +51,7 @@ class TorchvisionSet(DataModule):
     flip: bool = True
 
     reads_files = False
+    resampling = "torch"
     source: ClassVar[type[datasets.VisionDataset]]
     folder: ClassVar[str]
     classes: ClassVar[int]
@@ -97,11 +98,7 @@ class TorchvisionSet(DataModule):
     def _sized(self, images: Tensor) -> Tensor:
         if tuple(images.shape[-2:]) == self.image_size:
             return images
-        parts = [
-            F.interpolate(part.float(), self.image_size, mode="bilinear", antialias=True).round().byte()
-            for part in images.split(1000)
-        ]
-        return torch.cat(parts)
+        return torch.cat([interpolated(part, self.image_size) for part in images.split(1000)])
 
     def _unusable(self, error: Exception) -> DataError:
         where = Path(self.root).expanduser() / self.folder

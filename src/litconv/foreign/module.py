@@ -51,7 +51,7 @@ class Module(nn.Module):
             )
         file = weights.file_of(pretrained, None, path, "")
         self.network = network
-        self.loaded = weights.load(network, file) if file and has_values() else ""
+        self.loaded = weights.load(network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
         self.channels, self.strides = [num_classes], [1]
         self.swapped = swapped(network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
 

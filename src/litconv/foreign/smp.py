@@ -58,7 +58,11 @@ class Smp(nn.Module):
             raise ConfigError(
                 f"backbone.name={name} backbone.decoder={decoder} cannot be built (smp: {reason}); choose another"
             ) from error
-        self.loaded = weights.load(self.network.encoder, file) if file and has_values() else ""
+        self.loaded = (
+            weights.load(self.network.encoder, file, f"backbone.pretrained={file}").line
+            if file and has_values()
+            else ""
+        )
         self.channels, self.strides = [num_classes], [1]
         self.swapped = swapped(self.network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
 

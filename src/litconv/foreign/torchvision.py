@@ -59,7 +59,9 @@ class Torchvision(widths.Varied, nn.Module):
             for auxiliary in ("AuxLogits", "aux1", "aux2"):
                 if hasattr(self.network, auxiliary):
                     setattr(self.network, auxiliary, None)
-        self.loaded = weights.load(self.network, file) if file and has_values() else ""
+        self.loaded = (
+            weights.load(self.network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
+        )
         self.channels, self.strides = self.base or [num_classes], [1]
         self.swapped = swapped(self.network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
 

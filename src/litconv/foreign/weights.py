@@ -1,6 +1,8 @@
 """Weights of a file or of a cache of this machine. Nothing is downloaded: a run must not depend on a network."""
 
+import pickle
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,8 @@ def of_url(url: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def read(path: Path) -> Mapping[str, Any]:
-    """Tensors by name. A file can be somebody else's: no code in it is run."""
+def read(path: Path, what: str) -> Mapping[str, Any]:
+    """Tensors by name; `what` is the key and value that name the file. It can be somebody else's: no code in it is run."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -51,21 +53,40 @@ def read(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and safetensors raise whatever they like
-        reason = " ".join(str(error).split())[:120]
-        raise ConfigError(f"backbone.pretrained={path} cannot be read as weights ({reason})") from error
+        is_other = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds other things than tensors" if is_other else " ".join(str(error).split())[:120]
+        raise ConfigError(f"{what} cannot be read as weights ({reason})") from error
     for key in ("state_dict", "model"):
         state = state.get(key, state) if isinstance(state, Mapping) else {}
-    return state
+    return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def load(network: nn.Module, path: Path) -> str:
-    """What fits by name and shape is loaded; a line that says what does not."""
-    there, own = read(path), network.state_dict()
+@dataclass(frozen=True)
+class Loaded:
+    line: str  # what was loaded, and what was not
+    share: float  # of the params
+
+
+def load(network: nn.Module, path: Path, what: str) -> Loaded:
+    """What fits by name and shape is loaded; what does not is named. Of a checkpoint of a run, its task's `model`."""
+    there, own = read(path, what), network.state_dict()
+    if not there.keys() & own.keys():
+        there = {name.removeprefix("model."): value for name, value in there.items()}
     fitting = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
     if not any(value.ndim > 1 for value in fitting.values()):
         few = ", ".join(list(there)[:3])
-        raise ConfigError(f"backbone.pretrained={path} fits nothing of this model; it holds {few or 'nothing'}, …")
+        raise ConfigError(f"{what} fits nothing of this model; it holds {few or 'nothing'}, …")
     network.load_state_dict(fitting, strict=False)
-    missing = [name for name in own if name not in fitting]
-    rest = f"; as drawn: {', '.join(missing[:6])}{', …' if missing[6:] else ''}" if missing else ""
-    return f"{len(fitting)} of {len(own)} tensors loaded{rest}"
+    parameters = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    share = sum(count for name, count in parameters.items() if name in fitting) / sum(parameters.values())
+    others = {
+        "of another shape": [name for name in own if name in there and name not in fitting],
+        "not in the file": [name for name in own if name not in there],
+        "in the file alone": [name for name in there if name not in own],
+    }
+    rest = "".join(f"; {why}: {some(names)}" for why, names in others.items() if names)
+    return Loaded(f"{len(fitting)} of {len(own)} tensors loaded, {100 * share:.3g} % of the params{rest}", share)
+
+
+def some(names: list[str]) -> str:
+    return f"{', '.join(names[:6])}{', …' if names[6:] else ''}"

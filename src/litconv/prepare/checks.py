@@ -17,6 +17,7 @@ from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
+from litconv.run.starting_points import teacher_of, weights_of
 
 if TYPE_CHECKING:  # importing Lightning takes seconds, which a network that cannot be built need not wait for
     from pytorch_lightning import Trainer
@@ -57,6 +58,7 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
     from litconv.prepare.costs import latency_device
 
     config, problem, device = asked.config, made.data.problem, made.trainer.strategy.root_device
+    weights_of(asked), teacher_of(asked)
     check_optim(build.part(config.optim), build.part(config.schedule))
     check_trainer(config, made.trainer)
     build.check_loggers(config)

@@ -1,4 +1,4 @@
-"""What is settled before training: the width, the layout, the model, and what it costs. Each is recorded as it is known."""
+"""What is settled before training: the card, the width, the layout, the model, its costs. Each is recorded as it is known."""
 
 import logging
 
@@ -6,13 +6,16 @@ import torch
 from torch import nn
 
 from litconv import build
+from litconv.config.composed import declared
 from litconv.conv.slot import HasImplementations
 from litconv.cost import Layer
 from litconv.data.module import DataModule
 from litconv.match import find_width
 from litconv.prepare.costs import counted, measured
 from litconv.prepare.layout import choose_layout
+from litconv.prepare.starting import give_teacher, load_weights
 from litconv.run.asked import Asked
+from litconv.run.card import Card
 from litconv.run.folder import RunFolder
 from litconv.tasks.base import Task
 
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 
 def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFolder) -> tuple[Task, list[Layer]]:
     """The task that is trained, and the costs of its layers. `data` has been read."""
+    folder.write_card(Card.of(declared(asked.config.task).constants["name"], data))
     problem = data.problem
     width = find_width(asked, problem, device)
     width.announce()
@@ -31,11 +35,12 @@ def settle(asked: Asked, data: DataModule, device: torch.device, folder: RunFold
         folder.write_config(asked.config_yaml(trained))
 
     task = build.task(trained, data)
-    folder.record(surgery(task.model))
+    folder.record(surgery(task.model) | load_weights(asked, task))
     count = counted(asked.config, task.model, problem)
     folder.record(count.summary() | width.summary(count) | {"arm": asked.arm(width.facts.get("match/width"))})
     folder.record(measured(asked.config, task.model, problem, device, layout.name))
     folder.record(implementations(task.model, device))
+    folder.record(give_teacher(asked, task, data))
     return task, count.layers
 
 

@@ -21,6 +21,7 @@ from litconv.run.naming import NOT_HASHED_IN, same_numbers
 
 GROUPS = ("upsample", "head", "backbone", "optim", "schedule", "task")  # besides the operators
 ROOT = ("ema", "memory_format", "matmul_precision")
+STARTS = ("init_from", "distill")  # named by the run, or the file, alone
 FOUND_BY_MATCH = {"backbone": ("base_channels",), "head": ("hidden",)}
 
 Settings = Mapping[str, Any]
@@ -51,6 +52,15 @@ def parts(settings: Settings, choices: Mapping[str, str], matched_width: float |
     for key in ROOT:
         if key in settings and settings[key] != train_yaml()[key]:
             yield f"{key}={shown(settings[key])}"
+    for key in STARTS:
+        if settings.get(key) is not None:
+            yield f"{key}={Path(str(settings[key])).name}"
+    if settings.get("distill") is not None:
+        yield from (
+            f"distillation.{option}={shown(value)}"
+            for option, value in settings["distillation"].items()
+            if value != train_yaml()["distillation"][option]
+        )
     if settings.get("compile", {}).get("enabled"):
         yield f"compile={settings['compile']['mode']}"
 

@@ -16,6 +16,7 @@ from litconv import files, secrets, signals
 from litconv.errors import DataError, TrainingError
 from litconv.run import checkpoints, own_runs, state
 from litconv.run.asked import Asked
+from litconv.run.card import Card
 from litconv.run.summary import details, objectives, table, write_summary
 
 log = logging.getLogger("litconv")
@@ -119,6 +120,10 @@ class RunFolder:
         if rank_zero_only.rank == 0:
             files.write_whole(self.path / "config.yaml", config_yaml.encode())
             own_runs.remember(config_yaml)
+
+    def write_card(self, card: Card) -> None:
+        if rank_zero_only.rank == 0:
+            card.write(self.path)
 
     def write_table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         if rank_zero_only.rank == 0:

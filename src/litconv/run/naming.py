@@ -42,8 +42,16 @@ def config_hash(config: dict[str, Any], leave_out: tuple[str, ...] = ()) -> str:
 
 def without_what_is_off(config: dict[str, Any]) -> dict[str, Any]:
     """Where they are off these keys say nothing, as in the configurations of before there were such keys."""
-    off = {"matmul_precision": "default", "compile": {"enabled": False}, "ema": None}
+    off = {
+        "matmul_precision": "default",
+        "compile": {"enabled": False},
+        "ema": None,
+        "init_from": None,
+        "distill": None,
+    }
     asked = {**config, "compile": {"enabled": False}} if not config.get("compile", {}).get("enabled") else config
+    if asked.get("distill") is None:
+        asked = {key: value for key, value in asked.items() if key != "distillation"}
     for group, off_there in (("data", OFF_IN_DATA), ("task", OFF_IN_TASK)):
         if isinstance(asked.get(group), dict):
             asked = {**asked, group: {k: v for k, v in asked[group].items() if (k, v) not in off_there}}

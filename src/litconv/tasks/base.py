@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from litconv.errors import ConfigError, TrainingError
 from litconv.optim import OptimizerFactory, Schedule, optimizer_for, scales_inside_its_step, unfused
 from litconv.tasks.finite import FiniteLoss
+from litconv.tasks.teacher import Teacher
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Task(pl.LightningModule):
         self.optim = optim
         self.schedule = schedule
         self.seed = seed
+        self.teacher: Teacher | None = None
         self.generator = np.random.default_rng([seed, 0, 0])
         self.total_steps = 0  # that the schedule spans
         self.train_values: dict[str, list[Tensor]] = {}  # one scalar a step
@@ -40,6 +42,17 @@ class Task(pl.LightningModule):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x).float()  # the loss in float32 whatever the precision
+
+    def learn_from(self, teacher: Teacher) -> None:
+        """From the next step on."""
+        self.teacher = teacher
+        teacher.watch(self.model)
+
+    def guided(self, x: Tensor, logits: Tensor, loss: Tensor, labelled: Tensor | None = None) -> dict[str, Tensor]:
+        """The scalars of a step whose loss by the labels is `loss`: with what the teacher says, where there is one."""
+        if self.teacher is None:
+            return {"loss": loss}
+        return self.teacher.guided(x, logits, loss, labelled)
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
         """The batch's scalars, on the device; "loss" is minimised, all are averaged over the epoch."""

@@ -97,7 +97,7 @@ class Classification(Task):
         if share < 1:
             loss = share * loss + (1 - share) * self.loss(logits, other)
         accuracy = (logits.argmax(1) == (y if share >= 0.5 else other)).float().mean()
-        return {"loss": loss, "accuracy": accuracy}
+        return {**self.guided(x, logits, loss), "accuracy": accuracy}
 
     def mix(self, x: Tensor, y: Tensor, generator: Generator) -> tuple[Tensor, Tensor, float]:
         """The mixed images, the partners' labels and the first labels' share λ (1: nothing was mixed)."""

@@ -75,7 +75,8 @@ class Segmentation(Task):
         return self.cross_entropy * guessing(len(self.class_names)) + self.dice
 
     def train_batch(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        return {"loss": self.loss(self(x), y)}
+        logits = self(x)
+        return self.guided(x, logits, self.loss(logits, y), y != self.ignore_index)
 
     def evaluate_batch(self, x: Tensor, y: Tensor) -> Tensor:
         logits = self(x)

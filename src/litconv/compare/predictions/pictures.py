@@ -1,7 +1,6 @@
 """Images and masks as data: URIs of PNGs."""
 
 import base64
-import colorsys
 import io
 from collections.abc import Sequence
 
@@ -24,13 +23,6 @@ def mask(classes: np.ndarray, palette: np.ndarray, ignored: int, background: int
     painted[classes == ignored, :3] = 255
     painted[classes == background, 3] = 0
     return png(painted)
-
-
-def colours(classes: int) -> np.ndarray:
-    """(classes, 3): the first dark, as most sets' background; the others around the circle, in three tones."""
-    tones = ((0.75, 0.95), (0.55, 0.7), (0.4, 1.0))
-    bright = [colorsys.hsv_to_rgb((i * 0.618) % 1, *tones[i % 3]) for i in range(classes - 1)]
-    return (np.array([(0.13, 0.15, 0.18), *bright]) * 255).round().astype(np.uint8)
 
 
 def png(pixels: np.ndarray) -> str:

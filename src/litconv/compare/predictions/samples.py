@@ -8,10 +8,11 @@ import numpy as np
 
 from litconv.compare.arms import Arm
 from litconv.compare.predictions.networks import SCANNED, SECONDS, Batch, Network, batches, best, networks, scan
-from litconv.compare.predictions.pictures import colours, images, mask
+from litconv.compare.predictions.pictures import images, mask
 from litconv.compare.predictions.rebuild import CANNOT_BUILD, reason
 from litconv.compare.predictions.telling import DISAGREE, Scan, choose, image_miou
 from litconv.compare.result import Result
+from litconv.data.palette import colours
 
 COLUMNS = 10  # arms shown
 
