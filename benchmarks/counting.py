@@ -6,6 +6,7 @@ models are of different families: what a count takes follows the number of opera
 
 import argparse
 import re
+import time
 import warnings
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import timm
 import torch
 
 from litconv.cost import count
-from litconv.cost.latency import Latency, cpu_clock, time_beside, waits_for_a_core
+from litconv.cost.latency import Call, Latency, cpu_clock, time_beside
 from litconv.device import describe
 
 PAGE = Path(__file__).parents[1] / "docs" / "costs.md"
@@ -37,7 +38,15 @@ def timed(name: str, threads: int, seconds: float) -> Latency:
         for _ in range(FORWARDS):
             forward()
 
-    return time_beside(lambda: count(model, 3, (SIZE, SIZE)), forwards, cpu_clock, 1e3 * seconds, waits_for_a_core)
+    clock = own_clock if threads == 1 else cpu_clock
+    return time_beside(lambda: count(model, 3, (SIZE, SIZE)), forwards, clock, 1e3 * seconds)
+
+
+def own_clock(call: Call) -> float:
+    """Milliseconds of a core that this process had: with one thread the time that it took, less what others took of it."""
+    started = time.process_time()
+    call()
+    return 1e3 * (time.process_time() - started)
 
 
 def main() -> None:
@@ -52,7 +61,7 @@ def main() -> None:
     lines = [f"| model | {' | '.join(columns)} |", f"| --- |{' --- | --- |' * len(columns)}"]
     for name in arguments.models:
         latencies = [timed(name, threads, arguments.seconds) for threads in arguments.threads]
-        cells = [f"{one.median_ms:.0f}{' (busy)' * one.is_disturbed} | {FORWARDS * one.ratio:.1f}" for one in latencies]
+        cells = [f"{one.median_ms:.0f} | {FORWARDS * one.ratio:.1f}" for one in latencies]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     head = (
