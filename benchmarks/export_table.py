@@ -60,8 +60,8 @@ def main() -> None:
     )
     KEPT.parent.mkdir(exist_ok=True)
     images: dict[str, Tensor] = {}
-    for operator in sorted(wanted):
-        for network, overrides in NETWORKS.items():
+    for network, overrides in NETWORKS.items():
+        for operator in wanted:
             if (operator, network) in kept:
                 continue
             kind = "objects" if network == "classification" else "streets"
