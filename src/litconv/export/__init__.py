@@ -14,7 +14,7 @@ HOMES = {
     "Options": "formats",
     "Parity": "parity",
     "Preprocessing": "preprocessing",
-    "deployed": "deployed",
+    "deployed": "folding",
     "export": "exporting",
     "require_packages": "extra",
     "to_onnx": "onnx",

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from litconv.errors import ExportError
-from litconv.export.deployed import deployed
+from litconv.export.folding import deployed
 from litconv.export.formats import FORMATS, Format, Options
 from litconv.export.kinds import check_path, kind_named
 from litconv.export.metadata import metadata_of

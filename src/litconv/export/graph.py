@@ -18,6 +18,8 @@ from litconv.errors import ExportError
 from litconv.export.per_image_kernels import as_product, has_kernels_of_images
 
 OPERATION = type(torch.ops.aten.relu.default)
+AXES = {0: "batch", 2: "height", 3: "width"}  # of images of floats; channels come first
+AXES_OF_WHOLE_NUMBERS = {0: "batch", 1: "height", 2: "width"}
 ORDINARY = ("aten", "prims", "prim", "torchvision")
 
 
@@ -60,11 +62,7 @@ def check_mode(model: nn.Module) -> None:
 
 def axes_of(images: Tensor) -> dict[int, str]:
     """Which axes of a network's input can be free, by their names."""
-    return (
-        dict(enumerate(("batch", "height", "width")))
-        if not images.is_floating_point()
-        else {0: "batch", 2: "height", 3: "width"}
-    )
+    return AXES if images.is_floating_point() else AXES_OF_WHOLE_NUMBERS
 
 
 def operations(program: ExportedProgram) -> Iterator[Node]:

@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 
 from litconv.cost.replica import untouched
 from litconv.errors import ExportError
+from litconv.export.deform_norms import fold_norms_of_deform_convs
 from litconv.export.extra import require_packages
 from litconv.export.graph import axes_of, first_line, name_of, operations, place_of, recorded
 from litconv.files import write_whole
@@ -44,7 +45,7 @@ def to_onnx(
 ) -> None:
     """`model`: in eval mode, best what `export.deployed` makes of it. `images` (N, C, H, W): an example. `fused`: PyTorch's
     exporter may fold what it can, batch norms among it."""
-    _, onnx = require_packages("to=onnx", "onnxscript", "onnx")
+    onnxscript, onnx = require_packages("to=onnx", "onnxscript", "onnx")
     program = recorded(model, images, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
     check_opset(program, opset, onnx.defs.onnx_opset_version())
     table = {torch.ops.torchvision.deform_conv2d.default: deform_conv} if deformables(program) else {}
@@ -62,7 +63,12 @@ def to_onnx(
             )
         except Exception as error:  # the exporter has a dozen kinds, all private
             raise ExportError(f"{type(model).__name__} has no ONNX form of opset {opset}: {reason(error)}") from error
+    if not fused:
+        onnxscript.optimizer.fold_constants(made.model)
+        onnxscript.optimizer.remove_unused_nodes(made.model)
     proto = made.model_proto
+    if fused:
+        fold_norms_of_deform_convs(proto)
     written = {entry.domain: entry.version for entry in proto.opset_import}
     if written != {"": opset}:
         raise ExportError(f"opset={opset}: PyTorch {torch.__version__} writes {written['']} instead; use opset={OPSET}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from litconv.cost.replica import untouched
 from litconv.export.graph import recorded
 from litconv.export.torchscript import METADATA
 
@@ -25,4 +26,5 @@ def to_torch_export(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = {METADATA: json.dumps(dict(metadata or {}), ensure_ascii=False)}
-    torch.export.save(program, path, extra_files=texts)
+    with untouched():  # it warns of its own storage of weights
+        torch.export.save(program, path, extra_files=texts)
