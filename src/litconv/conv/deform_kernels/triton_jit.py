@@ -22,7 +22,7 @@ class Size(NamedTuple):
     width: int
 
 
-SIZES = Size._fields  # whose values are never compiled in
+SIZES = [*Size.__annotations__]  # whose values are never compiled in
 
 
 class Layer(NamedTuple):
