@@ -38,7 +38,7 @@ GPU = torch.device("cuda:0")
 def check(*geometries: int) -> None:
     command = [sys.executable, "-W", "ignore", Path(__file__).with_name("triton_process.py"), *map(str, geometries)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert len(found) == 10 + len(TOLERANCES) * len(geometries)
+    assert len(found) == 11 + len(TOLERANCES) * len(geometries)
     for case, errors in found.items():
         assert all(error <= TOLERANCES[case.split()[-1]] for error in errors.values()), (case, errors)  # NaN is not
 
