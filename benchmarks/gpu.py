@@ -102,7 +102,10 @@ def main() -> int:
     parser.add_argument("--cpu", action="store_true", help="the same code, tiny, on a CPU")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
     parser.add_argument(
-        "--minutes", type=float, default=10, help="for all parts; time that one leaves goes to the next"
+        "--minutes",
+        type=float,
+        default=10,
+        help="for all; on a GPU each part has its share",
     )
     parser.add_argument("--images", type=Path, help="CIFAR-10 in one file")
     given = parser.parse_args()
@@ -115,7 +118,7 @@ def main() -> int:
     out, images = given.out.resolve(), given.images and given.images.resolve()
     ends, found = time.monotonic() + 60 * given.minutes, {}
     for index, name in enumerate(names):
-        share = PARTS[name].seconds / sum(PARTS[other].seconds for other in names[index:])
+        share = 1 if given.cpu else PARTS[name].seconds / sum(PARTS[other].seconds for other in names[index:])
         seconds = max(5.0, share * (ends - time.monotonic()))
         found[name] = one = run_part(name, "cpu" if given.cpu else "cuda", seconds, out, images)
         print(f"{name}: {one['status']} {one['reason']} ({one['seconds']:.0f} s)", flush=True)

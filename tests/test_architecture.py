@@ -211,7 +211,7 @@ def test_every_cost_key_is_of_the_one_table_and_every_row_of_it_is_written_somew
     assert len({cost.key for cost in COST_KEYS}) == len(COST_KEYS)
 
 
-BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)

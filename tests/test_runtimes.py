@@ -88,7 +88,8 @@ def test_every_output_channel_of_a_weight_has_a_scale_of_its_own(graph):
     for node in graph.node:
         if node.op_type == "Conv" and (restored := maker.get(node.input[1])) is not None:
             weight, scale = scales[restored.input[0]], scales[restored.input[1]]
-            assert weight.dtype == np.int8 and scale.shape == (weight.shape[0],)
+            assert weight.dtype == np.int8
+            assert scale.shape == (weight.shape[0],)
             assert next(a.i for a in restored.attribute if a.name == "axis") == 0
             found.append(len(set(scale.tolist())))
     assert found == [8, 8]  # the stem's and the grouped one's, all different

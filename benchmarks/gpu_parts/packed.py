@@ -28,7 +28,7 @@ def mosaic(images: np.ndarray, quality: int) -> np.ndarray:
     tiles[: len(images)] = images
     picture = tiles.reshape(rows, COLUMNS, SIDE, SIDE, 3).swapaxes(1, 2).reshape(rows * SIDE, COLUMNS * SIDE, 3)
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
+    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
     return np.frombuffer(file.getvalue(), np.uint8)
 
 

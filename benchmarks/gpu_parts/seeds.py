@@ -7,6 +7,10 @@ from typing import Any
 
 from gpu_parts.commands import images_of, network, summary, train
 from gpu_parts.part import Report, Setting
+from litconv import build
+from litconv.config import composed
+from litconv.run.asked import Asked
+from litconv.sweep.gpu_memory import PROCESS_BYTES, step_bytes
 
 TITLE = "Seeds at once"
 
@@ -42,6 +46,16 @@ def run(setting: Setting, report: Report) -> None:
         report.skip("together they are faster than one after the other", "no GPU")
     else:
         report.check("together they are faster than one after the other", ratio < seeds, f"{ratio:.2f} of {seeds}")
+        counted = held_at_least([*data, *network(setting), "trainer.precision=bf16-mixed"]) / 2**20
+        held = used["at once"] / seeds
+        said = f"{counted:.0f} MiB counted before, {held:.0f} MiB held by each of {seeds}"
+        report.check("a job holds what is counted before it starts", not used["at once"] or held >= counted, said)
+
+
+def held_at_least(overrides: list[str]) -> int:
+    """Bytes of a job, by which `slots_per_gpu` is refused."""
+    config = composed.compose(overrides)
+    return PROCESS_BYTES + step_bytes(Asked.of(config), build.data(config).problem)
 
 
 def runs_of(sweep: Path) -> dict[int, dict[str, Any]]:

@@ -11,7 +11,6 @@ import itertools
 import json
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from gpu_parts.operators import error_of, waits_of
 from gpu_parts.part import Report, Setting, SkippedError
-from litconv.conv import deform_kernels
+from litconv.conv.deform_kernels import measured
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
 
@@ -163,10 +162,9 @@ def speed(setting: Setting, report: Report, device: torch.device) -> None:
         found = list(ratios.get(precision, {}).values())
         if found:
             report.check(f"{precision}: {least} times as fast as torchvision's", min(found) >= least, sorted(found))
-    known = Path(deform_kernels.__file__).with_name("measured.json")
-    table = (json.loads(known.read_text()) if known.exists() else {}) | {torch.cuda.get_device_name(device): ratios}
-    text = json.dumps(table, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-    (setting.results / "measured.json").write_text(text)
+    known = measured.FILE.read_text(encoding="utf-8")
+    table = measured.with_ratios(known, torch.cuda.get_device_name(device), ratios)
+    (setting.results / measured.FILE.name).write_text(table, encoding="utf-8")
 
 
 def least_seconds(channels: int, size: int, images: int, dtype: torch.dtype, peaks: dict, precision: str) -> float:

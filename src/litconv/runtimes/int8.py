@@ -132,7 +132,7 @@ def shown(sizes: Any) -> str:
 
 
 def without_empty_parts(graph: "GraphProto") -> None:
-    """A Split off of no channels, as of masks that a deformable convolution does not have; ONNX Runtime's histograms fail at it."""
+    """A Split off of no channels, as of masks that a deformable convolution has not; ONNX Runtime's histograms fail at it."""
     from onnx import numpy_helper
 
     sizes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

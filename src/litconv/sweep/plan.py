@@ -16,6 +16,7 @@ from litconv.config.messages import one_line
 from litconv.run import summary
 from litconv.run.asked import Asked
 from litconv.run.state import is_wanted, status
+from litconv.sweep.gpu_memory import check_slots, free_bytes
 from litconv.sweep.parenthood import adopt
 from litconv.sweep.slots import on_gpus, visible_gpus, wanted_gpus
 
@@ -38,22 +39,26 @@ def send_plans(configs: list[DictConfig], environment: dict[str, str], connectio
     quiet()
     checked: set[str] = set()  # arms: a seed changes nothing of what can be built
     gpus = visible_gpus()
+    free = free_bytes(gpus) if gpus and any(config.slots_per_gpu != 1 for config in configs) else None
     with connection:
         for config in configs:
-            connection.send(plan(config, checked, gpus))
+            connection.send(plan(config, checked, gpus, free))
 
 
-def plan(config: DictConfig, checked: set[str], gpus: list[str]) -> Plan:
+def plan(config: DictConfig, checked: set[str], gpus: list[str], free: int | None = None) -> Plan:
+    """`free`: bytes of a GPU."""
     from litconv.prepare.checks import parts  # here, since the launcher imports this file, and this imports torch
 
     try:
         checks.check(config)
         asked = Asked.of(config)
-        if asked.arm_hash not in checked and is_wanted(status(asked.folder), config.rerun):
-            parts(asked)
-            checked.add(asked.arm_hash)
         trainer = asked.settings["trainer"]
         accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", 1)
+        if asked.arm_hash not in checked and is_wanted(status(asked.folder), config.rerun):
+            data, _ = parts(asked)
+            if on_gpus(accelerator, gpus):
+                check_slots(asked, data.problem, free)
+            checked.add(asked.arm_hash)
         if on_gpus(accelerator, gpus):
             wanted_gpus(devices, len(gpus))  # a point that asks for one that is not there would never have its turn
     except Exception as error:  # whatever it is, this point cannot run and the others can
