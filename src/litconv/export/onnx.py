@@ -18,15 +18,15 @@ from torch.export import ExportedProgram
 
 from litconv.cost.replica import untouched
 from litconv.errors import ExportError
+from litconv.export.deform_norms import fold_norms_of_deform_convs
 from litconv.export.extra import require_packages
-from litconv.export.graph import first_line, in_ordinary_operations, name_of, operations, place_of, recorded
+from litconv.export.graph import axes_of, first_line, name_of, operations, place_of, recorded
 from litconv.files import write_whole
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 IMAGES, LOGITS = "images", "logits"  # names of the input and the output
-AXES = {0: "batch", 2: "height", 3: "width"}  # names of the input's free axes
 OPSET = 20
 LOWEST_OPSET = 18  # of PyTorch's exporter
 DEFORM_CONV, ITS_OPSET = "torchvision::deform_conv2d", 19
@@ -45,8 +45,8 @@ def to_onnx(
 ) -> None:
     """`model`: in eval mode, best what `export.deployed` makes of it. `images` (N, C, H, W): an example. `fused`: PyTorch's
     exporter may fold what it can, batch norms among it."""
-    _, onnx = require_packages("to=onnx", "onnxscript", "onnx")
-    program = in_ordinary_operations(recorded(model, images, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size))
+    onnxscript, onnx = require_packages("to=onnx", "onnxscript", "onnx")
+    program = recorded(model, images, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
     check_opset(program, opset, onnx.defs.onnx_opset_version())
     table = {torch.ops.torchvision.deform_conv2d.default: deform_conv} if deformables(program) else {}
     with untouched(), without_chatter():
@@ -63,11 +63,16 @@ def to_onnx(
             )
         except Exception as error:  # the exporter has a dozen kinds, all private
             raise ExportError(f"{type(model).__name__} has no ONNX form of opset {opset}: {reason(error)}") from error
+    if not fused:
+        onnxscript.optimizer.fold_constants(made.model)
+        onnxscript.optimizer.remove_unused_nodes(made.model)
     proto = made.model_proto
+    if fused:
+        fold_norms_of_deform_convs(proto)
     written = {entry.domain: entry.version for entry in proto.opset_import}
     if written != {"": opset}:
         raise ExportError(f"opset={opset}: PyTorch {torch.__version__} writes {written['']} instead; use opset={OPSET}")
-    clean(proto)
+    clean(proto, axes_of(images))
     onnx.helper.set_model_props(proto, dict(metadata or {}))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +129,7 @@ def deform_conv(
     )
 
 
-def clean(proto: "ModelProto") -> None:
+def clean(proto: "ModelProto", axes: Mapping[int, str]) -> None:
     """The exporter notes of which lines of source code every node comes, with paths; and it names free axes by numbers."""
     graph = proto.graph
     for entry in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -132,7 +137,7 @@ def clean(proto: "ModelProto") -> None:
     for node in graph.node:
         node.doc_string = ""
     shape = graph.input[0].type.tensor_type.shape.dim
-    names = {shape[axis].dim_param: name for axis, name in AXES.items() if axis < len(shape) and shape[axis].dim_param}
+    names = {shape[axis].dim_param: name for axis, name in axes.items() if shape[axis].dim_param}
     for value in (*graph.input, *graph.output, *graph.value_info):
         for size in value.type.tensor_type.shape.dim:
             if size.dim_param:

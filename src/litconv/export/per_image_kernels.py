@@ -5,17 +5,20 @@ matrices for each image does the rest: the same MACs, for every batch.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.fx import Node
-
-CONVOLUTION = torch.ops.aten.conv2d.default
 
 
-def has_kernels_of_images(node: Node) -> bool:
-    return node.target is CONVOLUTION and len(node.args) > 6 and isinstance(node.args[6], Node)
+def has_kernels_of_images(func: Any, args: Sequence[Any], options: dict[str, Any]) -> bool:
+    """A call of conv2d whose number of groups follows the batch: a SymInt of torch.export's, a tensor of a trace's."""
+    if func is not torch.conv2d:
+        return False
+    bias = args[2] if len(args) > 2 else options.get("bias")
+    groups = args[6] if len(args) > 6 else options.get("groups", 1)
+    return bias is None and isinstance(groups, torch.SymInt | Tensor)
 
 
 def as_product(
@@ -25,11 +28,9 @@ def as_product(
     stride: Sequence[int] = (1, 1),
     padding: Sequence[int] = (0, 0),
     dilation: Sequence[int] = (1, 1),
-    groups: int = 1,
+    groups: int | torch.SymInt | Tensor = 1,
 ) -> Tensor:
-    """x (1, N·C, H, W), weight (N·Cout, C, Kh, Kw), N groups → (1, N·Cout, Ho, Wo); other convolutions stay as they are."""
-    if not isinstance(groups, torch.SymInt) or bias is not None:
-        return NotImplemented
+    """x (1, N·C, H, W), weight (N·Cout, C, Kh, Kw), N groups → (1, N·Cout, Ho, Wo)"""
     channels, *kernel = weight.shape[1:]
     images = x.reshape(groups, channels, *x.shape[2:])
     images = F.pad(images, (padding[1], padding[1], padding[0], padding[0]))

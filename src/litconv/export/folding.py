@@ -17,9 +17,11 @@ NORM = torch.ops.aten.batch_norm.default
 
 
 def deployed(model: nn.Module, images: Tensor, *, fused: bool = True) -> nn.Module:
-    """A copy on the CPU in eval mode. `images`: an example, of which the order of its layers is learned. `fused`: a batch norm
-    whose input is a convolution's output, which nothing else reads, becomes part of that convolution."""
-    copied = in_deployed_form(copy.deepcopy(model).cpu().eval()).float()
+    """A float32 copy on the CPU in eval mode. `images`: an example, of which the order of its layers is learned. `fused`: what
+    is linear becomes one convolution: branches, and a batch norm that alone reads what a convolution makes."""
+    copied = copy.deepcopy(model).cpu().eval().float()
+    if fused:
+        copied = in_deployed_form(copied)
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
     return fold_norms(copied, images) if fused else copied
