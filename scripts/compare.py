@@ -12,6 +12,7 @@ from litconv.compare.arguments import check, check_extras, table_columns
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 from litconv.config.front import spelled
+from litconv.cost.device_csv import device_tables
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="compare")
@@ -20,13 +21,15 @@ def main(config: DictConfig) -> None:
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
     columns = table_columns(configuration.raw(config)["columns"])
+    devices = device_tables(configuration.raw(config)["device"])
     allowed = configuration.allowed_packages(config)
     from litconv.compare import analyse, load
+    from litconv.compare.deployed.devices import on_devices
     from litconv.compare.report import write_report
     from litconv.compare.verdict import verdict
     from litconv.compare.wandb_run import log_comparison
 
-    runs = load(given.folders)
+    runs = on_devices(load(given.folders), devices)
     result = analyse(runs, given.name, given.question)
     command = [*spelled("compare"), *sys.argv[1:]]
     result = write_report(result, runs, given.out, command, config.samples, columns, allowed)

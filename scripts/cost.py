@@ -29,6 +29,7 @@ def main() -> None:
 
 def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     quiet()
+    from litconv.cost.device_csv import device_tables
     from litconv.prepare.points import survey
     from litconv.prepare.table import CostTable
     from litconv.prepare.threads import computing_with
@@ -37,12 +38,14 @@ def tabulate(points: Iterable[tuple[list[str], DictConfig]]) -> None:
     with keep_going() as attempt:
         for overrides, config in points:
             if table is None:  # before anything is counted
-                table = CostTable(config.out, config.sort, config.per_layer)
+                devices = device_tables(configuration.raw(config)["device"])
+                deployed = [key for one in devices for key in one.measured]
+                table = CostTable(config.out, config.sort, config.per_layer, deployed)
             with attempt(overrides):
                 checks.check(config)
                 checks.check_libraries(config)
                 with computing_with(config.threads):
-                    surveyed.append(survey(config))
+                    surveyed.append(survey(config, devices))
         if surveyed:
             table.show(surveyed)
 

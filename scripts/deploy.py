@@ -2,7 +2,7 @@
 
 Exports each run's best checkpoint, quantises it by training images, measures its metric on the test split and its latency
 beside the same network of standard convolutions, and writes deployed.json into the run's folder. What is measured already is
-passed by.
+passed by. pack=arms.zip writes what measures them on another machine instead (docs/your_device.md).
 """
 
 import sys
@@ -23,6 +23,10 @@ def main(arguments: DictConfig) -> None:
     check_command(arguments)
     runs = runs_of(arguments)
 
+    if arguments.pack is not None:
+        from litconv.deploy.packing import pack
+
+        return pack(runs, arguments)
     from litconv.deploy.session import Session
     from litconv.deploy.table import table
     from litconv.prepare.deployed import Deploying

@@ -182,10 +182,15 @@ def test_data_that_were_moved_since_the_run_are_named_anew(tmp_path, capsys):
     arguments = (f"run={run}", "split=val", "accelerator=cpu")
     assert command(*arguments, module="evaluate") == 1
     assert capsys.readouterr().err.endswith("; if the data were moved since the run, add data.root=… to this command\n")
-    assert command(*arguments, f"data_root={tmp_path}/moved", module="evaluate") == 0
-    printed = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
-    accuracy = json.loads((run / "summary.json").read_text())["val/accuracy"]
-    assert float(printed["val/accuracy"]) == pytest.approx(accuracy, abs=1e-4)
+    for key in ("data.root", "data_root"):
+        assert command(*arguments, f"{key}={tmp_path}/moved", module="evaluate") == 0
+        printed = dict(line.split() for line in capsys.readouterr().out.splitlines()[1:])
+        accuracy = json.loads((run / "summary.json").read_text())["val/accuracy"]
+        assert float(printed["val/accuracy"]) == pytest.approx(accuracy, abs=1e-4)
+    assert command(*arguments, "data.root=a", "data_root=b", module="evaluate") == 1
+    assert capsys.readouterr().err == "error: data.root=a and data_root=b say the same; give one\n"
+    assert command(*arguments, f"data.root={tmp_path}/nowhere", module="evaluate") == 1
+    assert capsys.readouterr().err.endswith(f"; data.root={tmp_path}/nowhere is where it was looked for\n")
 
 
 def test_a_place_of_data_is_refused_for_a_run_that_reads_none(run, capsys):

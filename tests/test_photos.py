@@ -1,5 +1,6 @@
 """Data as it lies: folders of classes without splits, photos of unlike sizes, few of them."""
 
+import itertools
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from torchvision.transforms.v2 import functional as F
 
 from command import command
 from data_helpers import make_mask_folder
-from litconv.data.fitting import default_size, fitted, fitted_mask
+from litconv.data.fitting import default_size, fitted, fitted_mask, placed
 from litconv.data.image_folder import ImageFolder
 from litconv.data.mask_folder import MaskFolder
 from litconv.data.torchvision_sets import CIFAR10
@@ -117,6 +118,14 @@ def test_stretching_is_what_it_was_before_and_cropping_keeps_the_shape(photos):
     cropped = fitted(wide, (24, 24), "crop").astype(float)
     expected = F.center_crop(F.resize(torch.tensor(np.asarray(wide))[None], [24], antialias=True), [24, 24])[0]
     assert np.abs(cropped - expected.numpy()).max() <= 2
+
+
+def test_the_middle_of_a_photo_of_any_size_lies_inside_it():
+    for height, width in itertools.product(range(60, 140), range(60, 140, 7)):
+        _, (left, top, right, bottom) = placed((height, width), (96, 96), "crop")
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        assert right - left == pytest.approx(bottom - top)
 
 
 def test_a_letterbox_holds_the_whole_image_between_black_bars():

@@ -9,39 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
 import litconv
-from command import command
 from data_helpers import make_cifar, make_fashion, make_image_folder, make_mask_folder, noise
-from litconv import build
 from litconv.data.image_folder import ImageFolder
 from litconv.data.mask_folder import MaskFolder
 from litconv.data.torchvision_sets import CIFAR10, FashionMNIST
 from litconv.errors import ConfigError, DataError
 from litconv.run.card import Card
-from litconv.run.finished import config_of
 from litconv.trained.prediction import UNSAID
 from litconv.trained.preparing import Preparing
+from trained_runs import labels_gone, make_odd_photos, masks_gone
 from untrained_runs import untrained_run
-
-QUICK = ("data.batch_size=4", "width=0.25", "epochs=1", "trainer=cpu", "cost.latency.enabled=false", "logger=csv")
-
-
-def make_odd_photos(root: Path) -> Path:
-    """An image folder whose photos have every form that files have: turned by EXIF, palette, RGBA, CMYK, grey."""
-    make_image_folder(root, {"train": 4, "val": 2, "test": 2}, size=(40, 56), extension="jpg")
-    Image.fromarray(noise(99, 60, 70)).save(root / "train" / "cat" / "larger.jpg")
-    for number, name in enumerate(("cat", "dog", "emu")):
-        folder = root / "test" / name
-        tag = Image.Exif()
-        tag[ExifTags.Base.Orientation] = 6 + number % 3
-        Image.fromarray(noise(100 + number, 33, 50)).save(folder / "turned.jpg", exif=tag)
-        Image.fromarray(noise(200 + number, 50, 37)).quantize(16).save(folder / "palette.png")
-        Image.fromarray(noise(300 + number, 48, 48, 4)).save(folder / "alpha.png")
-        Image.fromarray(noise(400 + number, 44, 61, 4), mode=None).convert("CMYK").save(folder / "ink.jpg")
-        Image.fromarray(noise(500 + number, 30, 30, 1)).save(folder / "grey.png")
-    return root
 
 
 def deep_folder(root: Path) -> Path:
@@ -128,42 +108,12 @@ def test_a_picture_in_memory_is_read_as_its_file_is(tmp_path):
 
 @pytest.fixture(scope="module")
 def photos_run(tmp_path_factory):
-    """A classifier that was trained on a folder of photos which is gone, what its test loop saw and said of each, and the
-    photos of its test split, which lie elsewhere now."""
-    root = tmp_path_factory.mktemp("photos")
-    data = make_odd_photos(root / "data")
-    own = ("data=image_folder", f"data.root={data}", "data.image_size=32", "data.fit=letterbox")
-    assert command(*own, *QUICK, f"output_dir={root / 'outputs'}") == 0
-    (run,) = (root / "outputs" / "runs").glob("image_folder*")
-    logits = logits_of_test_loop(run)
-    shutil.move(data / "test", root / "new")
-    shutil.rmtree(data)
-    return run, logits, root / "new"
+    return labels_gone(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module")
 def masks_run(tmp_path_factory):
-    """The same of a segmentation."""
-    root = tmp_path_factory.mktemp("masks")
-    data = make_mask_folder(root / "data", {"train": 4, "val": 2, "test": 3}, size=(32, 48))
-    assert command("task=segmentation", "data=mask_folder", f"data.root={data}", *QUICK, f"output_dir={root}") == 0
-    (run,) = (root / "runs").glob("mask_folder*")
-    logits = logits_of_test_loop(run)
-    shutil.move(data / "test" / "images", root / "new")
-    shutil.rmtree(data)
-    return run, logits, root / "new"
-
-
-def logits_of_test_loop(run):
-    from litconv.run.checkpoints import load_into, read
-
-    config = config_of(run, [])
-    data = build.data(config)
-    data.setup("test")
-    task = build.task(config, data)
-    load_into(task, read(run / "checkpoints" / "best.ckpt"), run)
-    with torch.inference_mode():
-        return torch.cat([task.eval()(x) for x, _ in data.test_dataloader()])
+    return masks_gone(tmp_path_factory.mktemp("masks"))
 
 
 def test_a_run_writes_its_card(photos_run, masks_run):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
 
 import pandas as pd
 
@@ -52,6 +53,17 @@ class Arm:
     def column(self, key: str) -> pd.Series:
         """Of the runs, as numbers; NaN where there is none."""
         return pd.to_numeric(self.runs[key], errors="coerce")
+
+    def has(self, key: str) -> bool:
+        """Whether some run has a number there."""
+        return key in self.runs and bool(self.column(key).notna().any())
+
+    def mean_of(self, key: str) -> float:
+        return float(self.column(key).mean()) if key in self.runs else nan
+
+    def interval_of(self, key: str) -> tuple[float, float]:
+        """Of the mean, 95 %."""
+        return student_interval(self.column(key).dropna().to_numpy())
 
     @property
     def width(self) -> float | None:

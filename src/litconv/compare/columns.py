@@ -13,7 +13,7 @@ from litconv.compare.metric import SPLITS, Metric, cost_heading, short
 from litconv.compare.result import Result
 from litconv.compare.tables import word
 from litconv.config.messages import did_you_mean
-from litconv.cost.deployed_keys import deployed_metric, place_of
+from litconv.cost.deployed_keys import place_of
 from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
 from litconv.errors import ConfigError
 
@@ -159,9 +159,8 @@ def diagnostic(key: str) -> Column:
 
 def deployed_scores(result: Result) -> list[Column]:
     """The task's metric of the networks as they are deployed."""
-    keys = [str(key) for key in result.runs.columns if deployed_metric(str(key)) and str(key) != result.metric.key]
-    numeric = [key for key in keys if pd.to_numeric(result.runs[key], errors="coerce").notna().any()]
-    return [scores(key.removeprefix("deploy/"), Metric(key), lambda arm, key=key: arm.column(key)) for key in numeric]
+    keys = [key for key in result.deployed_metrics if key != result.metric.key]
+    return [scores(key.removeprefix("deploy/"), Metric(key), lambda arm, key=key: arm.column(key)) for key in keys]
 
 
 def further(result: Result) -> list[str]:

@@ -1,9 +1,7 @@
 """The comparison as one self-contained index.html: no network, no other file; everything from the runs is shown as text."""
 
-import json
-import os
 import shlex
-from dataclasses import asdict
+from collections.abc import Sequence
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
@@ -17,18 +15,19 @@ from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion, by_class, by_spread
 from litconv.compare.columns import cost_name, default
 from litconv.compare.confounds import of_arms
-from litconv.compare.deployed.view import CHANGE_HEADINGS, CHOICE_HEADINGS, Deployed, drawing
+from litconv.compare.deployed.view import CHANGE_HEADINGS, CHOICE_HEADINGS, Deployed
 from litconv.compare.diagnosed import KINDS, Diagnosed
 from litconv.compare.drawing.sparkline import sparkline
-from litconv.compare.drawing.style import SYMBOLS, colours, marker
+from litconv.compare.drawing.style import colours
 from litconv.compare.metric import cost_heading, cost_of
+from litconv.compare.payload import as_json, payload
 from litconv.compare.predictions.samples import Samples
 from litconv.compare.ranking import ranks
 from litconv.compare.result import Result
-from litconv.compare.tables import numbers, word
+from litconv.compare.tables import numbers
 from litconv.compare.tuning import page as tuning
 from litconv.compare.verdict import NAMES, margin, verdict
-from litconv.files import finite
+from litconv.cost.deployed_keys import place_of
 
 PARTS = files("litconv.compare") / "page"
 
@@ -54,7 +53,8 @@ def write_page(
         facts=facts(result),
         headings=[column.heading for column in default(result)],
         rows=[row(result, arm) for arm in result.arms],
-        costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
+        costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys if not place_of(key)],
+        deployed_costs=by_place(result.cost_keys),
         confounds=of_arms(result.arms, result.references),
         rankings=ranking_columns(result),
         classes=by_class(result),
@@ -122,6 +122,15 @@ def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
     return details
 
 
+def by_place(keys: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """Where it was measured → the costs there."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for key in keys:
+        if place := place_of(key):
+            found.setdefault(place.label, []).append({"key": key, "label": cost_heading(key)})
+    return found
+
+
 def split_ratio(cell: str) -> tuple[str, str]:
     """`12.5 M (1.00×)` as its two halves."""
     figure, _, ratio = cell.partition(" (")
@@ -132,63 +141,3 @@ def ranking_columns(result: Result) -> list[dict[str, Any]]:
     columns = [(result.metric.label, ranks(result.arms, result.metric, None))]
     columns += [(cost_of(key).heading, ranks(result.arms, result.metric, key)) for key in result.budget_keys]
     return [{"label": label, "places": sorted(places.items(), key=lambda item: item[1])} for label, places in columns]
-
-
-def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, Any]:
-    """What the page's script draws from."""
-    metric = result.metric
-    return {
-        "metric": {
-            "key": metric.key,
-            "label": metric.label,
-            "better": metric.better,
-        },
-        "validation": result.validation.key,
-        "costs": [{"key": key, "label": cost_heading(key)} for key in result.cost_keys],
-        "arms": [arm_payload(result, arm, out) for arm in result.arms],
-        "tuning": tuning.drawing(result),
-        "deployed": drawing(result),
-        "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
-        "confusion": asdict(confused) if confused else None,
-    }
-
-
-def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
-    shapes = marker(result.arms, result.baselines)
-    reference = arm in result.baselines
-    return {
-        "name": arm.name,
-        "colour": colours(result.arms, result.baselines)[arm.name],
-        "symbol": "diamond" if reference else SYMBOLS[shapes[arm.name]],
-        "reference": reference,
-        "verdict": word(result, arm),
-        "mean": arm.mean,
-        "interval": list(arm.interval),
-        "costs": arm.costs,
-        "front": [key for key in result.cost_keys if arm.name in result.fronts[key]],
-        "table": {column.heading: column.cell(arm) for column in default(result)},
-        "config": config_text(arm),
-        "runs": [
-            {
-                "name": str(run["name"]),
-                "seed": int(run["seed"]),
-                "score": float(run[result.metric.key]),
-                "folder": str(run["folder"]),
-                "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
-                "costs": {k: float(run[k]) for k in result.cost_keys if k in run and run[k] == run[k]},
-            }
-            for run in arm.runs.to_dict("records")
-        ],
-    }
-
-
-def config_text(arm: Arm) -> str:
-    try:
-        return (Path(arm.runs["folder"].iloc[0]) / "config.yaml").read_text(errors="replace")
-    except OSError:
-        return "config.yaml cannot be read"
-
-
-def as_json(value: Any) -> str:
-    """For a <script> element: no `<`, and null where a number is none."""
-    return json.dumps(finite(value), separators=(",", ":"), default=str).replace("<", "\\u003c")

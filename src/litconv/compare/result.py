@@ -10,6 +10,8 @@ import pandas as pd
 from litconv.compare.arms import Arm, group, with_arm_hash
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
+from litconv.compare.deployed.devices import refuse_unmeasured
+from litconv.compare.deployed.scores import metric_at
 from litconv.compare.folds import FOLD, pooled, with_folds
 from litconv.compare.inference.assumptions import doubts
 from litconv.compare.inference.broken import Broken, broken_seeds
@@ -26,6 +28,7 @@ from litconv.compare.tuning.families import Tuning, tuned
 from litconv.compare.usable import Problem, counted, latest, unfinished, usable
 from litconv.compare.where import pick, proposal
 from litconv.config.root_keys import MOST_SEEDS
+from litconv.cost.deployed_keys import Place, deployed_metric, place_of
 from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
@@ -65,9 +68,25 @@ class Result:
         """Key of a cost → the names of the arms on its front; none where neither more nor less of the metric is better."""
         if not self.metric.directed:
             return {key: set() for key in self.cost_keys}
-        scores = [self.metric.sign(arm.mean) for arm in self.arms]
-        on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores) for key in self.cost_keys}
+        scores = {
+            key: [self.metric.sign(arm.mean_of(self.scored_by(key).key)) for arm in self.arms] for key in self.cost_keys
+        }
+        on = {key: front([arm.costs.get(key, nan) for arm in self.arms], scores[key]) for key in self.cost_keys}
         return {key: {arm.name for arm, ok in zip(self.arms, flags, strict=True) if ok} for key, flags in on.items()}
+
+    def metric_at(self, place: Place | None) -> Metric | None:
+        """By which arms are judged where they run; None: not at all."""
+        return metric_at(self.metric, self.deployed_metrics, place)
+
+    @cached_property
+    def deployed_metrics(self) -> list[str]:
+        """The keys of those that some arm has."""
+        keys = [str(key) for key in self.runs.columns if deployed_metric(str(key))]
+        return [key for key in keys if any(arm.has(key) for arm in self.arms)]
+
+    def scored_by(self, key: str) -> Metric:
+        """What stands over this cost in a plot: of a network in int8 its own accuracy."""
+        return self.metric_at(place_of(key)) or self.metric
 
     @cached_property
     def curves(self) -> dict[str, dict[str, Curve]]:
@@ -179,6 +198,7 @@ def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result
     if not question.mix:
         refuse_unlike(unlike, proposal(kept, asked, question.where) if unlike else "")
     arms = group(kept, asked, chosen)
+    refuse_unmeasured(arms, kept)
     against = references(arms, question.reference)
     plans = plans_of(kept["folder"])
     plan, seeds = smallest(plans), question.seeds

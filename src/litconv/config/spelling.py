@@ -21,7 +21,7 @@ TRAINER_OPTIONS = """
     limit_train_batches limit_val_batches max_steps max_time min_epochs min_steps model_registry num_nodes overfit_batches
     plugins profiler reload_dataloaders_every_n_epochs strategy sync_batchnorm val_check_interval
 """.split()  # noqa: SIM905  a list would take a line for each
-PATHS = ("output_dir", "data.root", "data.cache_dir", "data_root", "run", "out")
+PATHS = ("output_dir", "data.root", "data.cache_dir", "data_root", "run", "out", "images")
 OF_SEVERAL = (
     "deploy",
     "deploy.runtimes",
@@ -54,7 +54,7 @@ def needs_quotes(key: str, value: str) -> bool:
     """Of a plain value, which is no list, no sweep and no interpolation."""
     if re.search(r"""^["'\[{]|,|\$\{""", value):
         return False
-    return not value.isascii() or (key.lstrip("+") in PATHS and re.search(r"[=()'#&;!]", value) is not None)
+    return not value.isascii() or (key.lstrip("+") in PATHS and re.search(r"[=()'#&;!\[\]]", value) is not None)
 
 
 def conditions(given: str) -> str:

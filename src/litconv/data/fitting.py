@@ -73,7 +73,10 @@ def placed(shape: Size, size: Size, fit: Fit) -> tuple[tuple[slice, slice], tupl
     (height, width), (rows, columns) = shape, size
     if fit == "crop":
         scale = max(rows / height, columns / width)
-        top, left = (height - rows / scale) / 2, (width - columns / scale) / 2
+        top, left = (
+            max((height - rows / scale) / 2, 0.0),
+            max((width - columns / scale) / 2, 0.0),
+        )  # rounding may pass 0
         return whole, (left, top, width - left, height - top)
     if fit == "letterbox":
         scale = min(rows / height, columns / width)

@@ -1,6 +1,7 @@
 """What one point of `scripts/cost.py` costs, without training: a row with the keys of summary.json."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 from litconv import build
 from litconv.config import composed
 from litconv.cost import Count, Layer
+from litconv.cost.device_csv import DeviceTable
 from litconv.data.problem import Problem
 from litconv.device import set_matmul_precision
 from litconv.errors import ConfigError, DataError
@@ -18,6 +20,7 @@ from litconv.match import find_width
 from litconv.prepare.checks import check_size
 from litconv.prepare.costs import counted, measured
 from litconv.prepare.deployed import untrained_costs
+from litconv.prepare.devices import on_devices
 from litconv.prepare.layout import Layout, choose_layout
 from litconv.run.asked import Asked
 from litconv.run.summary import facts
@@ -33,7 +36,8 @@ class Point:
     layers: list[Layer]
 
 
-def survey(config: DictConfig) -> Point:
+def survey(config: DictConfig, devices: Sequence[DeviceTable] = ()) -> Point:
+    """`devices`: what other machines measured."""
     asked = Asked.of(config)
     set_matmul_precision(config.matmul_precision)
     problem = problem_of(config, asked)
@@ -52,6 +56,7 @@ def survey(config: DictConfig) -> Point:
     row |= (
         layout.facts | measured(config, model, problem, device, layout.name) | untrained_costs(config, model, problem)
     )
+    row |= on_devices(devices, model, asked.arm())
     set_here = dict(o.lstrip("+").split("=", 1) for o in asked.overrides if "=" in o)
     return Point(set_here, row, count.layers)
 

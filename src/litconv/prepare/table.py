@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product, starmap
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from litconv.config.front import as_written
 from litconv.config.messages import did_you_mean
-from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place
+from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place, deployed_cost
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
@@ -35,12 +35,15 @@ class CostTable:
     out: str | None
     sort: str | None
     per_layer: bool
+    deployed: Sequence[str] = ()  # keys of what is measured where the networks run
 
     def __post_init__(self) -> None:
         if not isinstance(self.per_layer, bool):
             raise ConfigError(f"per_layer={self.per_layer} must be true or false")
         columns = (
-            Layer.columns() if self.per_layer else ["conv", "backbone", *COLUMNS, *map(column, (*DEPLOYED, *MATCH))]
+            Layer.columns()
+            if self.per_layer
+            else ["conv", "backbone", *COLUMNS, *map(column, (*DEPLOYED, *MATCH)), *deployed_columns(self.deployed)]
         )
         if self.sort is not None and str(self.sort).lstrip("-") not in columns:
             meant = did_you_mean(str(self.sort).lstrip("-"), columns)
@@ -66,7 +69,7 @@ class CostTable:
             for point in points:
                 if not point.row["cost/second_opinion"].startswith("agrees"):
                     print(f"{point.row['name']}: {point.row['cost/second_opinion']}")
-            if any("/int8/" in key for point in points for key in point.row):
+            if any("/int8/" in key and key in DEPLOYED for point in points for key in point.row):
                 print(as_written(OF_RANDOM_IMAGES))
         if self.out is not None:
             write(Path(self.out), rows, full)
@@ -89,11 +92,19 @@ def arm(points: Sequence[Point], point: Point) -> Row:
     costs |= {column(key): point.row[key] for key in DEPLOYED if key in point.row}
     matched = {column(key): point.row[key] for key in MATCH if key in point.row}
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
-    return {**label(points, point), **matched, **costs, **notes}
+    deployed = {name: point.row[key] for name, key in deployed_columns(point.row).items()}
+    return {**label(points, point), **matched, **costs, **deployed, **notes}
 
 
 def column(key: str) -> str:
     return key.removeprefix("deploy/").replace("/", "_")
+
+
+def deployed_columns(keys: Iterable[str]) -> dict[str, str]:
+    """Column → key, of the figures that are compared: rpi5_int8_latency_ms → deploy/rpi5/int8/latency_ms"""
+    others = [key for key in keys if key not in DEPLOYED]  # of devices
+    costs = [cost for key in others if (cost := deployed_cost(key)) and cost.compared != "no"]
+    return {column(cost.key): cost.key for cost in costs}
 
 
 def label(points: Sequence[Point], point: Point) -> Row:

@@ -42,7 +42,7 @@ def load(
     if card is None:
         card = made_of_data(found, None if data_root is None else str(Path(data_root).expanduser()))
     holder = nn.Module()
-    holder.model = network_of(found.config, card)
+    holder.model = untrained(found.config, card)
     states = {key: value for key, value in weights["state_dict"].items() if key.startswith("model.")}
     load_into(holder, weights | {"state_dict": states}, found.checkpoint)
     if not kept:
@@ -50,11 +50,10 @@ def load(
     return Trained(holder.model.eval(), card, found.folder, found.checkpoint)
 
 
-def network_of(config: DictConfig, card: Card) -> nn.Module:
-    """With whatever weights, for those of a checkpoint take their place; no other file is needed."""
-    backbone = {"backbone.pretrained": False} if composed.takes(config.backbone, "pretrained") else {}
+def untrained(config: DictConfig, card: Card) -> nn.Module:
+    """The network of a configuration, with weights as they happen to be drawn."""
     with torch.random.fork_rng([]):
-        model = build.assemble(composed.with_values(config, backbone), card.in_channels, card.num_classes)
+        model = build.assemble(config, card.in_channels, card.num_classes)
     return model.to(memory_format=build.memory_format(config))
 
 

@@ -25,7 +25,7 @@ class Change:
 
 def changes(result: Result) -> list[Change]:
     """All of them share the 5 % of false claims. Empty where no int8 network was scored."""
-    name = name_of(result)
+    name = name_of(result.metric)
     if name is None:
         return []
     pairs = [

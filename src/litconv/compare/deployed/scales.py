@@ -74,6 +74,12 @@ def precision_order(precision: str) -> tuple[int, str]:
     return PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS), precision
 
 
+def latency_key(result: Result, place: Place) -> str | None:
+    """Of a place's Pareto plot, in milliseconds; None where no latency was measured there."""
+    stems = [f"{stem}_ms" for stem in STEMS.values()]
+    return next((key for stem in stems if (key := place.key(stem)) in result.cost_keys), None)
+
+
 def batches(result: Result) -> list[str]:
     """Of STEMS, those in which some place was measured."""
     return [batch for batch in STEMS if any(scale.place for scale in scales(result, batch))]

@@ -1,5 +1,6 @@
 """What the page's section and deployed.md show of where the networks run: tables as texts, and what is drawn."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from litconv.compare.deployed.words import (
 )
 from litconv.compare.result import Result
 from litconv.cost.deployed_keys import place_of
+
+ABOUT = re.compile("deploy/[^/]+/about")  # of a device
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def about(result: Result) -> str:
         parts += [word.format(one).replace("1 threads", "1 thread") for one in values(result, f"deploy/{key}")]
     versions = [key for key in map(str, result.runs.columns) if key.startswith("deploy/versions/")]
     parts += [f"{key.rpartition('/')[2]} {' and '.join(values(result, key))}" for key in versions]
-    return ", ".join(parts)
+    devices = [key for key in map(str, result.runs.columns) if ABOUT.fullmatch(key)]
+    return "; ".join([", ".join(parts)] * bool(parts) + [one for key in devices for one in values(result, key)])
 
 
 def values(result: Result, key: str) -> list[str]:

@@ -14,7 +14,7 @@ from math import inf
 from litconv.compare.arms import Arm
 from litconv.compare.deployed.order import equal
 from litconv.compare.deployed.scales import Scale
-from litconv.compare.deployed.scores import metric_at, scores
+from litconv.compare.deployed.scores import scores
 from litconv.compare.inference.statistics import Rule, compare_all
 from litconv.compare.metric import Metric
 from litconv.compare.result import Result
@@ -54,7 +54,7 @@ def choices(result: Result, scales: Sequence[Scale]) -> list[Choice]:
     by_metric: dict[str, list[Candidate]] = {}
     found = []
     for scale in scales:
-        metric = metric_at(result, scale.place)
+        metric = result.metric_at(scale.place)
         if metric is None or equal(result.arms, scale):
             continue
         if metric.key not in by_metric:

@@ -108,7 +108,7 @@ def int8(result: Result) -> list[str]:
         losing = sum(one.comparison.word == "worse" for one in found)
         alike = sum(one.comparison.word == "as good" for one in found)
         verb = "is" if alike == 1 else "are"
-        many = f"{losing} of {len(found)} arms lose {NAMES.get(name_of(result), 'score')} beyond chance"
+        many = f"{losing} of {len(found)} arms lose {NAMES.get(name_of(result.metric), 'score')} beyond chance"
         as_good = f", {alike} {verb} as good within {margin(result)}" if result.rule.margin is not None else ""
         said.append(
             f"{label}: {many}{as_good}; the largest change is {worst.arm.name}'s, {change_words(result, worst)}."

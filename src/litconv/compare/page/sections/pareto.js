@@ -13,41 +13,47 @@ function ticks(values) {
   return found;
 }
 
+// A button's, or that of the list of places.
+function chosenCost() {
+  return document.getElementById("deployed-cost")?.value || document.querySelector("[data-cost][aria-checked=true]")?.dataset.cost || data.costs[0].key;
+}
+
 function drawPareto() {
   const plot = document.getElementById("pareto-plot");
   if (!plot) return;
-  const key = document.querySelector("[data-cost][aria-checked=true]").dataset.cost;
-  const label = data.costs.find((cost) => cost.key === key).label;
+  const key = chosenCost(), { label, metric, metric_label } = data.costs.find((cost) => cost.key === key);
+  const score = (arm) => (metric === data.metric.key ? arm : arm.scores[metric]); // of the network as it runs there
   const log = document.getElementById("log-axis").checked;
-  const shown = data.arms.filter((arm) => arm.costs[key] !== undefined && visible.has(arm.name)).sort((a, b) => a.reference - b.reference); // drawn last: on top
-  const directed = data.metric.better !== "neither", front = shown.filter(directed ? onFront(shown, key) : () => false).sort((a, b) => a.costs[key] - b.costs[key]);
-  const traces = [{ x: front.map((arm) => arm.costs[key]), y: front.map((arm) => arm.mean), mode: "lines", hoverinfo: "skip",
+  const shown = data.arms.filter((arm) => arm.costs[key] !== undefined && score(arm).mean !== null && visible.has(arm.name)).sort((a, b) => a.reference - b.reference); // drawn last: on top
+  const directed = data.metric.better !== "neither", front = shown.filter(directed ? onFront(shown, key, score) : () => false).sort((a, b) => a.costs[key] - b.costs[key]);
+  const traces = [{ x: front.map((arm) => arm.costs[key]), y: front.map((arm) => score(arm).mean), mode: "lines", hoverinfo: "skip",
     line: { shape: "hv", color: css("--muted"), width: 1.2 } }];
   if (document.getElementById("single-runs").checked) {
+    const runScore = (run) => (metric === data.metric.key ? run.score : run.scores[metric]);
     const runs = shown.flatMap((arm) => arm.runs.map((run) => ({ arm, run })));
-    traces.push({ x: runs.map(({ arm, run }) => run.costs[key] ?? arm.costs[key]), y: runs.map(({ run }) => run.score), mode: "markers", type: "scatter",
+    traces.push({ x: runs.map(({ arm, run }) => run.costs[key] ?? arm.costs[key]), y: runs.map(({ run }) => runScore(run)), mode: "markers", type: "scatter",
       marker: { size: 5, opacity: 0.55, color: runs.map(({ arm }) => arm.colour) }, customdata: runs.map(({ arm }) => arm.name),
-      text: runs.map(({ run }) => `${plain(run.name)}<br>seed ${run.seed}: ${run.score.toFixed(4)}`), hovertemplate: "%{text}<extra></extra>" });
+      text: runs.map(({ run }) => `${plain(run.name)}<br>seed ${run.seed}: ${runScore(run)?.toFixed(4)}`), hovertemplate: "%{text}<extra></extra>" });
   }
-  traces.push({ x: shown.map((arm) => arm.costs[key]), y: shown.map((arm) => arm.mean), mode: "markers", type: "scatter", customdata: shown.map((arm) => arm.name),
-    error_y: { type: "data", symmetric: true, array: shown.map((arm) => (arm.interval[1] === null ? 0 : arm.interval[1] - arm.mean)), thickness: 1.2, width: 3, color: css("--muted") },
+  traces.push({ x: shown.map((arm) => arm.costs[key]), y: shown.map((arm) => score(arm).mean), mode: "markers", type: "scatter", customdata: shown.map((arm) => arm.name),
+    error_y: { type: "data", symmetric: true, array: shown.map((arm) => (score(arm).interval[1] === null ? 0 : score(arm).interval[1] - score(arm).mean)), thickness: 1.2, width: 3, color: css("--muted") },
     marker: { size: 11, color: shown.map((arm) => arm.colour), symbol: shown.map((arm) => arm.symbol), opacity: shown.map((arm) => (front.includes(arm) || !directed ? 1 : 0.4)), line: { width: 1, color: css("--card") } },
     text: shown.map((arm) => `<b>${plain(arm.name)}</b><br>` + Object.entries(arm.table).slice(1).filter(([, text]) => text).map(([name, text]) => `${plain(name)}: ${plain(text)}`).join("<br>")),
     hovertemplate: "%{text}<extra></extra>" });
-  const drawn = layout(label, data.metric.label);
+  const drawn = layout(label, metric_label);
   if (log) Object.assign(drawn.xaxis, { type: "log", tickmode: "array", tickvals: ticks(shown.map((arm) => arm.costs[key])), minor: { showgrid: false } });
   else drawn.xaxis.tickvals = undefined;
   if (log) drawn.xaxis.ticktext = drawn.xaxis.tickvals.map(short);
   drawn.xaxis.range = padded(shown.map((arm) => arm.costs[key]), log);
-  Plotly.react(plot, traces, drawn, config).then(() => writeLabels(plot, shown, front, key));
+  Plotly.react(plot, traces, drawn, config).then(() => writeLabels(plot, shown, front, key, score));
   plot.dataset.axis = key;
 }
 
 // As in pareto.py, among the arms that the filter leaves.
-function onFront(shown, key) {
+function onFront(shown, key, score) {
   const sign = data.metric.better === "higher" ? 1 : -1;
   return (arm) => !shown.some((other) => {
-    const cost = other.costs[key] - arm.costs[key], gain = sign * (other.mean - arm.mean);
+    const cost = other.costs[key] - arm.costs[key], gain = sign * (score(other).mean - score(arm).mean);
     return cost <= 0 && gain >= 0 && (cost < 0 || gain > 0);
   });
 }
@@ -60,13 +66,13 @@ function padded(values, log) {
 }
 
 // Names beside their points, none on another, on a point or on the front, as in places.py; what finds no room is left to the pointer.
-function writeLabels(plot, shown, front, key) {
+function writeLabels(plot, shown, front, key, score) {
   const { xaxis, yaxis } = plot._fullLayout, canvas = writeLabels.canvas ??= document.createElement("canvas").getContext("2d");
   canvas.font = "11px system-ui, sans-serif";
   const onFront = (arm) => front.includes(arm) || !front.length;
   let named = [...shown].sort((a, b) => onFront(b) - onFront(a));
   if (named.length > 24) named = named.filter((arm) => onFront(arm) || arm.reference);
-  const at = (arm) => [xaxis.d2p(arm.costs[key]), yaxis.d2p(arm.mean)];
+  const at = (arm) => [xaxis.d2p(arm.costs[key]), yaxis.d2p(score(arm).mean)];
   const taken = shown.map(at).map(([x, y]) => [x - 8, y - 8, x + 8, y + 8]);
   const steps = front.map(at);
   steps.slice(1).forEach(([x, y], i) => taken.push([steps[i][0], steps[i][1] - 1, x, steps[i][1] + 1], [x - 1, Math.min(y, steps[i][1]), x + 1, Math.max(y, steps[i][1])]));
@@ -82,7 +88,7 @@ function writeLabels(plot, shown, front, key) {
         if (taken.some((t) => box[0] < t[2] && t[0] < box[2] && box[1] < t[3] && t[1] < box[3])) continue;
         taken.push(box);
         const log = xaxis.type === "log";
-        annotations.push({ x: log ? Math.log10(arm.costs[key]) : arm.costs[key], y: arm.mean, ax, ay, text: plain(arm.name), showarrow: true, arrowhead: 0,
+        annotations.push({ x: log ? Math.log10(arm.costs[key]) : arm.costs[key], y: score(arm).mean, ax, ay, text: plain(arm.name), showarrow: true, arrowhead: 0,
           arrowwidth: 0.7, arrowcolor: far > 8 ? css("--muted") : "rgba(0,0,0,0)", standoff: 6, font: { size: 11 }, opacity: onFront(arm) ? 1 : 0.65, borderpad: 0, captureevents: false });
         break search;
       }
@@ -91,7 +97,17 @@ function writeLabels(plot, shown, front, key) {
 }
 
 starts.push(() => {
-  all("[data-cost]").forEach((button) => button.addEventListener("click", () => choose(button, drawPareto)));
+  const places = document.getElementById("deployed-cost");
+  all("[data-cost]").forEach((button) => button.addEventListener("click", () => {
+    if (places) places.value = "";
+    places?.classList.remove("chosen");
+    choose(button, drawPareto);
+  }));
+  places?.addEventListener("change", () => {
+    places.classList.toggle("chosen", places.value !== "");
+    all("[data-cost]").forEach((button, i) => button.setAttribute("aria-checked", String(!places.value && i === 0)));
+    drawPareto();
+  });
   all("#single-runs, #log-axis").forEach((box) => box.addEventListener("change", drawPareto));
   drawPareto();
   document.getElementById("pareto-plot")?.on("plotly_click", ({ points }) => points[0].customdata && openArm(points[0].customdata));
