@@ -48,7 +48,9 @@ def runs_of(arguments: DictConfig) -> list[Run]:
     allowed = tuple(arguments.allowed_packages)
     if arguments.run:
         return [Run(opened(arguments.run, "best", allowed, PURPOSE).folder, allowed)]
-    folder = sweep_folder(str(arguments.sweep), Path(arguments.output_dir))
+    folder = local(arguments.output_dir, "output_dir") / "sweeps" / str(arguments.sweep)
+    if not folder.is_dir():
+        raise ConfigError(f"sweep={arguments.sweep}: there is no folder {folder}; see output_dir")
     runs = [Run(path.parent, allowed) for path in sorted(folder.glob("*/config.yaml"))]
     done = [run for run in runs if state.status(run.folder) == "completed"]
     if not done:
@@ -57,13 +59,6 @@ def runs_of(arguments: DictConfig) -> list[Run]:
         print(f"{len(runs) - len(done)} of {len(runs)} runs are not completed and left out")
     arms = list(dict.fromkeys(run.arm for run in done))
     return sorted(done, key=lambda run: arms.index(run.arm))
-
-
-def sweep_folder(sweep: str, output_dir: Path) -> Path:
-    for folder in (output_dir / "sweeps" / sweep, local(sweep, "sweep")):
-        if folder.is_dir() and not (folder / "config.yaml").exists():
-            return folder
-    raise ConfigError(f"sweep={sweep}: there is no folder {output_dir / 'sweeps' / sweep}; see output_dir")
 
 
 def arms_of(runs: Sequence[Run]) -> dict[str, list[Run]]:

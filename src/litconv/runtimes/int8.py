@@ -35,6 +35,7 @@ IN_FLOAT = {"DeformConv", "BatchNormalization", "InstanceNormalization", "LayerN
 MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv")
 OFFSET, MASK = 2, 4  # inputs of DeformConv
 PIXELS_AT_ONCE = 2**18
+BINS = 512  # of entropy's histograms; the tools' own 128 are as many as int8 has, which leaves nothing to choose from
 
 
 @dataclass(frozen=True)
@@ -58,35 +59,25 @@ class Quantised:
 def quantise(float_path: Path, path: Path, calibration: Calibration, scheme: Scheme) -> Quantised:
     import onnx
     from onnxruntime import quantization as ort
-    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     check(calibration.images, float_path)
-    methods = {
-        "minmax": ort.CalibrationMethod.MinMax,
-        "entropy": ort.CalibrationMethod.Entropy,
-        "percentile": ort.CalibrationMethod.Percentile,
-    }
     with tempfile.TemporaryDirectory() as folder, without_chatter():
-        prepared, made = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
-        quant_pre_process(float_path, prepared, skip_symbolic_shape=True)
-        whole = onnx.load(prepared)
-        graph = whole.graph
-        without_empty_parts(graph)
-        onnx.save(whole, prepared)
+        prepared, ranges, made = (Path(folder, name) for name in ("prepared.onnx", "ranges.json", "int8.onnx"))
+        graph = prepare(float_path, prepared)
+        method = find_ranges(prepared, graph, calibration, scheme, ranges)
         ort.quantize_static(
             prepared,
             made,
-            Batches(calibration.images, graph.input[0].name),
             quant_format=ort.QuantFormat.QDQ,
-            op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry} - IN_FLOAT),
+            op_types_to_quantize=operations(),
             per_channel=True,
             reduce_range=scheme.weight_bits == 7,
             activation_type=ort.QuantType.QUInt8 if scheme.activations == "uint8" else ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,
             nodes_to_exclude=makers_of_offsets(graph),
-            calibrate_method=methods[calibration.method],
-            extra_options={"ActivationSymmetric": scheme.symmetric, "CalibStridedMinMax": 1},
+            calibrate_method=method,
+            calibration_cache_path=ranges,
+            extra_options={"ActivationSymmetric": scheme.symmetric},
         )
         proto = onnx.load(made)
     with_float_logits(proto)
@@ -94,23 +85,61 @@ def quantise(float_path: Path, path: Path, calibration: Calibration, scheme: Sch
     return Quantised(scheme, *kinds(proto.graph))
 
 
-class Batches:
-    """The images, a few at a time, as ONNX Runtime's tools ask for them: a range of batches, then one after the other."""
+def operations() -> list[str]:
+    """What ONNX Runtime's tools can quantise."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
-    def __init__(self, images: np.ndarray, name: str) -> None:
-        self.images, self.name = images, name
-        self.size = max(1, min(32, PIXELS_AT_ONCE // (images.shape[2] * images.shape[3])))
-        self.set_range(0, len(self))
+    return sorted({*QDQRegistry, *QLinearOpsRegistry} - IN_FLOAT)
 
-    def __len__(self) -> int:
-        return -(-len(self.images) // self.size)
 
-    def set_range(self, start_index: int, end_index: int) -> None:
-        self.waiting = iter(range(start_index, end_index))
+def prepare(source: Path, path: Path) -> "GraphProto":
+    """With all shapes, and without what the tools stumble over."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(source, path, skip_symbolic_shape=True)
+    proto = onnx.load(path)
+    without_empty_parts(proto.graph)
+    onnx.save(proto, path)
+    return proto.graph
+
+
+def find_ranges(source: Path, graph: "GraphProto", calibration: Calibration, scheme: Scheme, path: Path) -> Any:
+    """Of every tensor, into `path`; returns the tools' name of the method. A few images at a time: histograms keep all that a
+    batch makes."""
+    from onnxruntime.quantization import calibrate as ort
+
+    method = {
+        "minmax": ort.CalibrationMethod.MinMax,
+        "entropy": ort.CalibrationMethod.Entropy,
+        "percentile": ort.CalibrationMethod.Percentile,
+    }[calibration.method]
+    bins = {"num_bins": BINS} if calibration.method == "entropy" else {}
+    options = {"symmetric": scheme.symmetric, **bins}
+    calibrator = ort.create_calibrator(
+        source, operations(), str(path.with_name("augmented.onnx")), calibrate_method=method, extra_options=options
+    )
+    for batch in batches(calibration.images):
+        calibrator.collect_data(One({graph.input[0].name: batch}))
+    ort.save_tensors_data(calibrator.compute_data(), path)
+    return method
+
+
+class One:
+    """A batch, as the tools ask for it: once, then nothing."""
+
+    def __init__(self, batch: dict[str, np.ndarray]) -> None:
+        self.waiting: dict[str, np.ndarray] | None = batch
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        number = next(self.waiting, None)
-        return None if number is None else {self.name: self.images[number * self.size : (number + 1) * self.size]}
+        batch, self.waiting = self.waiting, None
+        return batch
+
+
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    size = max(1, min(32, PIXELS_AT_ONCE // (images.shape[2] * images.shape[3])))
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
 
 
 def check(images: np.ndarray, path: Path) -> None:
@@ -132,7 +161,7 @@ def shown(sizes: Any) -> str:
 
 
 def without_empty_parts(graph: "GraphProto") -> None:
-    """A Split off of no channels, as of masks that a deformable convolution has not; ONNX Runtime's histograms fail at it."""
+    """A Split off of no channels, as of masks that a deformable convolution does not have: its histograms fail."""
     from onnx import numpy_helper
 
     sizes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
