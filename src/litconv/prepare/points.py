@@ -11,6 +11,7 @@ from torch import nn
 from litconv import build
 from litconv.config import composed
 from litconv.cost import Count, Layer
+from litconv.cost.hazards import Hazard
 from litconv.data.problem import Problem
 from litconv.device import set_matmul_precision
 from litconv.errors import ConfigError, DataError
@@ -30,6 +31,7 @@ class Point:
     overrides: dict[str, str]  # what the command line set
     row: dict[str, Any]
     layers: list[Layer]
+    hazards: list[Hazard]
 
 
 def survey(config: DictConfig) -> Point:
@@ -50,7 +52,7 @@ def survey(config: DictConfig) -> Point:
     row["cost/macs_ratio"] = count.macs / standard.macs
     row |= layout.facts | measured(config, model, problem, device, layout.name)
     set_here = dict(o.lstrip("+").split("=", 1) for o in asked.overrides if "=" in o)
-    return Point(set_here, row, count.layers)
+    return Point(set_here, row, count.layers, count.hazards)
 
 
 def problem_of(config: DictConfig, asked: Asked) -> Problem:

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from litconv.config.messages import did_you_mean
+from litconv.cost.hazards import Hazard
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
@@ -55,6 +57,8 @@ class CostTable:
             for point in points:
                 if not point.row["cost/second_opinion"].startswith("agrees"):
                     print(f"{point.row['name']}: {point.row['cost/second_opinion']}")
+            for hazard in hazards(points):
+                print(f"slow where models run: {hazard}", file=sys.stderr)
         if self.out is not None:
             write(Path(self.out), rows, full)
             print(self.out)
@@ -76,6 +80,17 @@ def arm(points: Sequence[Point], point: Point) -> Row:
     matched = {column(key): point.row[key] for key in MATCH if key in point.row}
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
     return {**label(points, point), **matched, **costs, **notes}
+
+
+def hazards(points: Sequence[Point]) -> list[Hazard]:
+    """Of one point with its layers, of several with the points' names."""
+    if len(points) == 1:
+        return points[0].hazards
+    names: dict[str, list[str]] = {}
+    for point in points:
+        for hazard in point.hazards:
+            names.setdefault(hazard.kind, []).append(point.row["name"])
+    return [Hazard(kind, tuple(where), "models") for kind, where in names.items()]
 
 
 def column(key: str) -> str:
