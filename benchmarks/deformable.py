@@ -1,8 +1,8 @@
 """Deformable convolution beside the standard one, by every implementation: python benchmarks/deformable.py
 
 Prints Markdown: time ÷ the standard convolution's and ÷ torchvision's (medians over rounds in turns), peak memory of
-forward and backward ÷ torchvision's, and a training step of ResNet-20. float32, NHWC, offsets of about a pixel.
-`--device cuda` measures a GPU, `--threads` sets a CPU's.
+forward and backward ÷ torchvision's, and a training step of ResNet-20 in float32. NHWC, offsets of about a pixel.
+`--device cuda` measures a GPU, `--precision` float32 with exact products, TF32 or bf16 there, `--threads` sets a CPU's.
 """
 
 import argparse
@@ -20,10 +20,15 @@ from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside
 from litconv.cost.memory import peak_bytes
-from litconv.device import describe, device_named
+from litconv.device import describe, device_named, set_matmul_precision
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width
 VALUES = 2**20  # of the input, which gives the batch; at most 32 images
+PRECISIONS = {
+    "float32": (torch.float32, "highest"),
+    "TF32": (torch.float32, "high"),
+    "bf16": (torch.bfloat16, "highest"),
+}
 PLACES = ((1, 1), (1, 1), (1, 1), 1)  # stride, padding, dilation, offset groups
 
 
@@ -51,15 +56,15 @@ def operator(name: str) -> Callable[..., Tensor]:
     return lambda x, weight, offset: deform_conv2d(x, weight, offset, None, *PLACES, name)
 
 
-def inputs(channels: int, size: int, device: torch.device) -> list[Tensor]:
+def inputs(channels: int, size: int, device: torch.device, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     torch.manual_seed(0)
     batch = max(1, min(32, VALUES // (channels * size**2)))
     shapes = (batch, channels, size, size), (channels, channels, 3, 3), (batch, 18, size, size)
-    return [torch.randn(s, device=device).contiguous(memory_format=torch.channels_last) for s in shapes]
+    return [torch.randn(s, device=device).to(dtype, memory_format=torch.channels_last) for s in shapes]
 
 
-def row(channels: int, size: int, names: list[str], device: torch.device, milliseconds: float) -> str:
-    tensors, clock = inputs(channels, size, device), clock_of(device)
+def row(tensors: list[Tensor], names: list[str], device: torch.device, milliseconds: float) -> str:
+    clock, (batch, channels, size, _) = clock_of(device), tensors[0].shape
     ratios = []
     for mode in (forward_alone, forward_and_backward):
         standard = mode(operator("standard"), tensors[:2])
@@ -68,7 +73,7 @@ def row(channels: int, size: int, names: list[str], device: torch.device, millis
     figures = [f"{ratio[name]:.1f}" for ratio in ratios for name in names]
     figures += [f"**{ratios[1]['torchvision'] / ratios[1][name]:.1f}**" for name in names if name != "torchvision"]
     figures += [f"{peaks[name] / peaks['torchvision']:.2f}" for name in names if name != "torchvision"]
-    return f"| {channels}, {size}² × {len(tensors[0])} | {' | '.join(figures)} |"
+    return f"| {channels}, {size}² × {batch} | {' | '.join(figures)} |"
 
 
 def training_step(conv: str, batch: int, device: torch.device) -> Callable[[], None]:
@@ -96,20 +101,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds per figure; 4 rounds at least")
     parser.add_argument("--batch", type=int, default=32, help="of ResNet-20's training step")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     arguments = parser.parse_args()
     quiet()
     torch.set_num_threads(arguments.threads)
     device, milliseconds = device_named(arguments.device, "--device"), 1e3 * arguments.seconds
     names = ["torchvision", "gather", "cpp" if device.type == "cpu" else "triton"]
-    ours = names[1:]
+    ours, (dtype, products) = names[1:], PRECISIONS[arguments.precision]
+    set_matmul_precision(products)
     for name in names:
-        operator(name)(*inputs(16, 28, device))  # compiled before anything is printed
+        operator(name)(*inputs(16, 28, device, dtype))  # compiled before anything is printed
     heads = [f"{mode}: {name}" for mode in ("forward", "fwd + bwd") for name in names]
     heads += [f"torchvision ÷ {name}" for name in ours] + [f"memory: {name}" for name in ours]
-    print(f"{describe(device)}, torch {torch.__version__}, float32, `python benchmarks/deformable.py`\n")
+    print(f"{describe(device)}, torch {torch.__version__}, {arguments.precision}, `python benchmarks/deformable.py`\n")
     print(f"| C, H = W × batch | {' | '.join(heads)} |\n|{' --- |' * (len(heads) + 1)}", flush=True)
     for channels, size in CELLS:
-        print(row(channels, size, names, device, milliseconds), flush=True)
+        print(row(inputs(channels, size, device, dtype), names, device, milliseconds), flush=True)
     print("\nA training step of ResNet-20 at 32², deformable ÷ standard:", end=" ", flush=True)
     standard = training_step("standard", arguments.batch, device)
     for name in names:

@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import torch
 import triton
@@ -65,7 +66,7 @@ FULL = [
     for dtype, kernel, (channels, groups, offset_groups), masked in product(
         DTYPES,
         (3, 5),
-        ((16, 1, 1), (64, 1, 1), (256, 1, 1), (64, 4, 1), (64, 1, 4), (24, 2, 2), (32, 32, 1)),
+        ((16, 1, 1), (64, 1, 1), (128, 1, 1), (256, 1, 1), (64, 4, 1), (64, 1, 4), (24, 2, 2), (32, 32, 1)),
         (False, True),
     )
 ]
@@ -101,16 +102,14 @@ class _Compiles:
 
 @contextmanager
 def compiling(architecture: int) -> Iterator[list]:
-    """Launches of the kernels become compilations; the list fills with (name, compiled)."""
-    made, originals = [], {name: k for name, k in vars(kernels).items() if isinstance(k, triton.JITFunction)}
+    """Launches of the kernels become compilations for that GPU; the list fills with (name, compiled)."""
+    made: list = []
     triton.runtime.driver.set_active(_Driver(architecture))
-    for name, kernel in originals.items():
-        setattr(kernels, name, _Compiles(kernel, made))
-    try:
+    with ExitStack() as stack:
+        for name, kernel in vars(kernels).copy().items():
+            if isinstance(kernel, triton.JITFunction):
+                stack.enter_context(patch.object(kernels, name, _Compiles(kernel, made)))
         yield made
-    finally:
-        for name, kernel in originals.items():
-            setattr(kernels, name, kernel)
 
 
 def launch(case: Case, size: int, images: int) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import product
 from multiprocessing import get_context
@@ -19,7 +20,17 @@ from litconv.conv import deform_op
 from litconv.conv.deform_kernels import measured
 from litconv.conv.deform_kernels.geometry import Geometry
 
+
+def release(package: str) -> tuple[int, int]:
+    major, minor, *_ = version(package).split(".")
+    return int(major), int(minor)
+
+
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+needs_interpreter = pytest.mark.skipif(
+    find_spec("triton") is None or (release("triton") < (3, 9) and release("numpy") >= (2, 4)),
+    reason="no triton, or one whose interpreter cannot read the scalars of numpy 2.4",
+)
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "TF32": 1e-5, "fp16": 2e-3, "bf16": 1.5e-2}
 GPU = torch.device("cuda:0")
 
@@ -27,17 +38,17 @@ GPU = torch.device("cuda:0")
 def check(*geometries: int) -> None:
     command = [sys.executable, "-W", "ignore", Path(__file__).with_name("triton_process.py"), *map(str, geometries)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert len(found) == 10 + len(TOLERANCES) * len(geometries)
+    assert len(found) == 11 + len(TOLERANCES) * len(geometries)
     for case, errors in found.items():
         assert all(error <= TOLERANCES[case.split()[-1]] for error in errors.values()), (case, errors)  # NaN is not
 
 
-@needs_triton
+@needs_interpreter
 def test_the_triton_kernels_compute_what_torchvision_does_in_every_precision():
     check()
 
 
-@needs_triton
+@needs_interpreter
 @pytest.mark.slow
 def test_the_triton_kernels_compute_every_geometry_as_torchvision_does():
     check(*range(len(GEOMETRIES)))
@@ -92,7 +103,7 @@ def hold(jobs: list[tuple], processes: int) -> list[list]:
         for kernel in kernels:
             assert not kernel.spilled_bytes, (case, architecture, kernel)
             assert not kernel.divisions, (case, architecture, kernel)
-            assert kernel.registers <= 192, (case, architecture, kernel)
+            assert kernel.registers <= (160 if kernel.kernel == "forward" else 240), (case, architecture, kernel)
             assert kernel.shared_bytes <= 99 * 1024, (case, architecture, kernel)
     return sheets
 
@@ -141,11 +152,7 @@ def test_auto_takes_triton_only_on_a_gpu_where_all_that_was_measured_was_faster(
     assert deform_op.chosen("auto", GPU) == expected
 
 
-def test_what_is_measured_again_replaces_what_was_known_of_that_gpu_alone():
-    text = measured.with_ratios(measured.FILE.read_text(), "This", {"bf16": {"64, 64² × 4": 3.0}})
-    text = measured.with_ratios(text, "Another", {"bf16": {"64, 64² × 4": 2.0}})
-    text = measured.with_ratios(text, "This", {"float32": {"64, 64² × 4": 1.5}})
-    table = json.loads(text)
-    assert table["This"] == {"float32": {"64, 64² × 4": 1.5}}
-    assert table["Another"] == {"bf16": {"64, 64² × 4": 2.0}}
-    assert table.keys() >= json.loads(measured.FILE.read_text()).keys()
+def test_the_table_of_what_was_measured_holds_a_ratio_for_every_gpu_precision_and_problem():
+    for ratios in json.loads(measured.FILE.read_text(encoding="utf-8")).values():
+        assert ratios
+        assert all(ratio > 0 for problems in ratios.values() for ratio in problems.values())

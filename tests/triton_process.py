@@ -56,11 +56,12 @@ def many() -> list[Tensor | None]:
     return inputs
 
 
-def without_numbers() -> dict[str, float]:
+def without_numbers(precision: str) -> dict[str, float]:
     """Offsets that are NaN give NaN where they are, and infinite ones zero: the share of outputs where that is not so."""
-    x, weight, offset, _ = (t if t is None else t.detach().float() for t in tensors(GEOMETRIES[5], 0.3))
+    dtype, torch.backends.cuda.matmul.allow_tf32 = PRECISIONS[precision]
+    x, weight, offset, _ = (t if t is None else t.detach().to(dtype) for t in tensor_core_sized(POINTWISE))
     offset[:, :, 0, 0], offset[:, :, 0, 1], offset[:, :, 0, 2] = float("nan"), float("inf"), -float("inf")
-    y = ours(x, weight, offset, None, GEOMETRIES[5], "triton")
+    y = ours(x, weight, offset, None, POINTWISE, "triton")
     wrong = y.isnan()
     wrong[:, :, 0, 0] ^= True
     return {"output": (wrong.float().mean() + (y[:, :, 0, 1:3] != 0).float().mean()).item()}
@@ -82,7 +83,7 @@ def main() -> None:
     found = {f"all at once {p}": errors(p, ALL_AT_ONCE, tensor_core_sized(ALL_AT_ONCE)) for p in PRECISIONS}
     found["uneven groups float64"] = errors("float64", UNEVEN, tensors(UNEVEN, 1.0, c=12))
     found["uneven groups bf16"] = errors("bf16", UNEVEN, tensor_core_sized(UNEVEN))
-    found["not a number float32"] = without_numbers()
+    found |= {f"not a number {p}": without_numbers(p) for p in ("float32", "TF32")}
     kernels.COLUMN_BYTES, kernels.INDEXES = 2**16, 2 * 81 * 144  # several parts, and one image at a time
     found |= {f"many {p}": errors(p, POINTWISE, many()) for p in ("float32", "TF32")}
     for index in map(int, sys.argv[1:]):

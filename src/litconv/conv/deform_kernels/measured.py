@@ -1,4 +1,4 @@
-"""On which GPUs Triton's kernels were measured faster than torchvision's: `measured.json`, which benchmarks write.
+"""On which GPUs Triton's kernels were measured faster than torchvision's: `measured.json`, which `benchmarks/gpu.py` makes.
 
 For each GPU, by the name that `torch.cuda.get_device_name` gives, torchvision's time ÷ Triton's of forward and backward, by
 precision and problem: {"NVIDIA H100 80GB HBM3": {"bf16": {"64, 64² × 4": 3.1}}}.
@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 FILE = Path(__file__).with_name("measured.json")
-Ratios = dict[str, dict[str, float]]
 
 
 def are_faster(device: torch.device) -> bool:
@@ -21,11 +20,6 @@ def are_faster(device: torch.device) -> bool:
     return bool(ratios) and all(ratio > 1 for problems in ratios.values() for ratio in problems.values())
 
 
-def with_ratios(text: str, gpu: str, ratios: Ratios) -> str:
-    """The table's text with what was measured on one GPU in place of what it had of it."""
-    return json.dumps({**json.loads(text), gpu: ratios}, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-
-
 @cache
-def _table() -> dict[str, Ratios]:
+def _table() -> dict[str, dict[str, dict[str, float]]]:
     return json.loads(FILE.read_text(encoding="utf-8"))

@@ -5,12 +5,12 @@ weight's of them. Exact float32 has no tensor cores: there, and for float64, for
 multiplies.
 
 Columns of a part of the pixels at a time, so that they stay in a GPU's cache. A call waits for nothing and makes no tensor
-on the host: CUDA graphs can hold it. Products follow `torch.backends.cuda.matmul.allow_tf32`. The gradient of the input is
+on the host: CUDA graphs can hold it. Products follow `torch.backends.cuda.matmul.fp32_precision`. The gradient of the input is
 added up by atomics, in no fixed order, as torchvision's is.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from math import gcd
 
 import torch
@@ -58,8 +58,8 @@ class _Problem:
 
     @property
     def uses_tensor_cores(self) -> bool:
-        fast = self.x.dtype in HALVES or (self.x.dtype == torch.float32 and torch.backends.cuda.matmul.allow_tf32)
-        return fast and self.layer.run >= LEAST_CHANNELS
+        tf32 = self.x.dtype == torch.float32 and torch.backends.cuda.matmul.fp32_precision == "tf32"
+        return (tf32 or self.x.dtype in HALVES) and self.layer.run >= LEAST_CHANNELS
 
     def output_tile(self) -> int:
         """All outputs of a group, unless processors were idle: each tile samples again."""
@@ -129,17 +129,18 @@ def backward(
     n, channels, height, width = x.shape
     grad_x = offset.new_zeros((n, height, width, channels))
     samples = [offset.new_empty((n, *t.shape[2:], t.shape[1])) for t in (offset, mask) if t is not None]
-    grad_weight = offset.new_zeros(weight.shape)
+    of_weight: list[Tensor] = []  # (g, K², Cin/g, Cout/g), by parts
     with torch.cuda.device_of(x):
         for images, offsets, masks, grads, *results in _slabs(x, offset, mask, grad, grad_x, *samples):
             problem = _Problem(images, weight, offsets, masks, geometry)
-            grad_weight += _gradients(problem, _nhwc(grads), *results).reshape(weight.shape)
+            of_weight += _gradients(problem, _nhwc(grads), *results)
+    grad_weight = reduce(torch.add, of_weight).permute(0, 3, 2, 1).reshape(weight.shape)
     return [grad_x.permute(0, 3, 1, 2), grad_weight, *(t.permute(0, 3, 1, 2) for t in samples)]
 
 
-def _gradients(p: _Problem, grad: Tensor, grad_x: Tensor, grad_offset: Tensor, *grad_mask: Tensor) -> Tensor:
-    """(g, Cout/g, Cin/g, K²): the weight's; the others are filled."""
-    grads, total = p.by_group(grad), 0
+def _gradients(p: _Problem, grad: Tensor, grad_x: Tensor, grad_offset: Tensor, *grad_mask: Tensor) -> Iterator[Tensor]:
+    """The weight's, by parts of the pixels; the others are filled."""
+    grads = p.by_group(grad)
     for part in p.parts():
         grad_part = grads[:, part.first : part.last]
         columns = torch.bmm(grad_part, p.matrix.transpose(1, 2))
@@ -148,8 +149,7 @@ def _gradients(p: _Problem, grad: Tensor, grad_x: Tensor, grad_offset: Tensor, *
             p.x, p.offset, p.mask, columns, grad_x, grad_offset, *(grad_mask or [grad_offset]),
             p.layer, taps, *part, **options,
         )  # fmt: skip
-        total = total + torch.bmm(columns.transpose(1, 2), grad_part).to(grad_x.dtype)
-    return total.view(p.weight.shape).permute(0, 3, 2, 1)
+        yield torch.bmm(columns.transpose(1, 2), grad_part).to(grad_x.dtype).view(p.weight.shape)
 
 
 @cache

@@ -1,8 +1,8 @@
 """The kernels of `triton.py`. Positions are int32 and found once a pixel and tap; blends and sums are float32 (float64 for
 float64) whatever the operands are.
 
-What is written in capitals is compiled in; numbers of the problem are not, so that another size is not another compilation.
-What a vector load needs to know of them is ALIGN, which divides the channels of every group and offset group.
+What is written in capitals is compiled in. Sizes of images never are; of a layer's numbers, whether they are 1 or divisible by
+16. What a vector load needs to know besides is ALIGN, which divides the channels of every group and offset group.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Size(NamedTuple):
     width: int
 
 
-SIZES = Size._fields  # whose values are never compiled in
+SIZES = [*Size.__annotations__]  # whose values are never compiled in
 
 
 class Layer(NamedTuple):
