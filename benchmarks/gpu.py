@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu_parts import PARTS
-from gpu_parts.part import FAILED, PASSED, SKIPPED
+from gpu_parts.part import FAILED, NO_GPU, PASSED, SKIPPED
 
 HERE = Path(__file__).resolve().parent
 
@@ -122,6 +122,8 @@ def main() -> int:
         seconds = max(5.0, share * (ends - time.monotonic()))
         found[name] = one = run_part(name, "cpu" if given.cpu else "cuda", seconds, out, images)
         print(f"{name}: {one['status']} {one['reason']} ({one['seconds']:.0f} s)", flush=True)
+        if one["reason"] == NO_GPU:
+            return 1
     shown = "python benchmarks/gpu.py" + " --cpu" * given.cpu
     text = markdown(found, shown)
     (out / "report.md").write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gpu_parts import PARTS
-from gpu_parts.part import FAILED, SKIPPED, Report, Setting, SkippedError
+from gpu_parts.part import FAILED, NO_GPU, SKIPPED, Report, Setting, SkippedError
 
 
 def main(name: str, device: str, seconds: str, folder: str, *images: str) -> int:
@@ -24,7 +24,7 @@ def main(name: str, device: str, seconds: str, folder: str, *images: str) -> int
     from litconv.config.command_line import quiet
 
     if device == "cuda" and not torch.cuda.is_available():
-        report.status, report.reason = FAILED, "torch finds no GPU here; --cpu runs what a CPU can"
+        report.status, report.reason = FAILED, NO_GPU
         report.write()
         return 1
     quiet()

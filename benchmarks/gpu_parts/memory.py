@@ -26,7 +26,7 @@ def run(setting: Setting, report: Report) -> None:
     report.head(TITLE, ("what", "litconv says", "the other counter says"))
     block = 4 * MIB if setting.quick else 64 * MIB
     found = peak_bytes(lambda: two_of_three(block, device), device)
-    report.row(TITLE, "two blocks at once of three, MiB", found / MIB, 2 * block / MIB)
+    report.row(TITLE, "two blocks at once of three, MiB", f"{found / MIB:.1f}", f"{2 * block / MIB:.1f}")
     report.check("two blocks of known size", found == 2 * block, f"{found / MIB} MiB of {2 * block / MIB}")
     batch = 4 if setting.quick else 256
     model = build.model(composed.compose([f"backbone.depth={8 if setting.quick else 20}"]), 3, 10)
@@ -34,13 +34,15 @@ def run(setting: Setting, report: Report) -> None:
         model, None, sgd, 3, (32, 32), device=device, precision="32-true", memory_format=torch.channels_last,
         reference_format=torch.channels_last, batch=batch, seconds=0.01 if setting.quick else 0.25,
     )  # fmt: skip
-    report.row(TITLE, f"inference of ResNet, batch {batch}, MiB", measured.peak_bytes / MIB, "")
+    report.row(TITLE, f"inference of ResNet, batch {batch}, MiB", f"{measured.peak_bytes / MIB:.1f}", "")
     if setting.quick:
         report.skip("a training step's peak", "no GPU: the CPU's counter is litconv's own")
         report.skip("energy against the board's power", "no GPU")
         return
     other = step_peak(model, batch, device)
-    report.row(TITLE, f"a training step, batch {batch}, MiB", measured.train_peak_bytes / MIB, other / MIB)
+    report.row(
+        TITLE, f"a training step, batch {batch}, MiB", f"{measured.train_peak_bytes / MIB:.1f}", f"{other / MIB:.1f}"
+    )
     share = measured.train_peak_bytes / other
     report.check("a training step's peak", 0.9 <= share <= 1.1, f"{share:.3f} of the allocator's peak")
     energy(model.to(device), torch.randn(batch, 3, 32, 32, device=device), device, report)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+NO_GPU = "torch finds no GPU here; --cpu runs what a CPU can"
 
 
 class SkippedError(Exception):

@@ -13,7 +13,7 @@ LEAST = {True: 0.70, False: 0.90}  # test accuracy, of a real set and of drawn i
 
 def run(setting: Setting, report: Report) -> None:
     data, is_real = images_of(setting)
-    epochs, stop_after = (8, 1) if setting.quick else (20, 8)
+    epochs, stop_after = (5, 1) if setting.quick else (20, 8)
     asked = [*data, *network(setting), f"epochs={epochs}", "trainer.precision=bf16-mixed"]
     asked += ["cost.latency.enabled=false"] * setting.quick
     process = train(setting, *asked)

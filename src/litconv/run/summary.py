@@ -4,8 +4,9 @@ import json
 import math
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,11 @@ def facts(asked: Asked) -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "litconv": __version__,
-        **{package: version(package) for package in PACKAGES},
-    }
+    found = {"python": platform.python_version(), "litconv": __version__}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):  # other loggers do without wandb
+            found[package] = version(package)
+    return found
 
 
 @cache

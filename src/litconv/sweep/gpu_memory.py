@@ -22,10 +22,10 @@ def free_bytes(gpus: Sequence[str]) -> int | None:
         return None
 
 
-def check_slots(asked: Asked, problem: Problem, free: int | None) -> None:
+def check_slots(asked: Asked, problem: Problem, free: int) -> None:
     """Refuse more slots than can fit. A width that `match` has yet to find is not known here."""
     config = asked.config
-    if config.slots_per_gpu == 1 or free is None or config.get("match") is not None:
+    if config.slots_per_gpu == 1 or config.get("match") is not None:
         return
     needed = PROCESS_BYTES + step_bytes(asked, problem)
     fits = free // needed

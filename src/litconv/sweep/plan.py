@@ -55,9 +55,9 @@ def plan(config: DictConfig, checked: set[str], gpus: list[str], free: int | Non
         trainer = asked.settings["trainer"]
         accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", 1)
         if asked.arm_hash not in checked and is_wanted(status(asked.folder), config.rerun):
-            data, _ = parts(asked)
-            if on_gpus(accelerator, gpus):
-                check_slots(asked, data.problem, free)
+            made = parts(asked)
+            if free is not None and on_gpus(accelerator, gpus):
+                check_slots(asked, made[0].problem, free)
             checked.add(asked.arm_hash)
         if on_gpus(accelerator, gpus):
             wanted_gpus(devices, len(gpus))  # a point that asks for one that is not there would never have its turn

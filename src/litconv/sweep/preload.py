@@ -18,9 +18,10 @@ import litconv
 from litconv.config.command_line import quiet
 from litconv.sweep.parenthood import die_with_parent, hold_signals
 
-LIBRARIES = ("torchvision", "pytorch_lightning", "wandb", "torchmetrics", "fvcore.nn", "hydra")
-# What wandb imports late, where it is there, in wandb.init and for a table: two seconds of a job.
+LIBRARIES = ("torchvision", "pytorch_lightning", "torchmetrics", "fvcore.nn", "hydra")
+# wandb, where it is there, and what it imports late, in wandb.init and for a table: two seconds of a job.
 LATE = (
+    "wandb",
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     "pandas",
