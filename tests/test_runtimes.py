@@ -16,7 +16,7 @@ from litconv.conv.grouped import Grouped
 from litconv.conv.standard import Standard
 from litconv.cost.deployed_keys import DEPLOYED_FIGURES, PRECISIONS, RUNTIMES, Place
 from litconv.errors import ExportError
-from litconv.export.onnx import AXES
+from litconv.export.graph import AXES
 from litconv.runtimes import files as runtimes_files
 from litconv.runtimes import onnx_runtime, opened
 from litconv.runtimes.files import Files, write_files
