@@ -73,6 +73,33 @@ def test_a_model_of_torchvision_and_one_of_smp_are_swapped_and_fit_odd_images(ow
     assert isinstance(model.backbone.network.conv.operator, Deformable)
 
 
+@pytest.mark.parametrize("head", ["fcn", "unet", "deeplab"])
+@pytest.mark.parametrize("encoder", ["resnet18", "mit_b0"])
+def test_an_encoder_of_smp_stands_under_a_head_of_litconv(encoder, head):
+    chosen = ["task=segmentation", "backbone=smp", f"backbone.name={encoder}", "backbone.decoder=null", f"head={head}"]
+    check(compose([*chosen, "conv=standard"]))
+    model = meta(*chosen, "conv=standard")
+    assert shape(model, 45, 61) == (1, 10, 45, 61)
+    features = model.backbone(torch.zeros(1, 3, 64, 64, device="meta"))
+    assert [feature.shape[1] for feature in features] == model.backbone.channels
+    assert [64 // feature.shape[2] for feature in features] == model.backbone.strides
+    assert count(model, 3, (64, 64)).agrees
+
+
+def test_a_step_trains_an_encoder_of_smp_under_a_head_of_litconv_and_its_operator():
+    chosen = ["task=segmentation", "backbone=smp", "backbone.decoder=null", "head=unet", "conv=grouped"]
+    model = build.model(compose(chosen), 3, 10)
+    assert Asked.of(compose(chosen)).choices["head"] == "unet"
+    model(torch.randn(2, 3, 32, 32)).square().mean().backward()
+    swapped = model.backbone.get_submodule("network.layer1.0.conv1")
+    assert all(parameter.grad.abs().sum() > 0 for parameter in swapped.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+    cost = count(model, 3, (32, 32))
+    whole = count(meta("task=segmentation", "backbone=smp", "conv=grouped"), 3, (32, 32))
+    assert cost.agrees
+    assert cost.macs != whole.macs
+
+
 def test_arms_of_one_seed_differ_in_the_swapped_layers_alone(own):
     arms = [
         build.model(compose([*own, f"conv={name}", "seed=3"]), 3, 10) for name in ("standard", "grouped", "separable")
@@ -205,7 +232,10 @@ def test_weights_that_fit_nothing_are_refused(own, tmp_path):
             ["backbone=smp"],
             "backbone=smp is not for task=classification; models of other libraries that are: module, timm",
         ),
-        (["backbone=smp", "task=segmentation", "head=fcn"], "head=fcn has no effect: backbone=smp is a whole network"),
+        (
+            ["backbone=smp", "task=segmentation", "head=fcn"],
+            "head=fcn has no effect: backbone=smp is a whole network.*, or set backbone.decoder=null",
+        ),
         (
             ["backbone=torchvision", "task=segmentation"],
             "backbone=torchvision is not for task=segmentation.*: module, smp, timm",

@@ -111,3 +111,28 @@ def test_the_effective_field_of_one_convolution_is_its_kernel():
     module = Standard(1, 1, kernel_size=5)
     nn.init.ones_(module.weight)
     assert count(module, 1, (16, 16), effective_field=True).effective_receptive_field == 5
+
+
+def test_the_effective_field_of_a_whole_network_is_that_of_its_last_map():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1)]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10)]
+    whole, features = nn.Sequential(*layers, *head), nn.Sequential(*layers)
+    for size in ((16, 16), (4, 4)):  # 4×4 and one place
+        expected = count(features, 3, size, effective_field=True).effective_receptive_field
+        assert count(whole, 3, size, effective_field=True).effective_receptive_field == expected > 0
+
+
+class Tokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.mix, self.head = nn.Conv2d(3, 8, 4, stride=4), nn.Linear(8, 8), nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.head(self.mix(self.patches(x).flatten(2).mT).mean(1))
+
+
+def test_what_ends_in_tokens_has_no_effective_field():
+    cost = count(Tokens(), 3, (16, 16), effective_field=True)
+    assert cost.effective_receptive_field is None
+    assert "cost/effective_receptive_field" not in cost.summary()

@@ -45,12 +45,13 @@ def counted(backbone: str, operator: str) -> Count:
     return count(model(backbone, operator), 3, (32, 32))
 
 
-def row(cost: Count) -> dict[str, int]:
+def row(cost: Count) -> dict[str, int | None]:
     return {
         "params": cost.params,
         "macs": cost.macs,
         "activations": cost.activations,
         "elementwise_ops": cost.elementwise_ops,
+        "peak_activation_bytes": cost.peak and cost.peak.float32,
     }
 
 

@@ -128,7 +128,15 @@ def takes(node: DictConfig, parameter: str) -> bool:
 
 def brings_own_head(config: DictConfig) -> bool:
     """Whether the backbone is, for the head's task, a whole network."""
-    return bool(declared(config.backbone).constants.get("own_head", frozenset()) & tasks_of(config.head))
+    return bool(own_head_tasks(config.backbone) & tasks_of(config.head))
+
+
+def own_head_tasks(backbone: DictConfig) -> frozenset[str]:
+    """For which it is a whole network: none where the option that its class names for that is null."""
+    says = declared(backbone).constants
+    option = says.get("own_head_option")
+    leaves_the_head = option is not None and option in backbone and backbone[option] is None
+    return frozenset() if leaves_the_head else says.get("own_head", frozenset())
 
 
 def tasks_of(node: DictConfig) -> frozenset[str]:

@@ -13,6 +13,7 @@ from litconv.config.composed import (
     is_set,
     launcher_reads,
     load,
+    own_head_tasks,
     raw,
     select,
     short_name_in,
@@ -105,8 +106,10 @@ def backbone_faults(config: Mapping, overrides: list[str], chosen: dict[str, str
     for override in [] if multirun else overrides:
         key, _, value = override.lstrip("+~").partition("=")
         group = key.partition(".")[0]
-        if group in ("head", "upsample") and task in says.get("own_head", frozenset()):
-            yield f"{key}={value} has no effect: backbone={name} is a whole network with a head of its own; remove it"
+        if group in ("head", "upsample") and task in own_head_tasks(config.backbone):
+            option = says.get("own_head_option")
+            instead = f", or set backbone.{option}=null" if option else ""
+            yield f"{key}={value} has no effect: backbone={name} is a whole network with a head of its own; remove it{instead}"
         if says.get("own_kernels") and key.rpartition(".")[2] == "kernel_size":
             yield f"{key}={value} has no effect: backbone={name} keeps the kernel of each of its layers; remove it"
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fvcore.nn.jit_analysis import JitModelAnalysis
 from torch import Tensor, nn
 
 from litconv.cost.effective_field import effective_receptive_field
 from litconv.cost.elementwise import ELEMENTWISE
+from litconv.cost.hazards import Hazard
 from litconv.cost.layers import Layer, layers
+from litconv.cost.live import Peak
 from litconv.cost.opinions import inside, second_opinion
-from litconv.cost.products import ACTIVATIONS, MACS, fvcore_handles
+from litconv.cost.products import ACTIVATIONS, MACS
 from litconv.cost.replica import ordinary_algorithms, replica, untouched
-from litconv.cost.tracing import ConvolutionsRecorded, ShapesAlone
+from litconv.cost.tracing import Analysis
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
 
@@ -37,12 +38,16 @@ class Count:
     macs: int
     activations: int  # values that convolutions, linear layers and matrix products put out (fvcore's definition)
     elementwise_ops: int  # as `elementwise` defines them
+    peak: (
+        Peak | None
+    )  # of the bytes of activations that live at once, as `live` defines them; None: it cannot be derived
     uncounted_ops: dict[str, int]  # operation → how often
     agrees: bool
     second_opinion: str
     receptive_field: int | str | None  # in pixels, of the backbone's last feature; or "global"; None: unknown
     effective_receptive_field: float | None
     layers: list[Layer] = field(repr=False)
+    hazards: list[Hazard] = field(default_factory=list, repr=False)  # what is known to be slow on runtimes
 
     @property
     def flops(self) -> int:
@@ -57,6 +62,8 @@ class Count:
             "cost/flops": self.flops,
             "cost/activations": self.activations,
             "cost/elementwise_ops": self.elementwise_ops,
+            "cost/peak_activation_bytes": self.peak and self.peak.float32,
+            "cost/peak_activation_bytes_int8": self.peak and self.peak.int8,
             "cost/uncounted_ops": [f"{name} ×{times}" for name, times in sorted(self.uncounted_ops.items())],
             "cost/second_opinion": self.second_opinion,
             "cost/receptive_field": self.receptive_field,
@@ -76,16 +83,14 @@ def count(
     """Count a copy: weights, statistics, mode, hooks, gradients and every RNG of the model stay as they were."""
     with untouched(), ordinary_algorithms():
         copied, x, witness = run(model, (1, in_channels, *image_size))
-        analysis = JitModelAnalysis(copied, x).set_op_handle(**fvcore_handles())
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        with ConvolutionsRecorded(), ShapesAlone():
-            counts = analysis.by_module_and_operator()
+        analysis = Analysis(copied, x)
+        counts = analysis.counts
         agrees, opinion = second_opinion(copied, counts, witness)
         table = layers(copied, counts, witness)
         effective = effective_receptive_field(model, in_channels, image_size) if effective_field else None
-    uncounted = Counter(analysis.unsupported_ops())
+    uncounted = analysis.uncounted[""]
     if uncounted:
-        report_uncounted(uncounted, places({name: analysis.unsupported_ops(name) for name in counts}), allow_uncounted)
+        report_uncounted(uncounted, places(analysis.uncounted), allow_uncounted)
     if not agrees:
         log.warning("cost: the counts of this model differ, trust none of them: %s", opinion)
     return Count(
@@ -94,12 +99,14 @@ def count(
         macs=int(counts[""][MACS]),
         activations=int(counts[""][ACTIVATIONS]),
         elementwise_ops=int(counts[""][ELEMENTWISE]),
+        peak=witness.peak,
         uncounted_ops=dict(uncounted),
         agrees=agrees,
         second_opinion=opinion,
         receptive_field=witness.receptive_field,
         effective_receptive_field=effective,
         layers=table,
+        hazards=witness.hazards,
     )
 
 

@@ -26,14 +26,14 @@ from litconv.cost.shapes import numel, shape
 ELEMENTWISE = "elementwise_ops"
 
 FREE = """
-    adjoint alias alpha_dropout arange as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors
+    Int ScalarImplicit adjoint alias alpha_dropout arange as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors
     broadcast_to cat channel_shuffle chunk clone column_stack concat concatenate constant_pad_nd contiguous copy detach
     diag diag_embed diagonal dropout dsplit dstack empty empty_like expand expand_as eye feature_alpha_dropout
     feature_dropout fill flatten flip fliplr flipud full full_like gather hsplit hstack im2col index index_copy index_fill
     index_put index_select lift_fresh linspace masked_scatter matrix_H mH mT meshgrid moveaxis movedim narrow numel
-    new_empty new_full new_ones new_zeros numpy_T one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle ravel
+    new_empty new_full new_ones new_zeros nonzero numpy_T one_hot ones ones_like pad permute pixel_shuffle pixel_unshuffle ravel
     real reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
-    replication_pad3d reshape reshape_as resolve_conj resolve_neg roll rot90 row_stack scatter select select_scatter slice
+    replication_pad3d reshape reshape_as resolve_conj resolve_neg roll rot90 row_stack scatter select select_scatter size slice
     slice_scatter split split_with_sizes squeeze stack swapaxes swapdims t take take_along_dim tensor_split tile to
     transpose type_as unbind unflatten unfold unsafe_chunk unsafe_split unsafe_split_with_sizes unsqueeze view view_as
     view_as_complex view_as_real vsplit vstack zero zeros zeros_like
@@ -84,6 +84,10 @@ def elementwise(operations: Callable[[list[Any], list[Any]], float]) -> Handle:
     )
 
 
+def free(inputs: list[Any], outputs: list[Any]) -> Counter:
+    return Counter()
+
+
 def pooled(inputs: list[Any], outputs: list[Any]) -> int:
     window = [size.toIValue() for size in inputs[1].node().inputs()]
     if not window or not all(isinstance(size, int) for size in window):  # the forward computes it from the input
@@ -100,6 +104,6 @@ def elementwise_handles() -> dict[str, Handle]:
         **NORMS,
     }
     handles = {name: elementwise(rule) for name, rule in rules.items()}
-    handles |= dict.fromkeys(FREE, lambda inputs, outputs: Counter())
+    handles |= dict.fromkeys(FREE, free)
     of_aten = {f"aten::{name}{suffix}": handle for name, handle in handles.items() for suffix in ("", "_")}
-    return of_aten | dict.fromkeys(MARKS, lambda inputs, outputs: Counter())
+    return of_aten | dict.fromkeys(MARKS, free)

@@ -5,6 +5,7 @@ Such are weight_norm, spectral_norm and pruning, as hooks and as parametrization
 """
 
 from contextlib import suppress
+from functools import cache
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
@@ -15,7 +16,7 @@ HOOKS = {"_g": [remove_weight_norm], "_orig": [remove_spectral_norm, prune.remov
 
 
 def in_deployed_form(model: nn.Module) -> nn.Module:
-    if isinstance(model, HasDeployedForm):
+    if has_another_form(type(model)):
         return model.deployed().eval()
     fold_hooks(model)
     fold_parametrizations(model)
@@ -23,6 +24,11 @@ def in_deployed_form(model: nn.Module) -> nn.Module:
         if (form := in_deployed_form(child)) is not child:
             setattr(model, name, form)
     return model
+
+
+@cache
+def has_another_form(kind: type[nn.Module]) -> bool:
+    return issubclass(kind, HasDeployedForm)
 
 
 def fold_hooks(module: nn.Module) -> None:

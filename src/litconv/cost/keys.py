@@ -22,6 +22,8 @@ COST_KEYS = (
     CostKey("cost/flops", "FLOPs", listed=True),
     CostKey("cost/activations", "activations", budget=True, compared="table", listed=True),
     CostKey("cost/elementwise_ops", "element-wise operations", listed=True),
+    CostKey("cost/peak_activation_bytes", "peak activations, float32", "bytes", compared="figures", listed=True),
+    CostKey("cost/peak_activation_bytes_int8", "peak activations, int8", "bytes", compared="figures", listed=True),
     CostKey("cost/uncounted_ops", "operations without a rule", better="neither"),
     CostKey("cost/second_opinion", "second opinion", better="neither"),
     CostKey("cost/receptive_field", "receptive field", "pixels", listed=True, better="neither"),

@@ -7,6 +7,7 @@ both. The closed forms see it; so a model that has slots (modules with a `formul
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from torch import nn
 
@@ -17,11 +18,16 @@ from litconv.cost.witness import Shape, Witness
 SHOWN = 8
 
 
+@cache
+def has_formula(kind: type[nn.Module]) -> bool:
+    return issubclass(kind, HasFormula)
+
+
 def slots(model: nn.Module) -> list[str]:
     """The outermost modules with a `formula`."""
     outermost: list[str] = []
     for name, module in model.named_modules():
-        if isinstance(module, HasFormula) and not any(inside(name, slot) for slot in outermost):
+        if has_formula(type(module)) and not any(inside(name, slot) for slot in outermost):
             outermost.append(name)
     return outermost
 
@@ -32,7 +38,7 @@ def inside(name: str, ancestor: str) -> bool:
 
 def closed_form(module: nn.Module, calls: list[tuple[Shape, Shape]]) -> int | None:
     """MACs of all calls of one module; None for a module that has no closed form."""
-    if isinstance(module, HasFormula):
+    if has_formula(type(module)):
         return sum(shape[0] * module.formula(*shape[-2:]).macs for shape, _ in calls)
     if isinstance(module, TRANSPOSED):
         return sum(module.weight.numel() * shape[0] * math.prod(shape[2:]) for shape, _ in calls)

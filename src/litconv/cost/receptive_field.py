@@ -9,18 +9,16 @@ Deformable convolutions are taken on their regular grid, where training starts: 
 seen the whole map (a global mean, the weights of a dynamic convolution) is GLOBAL. Statistics of norms are not followed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from litconv.conv.slot import DECLARED_COSTS
+from litconv.cost.observed import tensors_of
 from litconv.cost.products import TORCHVISION
 
 
@@ -134,7 +132,7 @@ def reduced(field: Field, out, x, dims=None, *rest) -> Field:
 
 def same_place(field: Field, out: Any, *arguments: Any) -> Field:
     """Arithmetic, channels moved about: where the last two axes stay, so does the field."""
-    maps = [t for t in (*tree_leaves(arguments), *tree_leaves(out)) if isinstance(t, Tensor) and t.ndim >= 3]
+    maps = [t for t in tensors_of((*arguments, out)) if t.ndim >= 3]
     kept = len({t.shape[-2:] for t in maps if t.shape[-2:] != (1, 1)}) <= 1
     return field if isinstance(field, str) or kept else UNKNOWN
 
@@ -170,33 +168,27 @@ RULES: dict[str, Callable[..., Field]] = {
 }  # fmt: skip
 
 
-class FieldsFollowed(TorchDispatchMode):
-    """Inside, `self[tensor]` is the receptive field of a tensor that comes of `image`."""
+class FieldsFollowed:
+    """An observer of `Observed`: `self[tensor]` is the receptive field of a tensor that comes of `image`."""
 
     def __init__(self, image: Tensor) -> None:
-        super().__init__()
-        self.fields = WeakTensorKeyDictionary()
-        self.fields[image] = PIXELS
+        image.receptive_field = PIXELS  # on the tensor itself, and with it gone
 
     def __getitem__(self, tensor: Tensor) -> Field:
-        return self.fields.get(tensor, UNKNOWN)
+        return getattr(tensor, "receptive_field", UNKNOWN)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        first, others = (
-            [self.fields[t] for t in followed(part, self.fields)] for part in (args[:1], (args[1:], kwargs))
-        )
-        if first or others:
-            pointwise = torch.Tag.pointwise in func.tags
-            name = func.name().partition(".")[0]
-            rule = same_place if pointwise else RULES.get(name) or declared(name) or unknown
-            # a kernel or offsets that come of the image join what has gone through the window
-            field = joined([rule(joined(first or others), out, *args), *others])
-            for tensor in tree_leaves(out):
-                if isinstance(tensor, Tensor):
-                    self.fields[tensor] = field
-        return out
+    def __call__(self, func: Any, args: tuple, kwargs: dict[str, Any], out: Any) -> None:
+        first, others = followed(args[:1]), followed((*args[1:], *kwargs.values()))
+        if not (first or others):
+            return
+        name = func.name().partition(".")[0]
+        is_pointwise = torch.Tag.pointwise in func.tags
+        rule = same_place if is_pointwise else RULES.get(name) or declared(name) or unknown
+        # a kernel or offsets that come of the image join what has gone through the window
+        field = joined([rule(joined(first or others), out, *args), *others])
+        for tensor in tensors_of((out,)):
+            tensor.receptive_field = field
 
 
-def followed(arguments: Any, fields: WeakTensorKeyDictionary) -> list[Tensor]:
-    return [t for t in tree_leaves(arguments) if isinstance(t, Tensor) and t in fields]
+def followed(arguments: Iterable[Any]) -> list[Field]:
+    return [t.receptive_field for t in tensors_of(arguments) if hasattr(t, "receptive_field")]

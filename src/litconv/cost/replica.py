@@ -8,8 +8,11 @@ twice.
 import copy
 import random
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,22 +21,58 @@ from torch import Tensor, nn
 from litconv.cost.folding import in_deployed_form
 
 CPU = torch.device("cpu")
+ATOMS = frozenset((bool, int, float, str, bytes, type(None), torch.dtype, torch.device))
 
 
 def replica(model: nn.Module, device: str | torch.device, deployed: bool = True) -> nn.Module:
     """A float32 copy in eval mode; where the model holds a wrapper, the copy holds what is wrapped. `deployed`: in the
     form in which it is used after training."""
-    memo: dict[int, object] = {}
+    memo: dict[int, Any] = {}
     modules = list(model.modules())
     for module in modules:
-        for value in (*module.parameters(recurse=False), *module.buffers(recurse=False), *vars(module).values()):
-            if isinstance(value, Tensor):
-                memo.setdefault(id(value), moved(value, device))
-    for module in reversed(modules):  # a wrapper may wrap a wrapper: the inner one first
+        for value in vars(module).values():
+            for part in value.values() if type(value) is dict else (value,):
+                if isinstance(part, Tensor) and id(part) not in memo:
+                    memo[id(part)] = moved(part, device)
+    ordinary = [m for m in modules if wrapped_by(m) is None and is_copied_by_its_attributes(type(m))]
+    memo |= {id(module): object.__new__(type(module)) for module in ordinary}
+    for module in reversed(modules):  # what a module holds comes before it
         if (inner := wrapped_by(module)) is not None:
-            memo[id(module)] = copy.deepcopy(inner, memo)
-    copied = copy.deepcopy(model, memo).eval()
+            memo[id(module)] = duplicate(inner, memo)
+    for module in reversed(ordinary):
+        attributes = vars(memo[id(module)])
+        for name, value in vars(module).items():
+            attributes[name] = value if type(value) in ATOMS else duplicate(value, memo)
+    copied = duplicate(model, memo).eval()
     return in_deployed_form(copied) if deployed else copied
+
+
+@cache
+def is_copied_by_its_attributes(kind: type[nn.Module]) -> bool:
+    """As modules are, unless they say otherwise."""
+    ways = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__")
+    return all(getattr(kind, way, None) is getattr(nn.Module, way, None) for way in ways) and not hasattr(
+        kind, "__slots__"
+    )
+
+
+def duplicate(value: Any, memo: dict[int, Any]) -> Any:
+    """copy.deepcopy, which asks eight questions of every number and every empty dictionary of hooks."""
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if id(value) in memo:
+        return memo[id(value)]
+    if kind is dict or kind is OrderedDict:
+        copied = memo[id(value)] = kind()
+        for key, part in value.items():
+            copied[duplicate(key, memo)] = part if type(part) in ATOMS else duplicate(part, memo)
+        return copied
+    if kind is list:
+        copied = memo[id(value)] = []
+        copied.extend(duplicate(part, memo) for part in value)
+        return copied
+    return copy.deepcopy(value, memo)
 
 
 def wrapped_by(module: nn.Module) -> nn.Module | None:
@@ -45,7 +84,10 @@ def wrapped_by(module: nn.Module) -> nn.Module | None:
 
 def moved(value: Tensor, device: str | torch.device) -> Tensor:
     dtype = torch.float32 if value.is_floating_point() else value.dtype
-    copied = value.detach().to(device, dtype, copy=True)
+    if str(device) == "meta" and value.layout == torch.strided:
+        copied = torch.empty_strided(value.shape, value.stride(), dtype=dtype, device=device)
+    else:
+        copied = value.detach().to(device, dtype, copy=True)
     return nn.Parameter(copied, requires_grad=False) if isinstance(value, nn.Parameter) else copied
 
 

@@ -1,93 +1,160 @@
-"""Running on the meta device, and tracing there.
+"""TorchScript's trace of a forward, and fvcore's rules on it, module by module.
 
-fvcore reads TorchScript traces. F.conv2d is recorded there by the `_convolution` that the CPU's implementation calls;
-the meta device's does not, and would run inside the trace. Calling `_convolution` itself records it on every device.
+For every number among an operation's arguments the tracer notes a whole Python stack, which takes longer than the operation.
+Those that have most are therefore written into the trace here: convolutions and batch norms as the tracer would write them on
+the CPU (on the meta device it would not record F.conv2d at all), and what only moves values, which costs nothing by any rule,
+by its result alone. Sizes are plain numbers.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch._C import ListType, _get_tracing_state, _get_value_trace, _set_tracing_state, _set_value_trace
+from torch.jit import _trace
+from torch.jit._trace import _get_trace_graph
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
-FLAGS = (False, False, False, False)  # cuDNN's: benchmark, deterministic, enabled, TF32
+from litconv.cost.elementwise import FREE, free
+from litconv.cost.observed import Observed, tensors_of
+from litconv.cost.products import fvcore_handles
 
-
-def _spread(value: int | Sequence[int], axes: int) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * axes if len(values) == 1 else values
-
-
-def _plain(axes: int) -> Callable[..., Tensor]:
-    def convolve(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        sizes = (_spread(v, axes) for v in (stride, padding, dilation))
-        return torch._convolution(input, weight, bias, *sizes, False, [0] * axes, groups, *FLAGS)
-
-    return convolve
+CONVOLUTIONS = {getattr(torch, f"conv{axes}d"): axes for axes in (1, 2, 3)}
+TRANSPOSED = {getattr(torch, f"conv_transpose{axes}d"): axes for axes in (1, 2, 3)}
+MOVING = {getattr(owner, name) for owner in (Tensor, torch) for name in FREE if hasattr(owner, name)}
+MOVING |= {Tensor.__getitem__, Tensor.shape.__get__}
 
 
-def _transposed(axes: int) -> Callable[..., Tensor]:
-    def convolve(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-        sizes = (_spread(v, axes) for v in (stride, padding, dilation))
-        return torch._convolution(input, weight, bias, *sizes, True, _spread(output_padding, axes), groups, *FLAGS)
+class Recorded(TorchFunctionMode):
+    """Inside a trace, convolutions of batched input and batch norms are one node each; padding="same" is left to PyTorch,
+    which records it as `_convolution_mode`."""
 
-    return convolve
-
-
-RECORDED = {getattr(torch, f"conv{axes}d"): _plain(axes) for axes in (1, 2, 3)}
-RECORDED |= {getattr(torch, f"conv_transpose{axes}d"): _transposed(axes) for axes in (1, 2, 3)}
-
-
-class ConvolutionsRecorded(TorchFunctionMode):
-    """Inside, every F.conv… of batched input is recorded; padding="same" always is, as `_convolution_mode`."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.constants: dict[Any, Any] = {}
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if func in RECORDED and not any(isinstance(value, str) for value in (*args, *kwargs.values())):
-            return RECORDED[func](*args, **kwargs)
+        if _get_tracing_state() is None:
+            return func(*args, **kwargs)
+        if func in MOVING:
+            values = [_get_value_trace(tensor) for tensor in tensors_of((*args, *kwargs.values()))]
+            out = self.unseen(lambda: func(*args, **kwargs))
+            for result in tensors_of((out,)):
+                self.moved(values, result)
+            return out
+        if func in CONVOLUTIONS or func in TRANSPOSED:
+            x, weight, bias, *rest = _named(args, kwargs, "input", "weight", "bias")
+            is_string = any(isinstance(value, str) for value in (*rest, *kwargs.values()))
+            if not is_string and x.ndim == weight.ndim:
+                # stride, padding, dilation, transposed, output padding, groups, four of cuDNN's: fvcore reads one of them
+                unread, flags = [0] * (weight.ndim - 2), [False] * 4
+                numbers = (unread, unread, unread, func in TRANSPOSED, unread, 1, *flags)
+                return self.note("aten::_convolution", (x, weight, bias), numbers, lambda: func(*args, **kwargs))
+        if func is functional.batch_norm:
+            x, mean, variance, weight, bias, *rest = _named(
+                args, kwargs, "input", "running_mean", "running_var", "weight", "bias"
+            )
+            training = rest[0] if rest else kwargs.get("training", False)
+            tensors, numbers = (x, weight, bias, mean, variance), (bool(training), 0.1, 1e-5, False)
+            return self.note("aten::batch_norm", tensors, numbers, lambda: func(*args, **kwargs))
         return func(*args, **kwargs)
 
+    def note(
+        self, kind: str, tensors: Sequence[Tensor | None], numbers: Sequence[Any], call: Callable[[], Tensor]
+    ) -> Tensor:
+        values = [self.constant(None) if t is None else _get_value_trace(t) for t in tensors]
+        values += [self.constant(number) for number in numbers]
+        out = self.unseen(call)
+        self.write(kind, values, out)
+        return out
 
-def _norm(x: Tensor, *_: Any) -> tuple[Tensor, ...]:
-    return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
+    def unseen(self, call: Callable[[], Any]) -> Any:
+        """Nothing of it is recorded."""
+        state = _get_tracing_state()
+        _set_tracing_state(None)
+        try:
+            return call()
+        finally:
+            _set_tracing_state(state)
+
+    def moved(self, values: Sequence[Any], result: Tensor) -> None:
+        """As a concatenation of all that it is of: the tracer drops what leads nowhere."""
+        graph = _get_tracing_state().graph()
+        parts = graph.create("prim::ListConstruct", values, 1)
+        graph.insertNode(parts)
+        parts.output().setType(ListType.ofTensors())
+        self.write("aten::cat", [parts.output(), self.constant(0)], result)
+
+    def write(self, kind: str, values: Sequence[Any], result: Tensor) -> None:
+        graph = _get_tracing_state().graph()
+        node = graph.create(kind, values, 1)
+        graph.insertNode(node)
+        node.output().inferTypeFrom(result)
+        _set_value_trace(result, node.output())
+
+    def constant(self, number: Any) -> Any:
+        """Once for the whole trace, which has no branches."""
+        key = repr(number)
+        if key not in self.constants:
+            self.constants[key] = _get_tracing_state().graph().insertConstant(number)
+        return self.constants[key]
 
 
-def _enlarged(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
-    return x.new_empty((*x.shape[:2], *size))
+def _named(args: tuple, kwargs: dict[str, Any], *names: str) -> list[Any]:
+    """The arguments of these names, then those that follow by place."""
+    return [args[i] if i < len(args) else kwargs.get(name) for i, name in enumerate(names)] + list(args[len(names) :])
 
 
-def _same(x: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(x)
+def graph_of(model: nn.Module, x: Tensor) -> Any:
+    """With the names of modules as its scopes."""
+    before, _trace._trace_module_map = _trace._trace_module_map, {m: name for name, m in model.named_modules()}
+    try:
+        with Recorded(), Observed():
+            graph, _ = _get_trace_graph(model, x, _force_outplace=False)
+        return graph
+    finally:
+        _trace._trace_module_map = before
 
 
-def _in_place(x: Tensor, *_: Any) -> Tensor:
-    return x
+class Analysis:
+    """What fvcore's rules say of every module with its children, by name; "" is the model."""
+
+    def __init__(self, model: nn.Module, x: Tensor) -> None:
+        self.counts: dict[str, Counter] = {name: Counter() for name, _ in model.named_modules()}
+        self.uncounted: dict[str, Counter] = {name: Counter() for name in self.counts}
+        own: dict[str, Counter] = defaultdict(Counter)
+        uncounted: dict[str, Counter] = defaultdict(Counter)
+        handles = fvcore_handles()
+        uncosted = {kind for kind, handle in handles.items() if handle is free}
+        for node in graph_of(model, x).nodes():
+            kind = node.kind()
+            if kind in uncosted:
+                continue
+            if kind == "prim::PythonOp":
+                kind = f"{kind}.{node.pyname()}"
+            place = node.scopeName().rpartition("/")[2]
+            if kind in handles:
+                counter = own[place]
+                for what, times in handles[kind](list(node.inputs()), list(node.outputs())).items():
+                    counter[what] += times
+            elif not is_no_operation(kind):
+                uncounted[place][kind] += 1
+        for of_places, of_modules in ((own, self.counts), (uncounted, self.uncounted)):
+            for place, counter in of_places.items():
+                for name in containing(place):
+                    of_modules[name].update(counter)
 
 
-def _arithmetic(x: Tensor, y: Any, *_: Any) -> Tensor | None:
-    """Of two alike; what is broadcast or promoted is left to PyTorch."""
-    alike = isinstance(y, Tensor) and y.shape == x.shape and y.dtype == x.dtype
-    return torch.empty_like(x) if alike else None
+def is_no_operation(kind: str) -> bool:
+    """Of the tracer's own, all but functions of Python and of TorchScript, into which nobody can see."""
+    return kind.startswith("prim::") and not kind.startswith(("prim::PythonOp", "prim::CallFunction"))
 
 
-ACTIVATIONS = "relu hardswish hardsigmoid hardtanh silu gelu sigmoid leaky_relu elu mish".split()  # noqa: SIM905
-SHAPES = {
-    **{getattr(torch.ops.aten, name): _same for name in ACTIVATIONS},
-    **{getattr(torch.ops.aten, f"{name}_"): _in_place for name in ACTIVATIONS},
-    **{getattr(torch.ops.aten, name): _arithmetic for name in ("add", "mul", "sub", "div")},
-    torch.ops.aten.native_batch_norm: _norm,
-    torch.ops.aten._native_batch_norm_legit_no_training: _norm,
-    torch.ops.aten.upsample_bilinear2d: _enlarged,
-}
-
-
-class ShapesAlone(TorchDispatchMode):
-    """Inside, these operations on the meta device say no more than the shape of what they return. PyTorch's own way to it
-    is dozens of operations in Python, a third of the time that a count takes. A trace has recorded them before."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        shape = SHAPES.get(func.overloadpacket) if args and getattr(args[0], "is_meta", False) else None
-        out = shape(*args) if shape else None
-        return func(*args, **(kwargs or {})) if out is None else out
+def containing(place: str) -> list[str]:
+    """layer1.0.conv → "", layer1, layer1.0, layer1.0.conv"""
+    parts = place.split(".") if place else []
+    return [".".join(parts[:depth]) for depth in range(len(parts) + 1)]

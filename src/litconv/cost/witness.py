@@ -1,34 +1,42 @@
-"""One forward, watched: what FlopCounterMode counts in every module, the shapes that go in and out of it, and the
-receptive field of what comes out."""
+"""One forward, watched: what FlopCounterMode's formulas count in every module, the shapes that go in and out of it, the
+receptive field of what comes out, how many bytes of activations are alive at once, and what is slow elsewhere."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
-from litconv.cost.products import torch_formulas
+from litconv.cost.dispatched import Products
+from litconv.cost.hazards import Hazard, Hazards
+from litconv.cost.live import Buffers, Peak
+from litconv.cost.observed import Observed
 from litconv.cost.receptive_field import FieldsFollowed, size
-from litconv.cost.tracing import ShapesAlone
 
 Shape = tuple[int, ...]
 
 
 @dataclass
 class Witness:
-    macs: dict[str, int]  # of every module with its children, by FlopCounterMode; "" is the model
+    macs: dict[str, int]  # of every module with its children; "" is the model
     calls: dict[str, list[tuple[Shape, Shape]]] = field(default_factory=dict)  # in and out, for every call
     receptive_field: int | str | None = None
+    peak: Peak | None = None  # None: it cannot be derived
+    hazards: list[Hazard] = field(default_factory=list)
 
 
 def watch(model: nn.Module, x: Tensor) -> Witness:
     """`model` is a copy; where its forward raises, it is of no more use."""
     witness = Witness({})
-    seen = FieldsFollowed(x)
+    seen, products, buffers = FieldsFollowed(x), Products(), Buffers(x)
+    hazards = Hazards(products.running)
     names = {module: name for name, module in model.named_modules()}
 
-    def note(module: nn.Module, inputs: tuple, output: Any) -> None:
+    def enter(module: nn.Module, inputs: tuple) -> None:
+        products.running.append(names[module])
+
+    def leave(module: nn.Module, inputs: tuple, output: Any) -> None:
+        products.running.pop()
         shapes = [tuple(leaf.shape) for value in (inputs, output) for leaf in tensors(value)[:1]]
         if len(shapes) == 2:
             witness.calls.setdefault(names[module], []).append((shapes[0], shapes[1]))
@@ -37,21 +45,19 @@ def watch(model: nn.Module, x: Tensor) -> Witness:
         maps = [leaf for leaf in tensors(output) if leaf.ndim == 4]
         witness.receptive_field = size(seen[maps[-1]]) if maps else None
 
-    hooks = [module.register_forward_hook(note) for module in names]
+    hooks = [module.register_forward_pre_hook(enter) for module in names]
+    hooks += [module.register_forward_hook(leave) for module in names]
     hooks.append(getattr(model, "backbone", model).register_forward_hook(note_field))
-    with ShapesAlone(), FlopCounterMode(display=False, custom_mapping=torch_formulas()) as counter, seen:
-        model(x)
+    with Observed(products, seen, buffers, hazards):
+        out = model(x)
     for hook in hooks:
         hook.remove()
-    root = type(model).__name__
-    for name, by_operation in counter.get_flop_counts().items():
-        flops = sum(by_operation.values())
-        if name == "Global":
-            witness.macs[""] = flops // 2
-        elif name.startswith(f"{root}."):
-            witness.macs[name.removeprefix(f"{root}.")] = flops // 2
+    witness.macs = {**products.macs_of, "": products.macs}
+    witness.peak, witness.hazards = buffers.peak(tensors(out)), hazards.found()
     return witness
 
 
 def tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from litconv.cost.effective_field import effective_size, sensitivity
+from litconv.cost.observed import Observed
 from litconv.cost.receptive_field import Axis, FieldsFollowed, size
 from litconv.cost.replica import replica
 from litconv.cost.witness import tensors
@@ -23,7 +24,8 @@ def field_of(model: nn.Module, in_channels: int, image_size: tuple[int, int], de
     """Of the last map of the model's `backbone`, or of the model itself; None where that puts out no map."""
     features = replica(getattr(model, "backbone", model), device)
     image = torch.zeros(1, in_channels, *image_size, device=device)
-    with FieldsFollowed(image) as seen:
+    seen = FieldsFollowed(image)
+    with Observed(seen):
         feature = tensors(features(image))[-1]
     if feature.ndim != 4:
         return None

@@ -4,7 +4,8 @@ Its weights are its own: drawn as its library draws them, from a generator of th
 (`keeps_weights`), so that arms differ in the layers that are swapped alone. Those are drawn by seed and name, or begin as `init`
 says.
 
-A class says: `tasks`, for which it serves; `own_head`, those for which it is the whole network, logits included.
+A class says: `tasks`, for which it serves; `own_head`, those for which it is the whole network, logits included;
+`own_head_option`, an option of its own that is null where litconv's head is wanted all the same.
 """
 
 import difflib

@@ -13,6 +13,7 @@ from litconv import build
 from litconv.config import composed
 from litconv.cost import Count, Layer
 from litconv.cost.device_csv import DeviceTable
+from litconv.cost.hazards import Hazard
 from litconv.data.problem import Problem
 from litconv.device import set_matmul_precision
 from litconv.errors import ConfigError, DataError
@@ -34,6 +35,7 @@ class Point:
     overrides: dict[str, str]  # what the command line set
     row: dict[str, Any]
     layers: list[Layer]
+    hazards: list[Hazard]
 
 
 def survey(config: DictConfig, devices: Sequence[DeviceTable] = ()) -> Point:
@@ -58,7 +60,7 @@ def survey(config: DictConfig, devices: Sequence[DeviceTable] = ()) -> Point:
     )
     row |= on_devices(devices, model, asked.arm())
     set_here = dict(o.lstrip("+").split("=", 1) for o in asked.overrides if "=" in o)
-    return Point(set_here, row, count.layers)
+    return Point(set_here, row, count.layers, count.hazards)
 
 
 def problem_of(config: DictConfig, asked: Asked) -> Problem:

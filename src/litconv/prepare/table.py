@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product, starmap
@@ -12,6 +13,7 @@ from typing import Any
 from litconv.config.front import as_written
 from litconv.config.messages import did_you_mean
 from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place, deployed_cost
+from litconv.cost.hazards import Hazard
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
 from litconv.errors import ConfigError
@@ -71,6 +73,8 @@ class CostTable:
                     print(f"{point.row['name']}: {point.row['cost/second_opinion']}")
             if any("/int8/" in key and key in DEPLOYED for point in points for key in point.row):
                 print(as_written(OF_RANDOM_IMAGES))
+            for hazard in hazards(points):
+                print(f"slow where models run: {hazard}", file=sys.stderr)
         if self.out is not None:
             write(Path(self.out), rows, full)
             print(self.out)
@@ -94,6 +98,17 @@ def arm(points: Sequence[Point], point: Point) -> Row:
     notes = {column(key): point.row.get(key, "") for key in ("match/note",) if any(key in p.row for p in points)}
     deployed = {name: point.row[key] for name, key in deployed_columns(point.row).items()}
     return {**label(points, point), **matched, **costs, **deployed, **notes}
+
+
+def hazards(points: Sequence[Point]) -> list[Hazard]:
+    """Of one point with its layers, of several with the points' names."""
+    if len(points) == 1:
+        return points[0].hazards
+    names: dict[str, list[str]] = {}
+    for point in points:
+        for hazard in point.hazards:
+            names.setdefault(hazard.kind, []).append(point.row["name"])
+    return [Hazard(kind, tuple(where), "models") for kind, where in names.items()]
 
 
 def column(key: str) -> str:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from litconv.cost.observed import Observed
 from litconv.cost.replica import ordinary_algorithms, replica, untouched
-from litconv.cost.tracing import ShapesAlone
 from litconv.errors import ConfigError
 
 USUAL_SIZE = 224
@@ -63,7 +63,7 @@ def run(copied: nn.Module, names: Sequence[str], x: Tensor, watch_reads: bool) -
     seen = Seen()
     for name in names:
         watch(copied.get_submodule(name), name, seen, watch_reads)
-    with ShapesAlone():
+    with Observed():
         seen.outputs = [tuple(leaf.shape) for leaf in tree_leaves(copied(x)) if isinstance(leaf, Tensor)]
     return seen
 
