@@ -16,7 +16,7 @@ from litconv.conv.grouped import Grouped
 from litconv.conv.standard import Standard
 from litconv.cost.deployed_keys import DEPLOYED_FIGURES, PRECISIONS, RUNTIMES, Place
 from litconv.errors import ExportError
-from litconv.export.onnx import AXES
+from litconv.export.graph import AXES
 from litconv.runtimes import files as runtimes_files
 from litconv.runtimes import onnx_runtime, opened
 from litconv.runtimes.files import Files, write_files
@@ -92,15 +92,15 @@ def test_every_output_channel_of_a_weight_has_a_scale_of_its_own(graph):
             assert scale.shape == (weight.shape[0],)
             assert next(a.i for a in restored.attribute if a.name == "axis") == 0
             found.append(len(set(scale.tolist())))
-    assert found == [8, 8]  # the stem's and the grouped one's, all different
+    assert found == [8, 8, 18]  # the stem's, the grouped one's, those of the offsets: all different
 
 
-def test_deformable_convolution_and_what_makes_its_offsets_stay_in_float(made, graph):
-    assert made.quantised.in_float == {"DeformConv": 1, "Conv": 1}
-    assert made.quantised.in_int8 == {"Conv": 2, "Gemm": 1}
-    maker = {output: node.op_type for node in graph.node for output in node.output}
+def test_deformable_convolution_alone_multiplies_in_float(made, graph):
+    assert made.quantised.in_float == {"DeformConv": 1}
+    assert made.quantised.in_int8 == {"Conv": 3, "Gemm": 1}
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     (deform,) = (node for node in graph.node if node.op_type == "DeformConv")
-    assert not [name for name in deform.input[1:] if maker.get(name) == "DequantizeLinear"]
+    assert weights[deform.input[1]].dtype == np.float32
 
 
 def test_logits_are_not_rounded_to_8_bits(graph, made, images):

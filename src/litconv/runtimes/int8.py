@@ -3,8 +3,8 @@
     q = clip(round(x / s) + z)      s, z: of a tensor, of a weight's every output channel
 
 `QuantizeLinear` and `DequantizeLinear` stand around every operation (QDQ); the runtimes replace them by integer kernels. Ranges
-of activations are found on calibration images. In float stay deformable convolution, which has no integer kernel, and the
-convolutions that make its offsets, whose steps would be coarse against a pixel; norms that no convolution took up; the logits.
+of activations are found on calibration images. In float stay deformable convolution, which has no integer kernel; norms that no
+convolution took up; the logits.
 Method: https://arxiv.org/abs/1712.05877 (scales, per channel), https://arxiv.org/abs/2004.09602 (max, entropy, percentile).
 """
 
@@ -33,7 +33,6 @@ Method = Literal["minmax", "entropy", "percentile"]
 METHODS = get_args(Method)
 IN_FLOAT = {"DeformConv", "BatchNormalization", "InstanceNormalization", "LayerNormalization", "Softmax"}
 MULTIPLIES = ("Conv", "ConvTranspose", "Gemm", "MatMul", "DeformConv")
-OFFSET, MASK = 2, 4  # inputs of DeformConv
 PIXELS_AT_ONCE = 2**18
 BINS = 512  # of entropy's histograms; the tools' own 128 are as many as int8 has, which leaves nothing to choose from
 
@@ -74,7 +73,6 @@ def quantise(float_path: Path, path: Path, calibration: Calibration, scheme: Sch
             reduce_range=scheme.weight_bits == 7,
             activation_type=ort.QuantType.QUInt8 if scheme.activations == "uint8" else ort.QuantType.QInt8,
             weight_type=ort.QuantType.QInt8,
-            nodes_to_exclude=makers_of_offsets(graph),
             calibrate_method=method,
             calibration_cache_path=ranges,
             extra_options={"ActivationSymmetric": scheme.symmetric},
@@ -176,28 +174,6 @@ def without_empty_parts(graph: "GraphProto") -> None:
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
-
-
-def makers_of_offsets(graph: "GraphProto") -> list[str]:
-    """What lies between a convolution and the offsets and masks that it makes, it included."""
-    maker = {output: node for node in graph.node for output in node.output}
-    found: dict[str, None] = {}
-
-    def go_back(tensor: str) -> None:
-        node = maker.get(tensor)
-        if node is None or node.name in found:
-            return
-        found[node.name] = None
-        if node.op_type != "Conv":
-            for name in node.input:
-                go_back(name)
-
-    for node in graph.node:
-        if node.op_type == "DeformConv":
-            for index in (OFFSET, MASK):
-                if index < len(node.input):
-                    go_back(node.input[index])
-    return list(found)
 
 
 def with_float_logits(proto: "ModelProto") -> None:
