@@ -141,7 +141,7 @@ def write(kept: dict[tuple[str, str], dict]) -> None:
     text = "\n".join([*lines, "", *(reasons or ["None is refused."])])
     page = PAGE.read_text()
     PAGE.write_text(
-        re.sub(r"(<!-- table -->\n).*?(\n<!-- end -->)", lambda m: m[1] + text + m[2], page, flags=re.DOTALL)
+        re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
     )
     print(text)
 
