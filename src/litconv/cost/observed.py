@@ -14,9 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 Observer = Callable[[Any, tuple, dict[str, Any], Any], None]  # the operation, its arguments, what it returned
 
 
+def _like(x: Tensor) -> Tensor:
+    return x.new_empty(x.shape) if x.is_contiguous() else torch.empty_like(x)  # whose way on meta is Python
+
+
 def _norm(x: Tensor, *_: Any) -> tuple[Tensor, ...]:
     none = x.new_empty(0)
-    return torch.empty_like(x), none, none
+    return _like(x), none, none
 
 
 def _mean(x: Tensor, axes: Sequence[int] | None = None, keep: bool = False, *_: Any) -> Tensor | None:
@@ -39,7 +43,7 @@ def _enlarged(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
 
 
 def _same(x: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(x)
+    return _like(x)
 
 
 def _in_place(x: Tensor, *_: Any) -> Tensor:
@@ -48,7 +52,7 @@ def _in_place(x: Tensor, *_: Any) -> Tensor:
 
 def _arithmetic(x: Tensor, y: Any, *_: Any) -> Tensor | None:
     """Of one dtype, the second of the first one's shape or with axes of length 1; all else is left to PyTorch."""
-    return torch.empty_like(x) if _fits(x, y) else None
+    return _like(x) if _fits(x, y) else None
 
 
 def _arithmetic_in_place(x: Tensor, y: Any, *_: Any) -> Tensor | None:

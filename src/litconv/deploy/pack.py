@@ -20,7 +20,7 @@ from litconv.cost.architecture import architecture_hash
 from litconv.deploy import runner
 from litconv.deploy.arms import Arm, network_of
 from litconv.errors import ConfigError, ExportError
-from litconv.export.deployed import deployed
+from litconv.export import deployed
 from litconv.export.onnx import OPSET, to_onnx
 from litconv.files import write_whole
 from litconv.run.summary import versions
