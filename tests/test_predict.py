@@ -165,7 +165,11 @@ def test_what_cannot_be_is_one_line(photos_run, tmp_path, monkeypatch, capsys, a
 
 def test_of_masks_neither(masks_run, tmp_path, capsys):
     (tmp_path / "file").touch()
-    for argument, said in (("top=3", "top=3 has no effect: "), (f"out={tmp_path}/file", "/file is a file; masks are")):
+    for argument, said in (
+        ("top=3", "top=3 has no effect: "),
+        (f"out={tmp_path}/file", "/file is a file; masks are"),
+        (f"out={tmp_path}/new.csv", "/new.csv must be a folder: "),
+    ):
         assert predict(masks_run, argument) == 1
         assert said in capsys.readouterr().err
 

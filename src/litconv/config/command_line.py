@@ -159,7 +159,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
     try:
         run(main, config_name, wants_traceback)
     except KeyboardInterrupt:
-        print("interrupted; the same command does what is left", file=sys.stderr)
+        print("interrupted; give the same command again", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
         if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
