@@ -269,7 +269,7 @@ def test_the_words_say_the_choice_the_order_and_what_int8_takes(result):
         "grouped takes 0.70× the time of standard in ONNX Runtime float32, and 1.60× in ONNX Runtime int8"
         in "\n".join(deployed_view(result).orders[0].disagreements)
     )
-    assert "the largest change is depthwise_separable's, −4." in said
+    assert "the largest loss is depthwise_separable's, −4." in said
 
 
 def test_a_margin_that_is_not_asked_for_gives_no_choice(sweep):

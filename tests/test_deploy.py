@@ -179,7 +179,9 @@ def test_what_is_done_stays_when_a_sweep_is_interrupted(sweep, measuring, monkey
     assert deploy(*of(sweep), *SAME) == 130
     assert written(sweep / "a_seed1")["figures"]
     assert not (sweep / "b_seed0" / "deployed.json").exists()
-    assert "ONNX Runtime int8" in capsys.readouterr().out, "the table of what is done"
+    said = capsys.readouterr()
+    assert "ONNX Runtime int8" in said.out, "the table of what is done"
+    assert said.err.endswith("interrupted; give the same command again\n")
 
 
 def test_a_run_that_cannot_be_deployed_is_said_and_the_others_go_on(sweep, measuring, capsys):

@@ -167,7 +167,8 @@ def test_what_cannot_be_diagnosed_is_one_line(run, arguments, said, capsys):
 def test_a_run_without_a_checkpoint_is_one_line(run, capsys):
     shutil.rmtree(run / "checkpoints")
     assert command(f"run={run}", module="diagnose") == 1
-    assert capsys.readouterr().err == f"error: checkpoint=best is not in {run}; there: none\n"
+    said = f"error: checkpoint=best is not in {run}; there: none; train it again, or give another run\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_class_that_is_not_allowed_is_refused(run, capsys):

@@ -165,7 +165,11 @@ def test_what_cannot_be_is_one_line(photos_run, tmp_path, monkeypatch, capsys, a
 
 def test_of_masks_neither(masks_run, tmp_path, capsys):
     (tmp_path / "file").touch()
-    for argument, said in (("top=3", "top=3 has no effect: "), (f"out={tmp_path}/file", "/file is a file; masks are")):
+    for argument, said in (
+        ("top=3", "top=3 has no effect: "),
+        (f"out={tmp_path}/file", "/file is a file; masks are"),
+        (f"out={tmp_path}/new.csv", "/new.csv must be a folder: "),
+    ):
         assert predict(masks_run, argument) == 1
         assert said in capsys.readouterr().err
 
@@ -175,3 +179,11 @@ def test_run_and_images_are_asked_for(photos_run, capsys):
     assert capsys.readouterr().err.startswith("error: images is missing: a file, a folder, a glob or a list")
     assert command("images=a.jpg", module="predict") == 1
     assert capsys.readouterr().err.startswith("error: run is missing: the folder of the run to predict with, such as")
+
+
+def test_a_place_that_cannot_be_written_names_the_key_that_moves_it(photos_run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "predictions.csv"
+    assert predict(photos_run, f"out={out}") == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("; choose another place with out=…, or check its permissions")

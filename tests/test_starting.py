@@ -125,6 +125,14 @@ def test_a_teacher_that_did_not_complete_is_refused(taught, tmp_path, capsys):
     assert "that run is interrupted; a teacher must be a completed one" in capsys.readouterr().err
 
 
+def test_a_standard_arm_of_a_sweep_teaches_beside_the_locks_of_its_runs(tmp_path):
+    sweep = ("sweep=first", f"output_dir={tmp_path}", *QUICK)
+    assert command("-m", "conv=standard", *sweep) == 0
+    assert command("conv=grouped", "distill=standard", f"output_dir={tmp_path}", *QUICK) == 0
+    teacher = run_of(tmp_path, "grouped_seed0")[1]["distill/teacher"]
+    assert "standard_seed0" in teacher
+
+
 def test_the_standard_arm_teaches_and_its_part_of_the_loss_is_recorded(taught):
     options = ("conv=grouped", "distill=standard", "seed=1", f"output_dir={taught}", "distillation.features=0.5")
     assert command(*QUICK, *options) == 0

@@ -303,6 +303,28 @@ def test_images_that_are_not_there_are_one_line(photos_run, tmp_path):
         trained.predict(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((40, 50, 3)),
+        np.zeros((3, 40, 50), np.uint8),
+        np.zeros((2, 40, 50, 3), np.uint8),
+        np.zeros((0, 50, 3), np.uint8),
+        np.zeros((40, 50, 3), np.uint16),
+        np.zeros(5, np.uint8),
+    ],
+)
+def test_an_array_that_is_no_image_is_one_line(photos_run, array):
+    with pytest.raises(DataError, match=r"is no image; give uint8 \(height, width, 3\)"):
+        litconv.load(photos_run[0]).predict(array)
+
+
+@pytest.mark.parametrize("images", [None, 7, torch.zeros(2, 3, 24, 24), [None]])
+def test_what_is_no_image_at_all_is_one_line(photos_run, images):
+    with pytest.raises(ConfigError, match=r"cannot be read; give a file, a folder"):
+        litconv.load(photos_run[0]).predict(images)
+
+
 def test_colours_of_masks_are_those_of_classes_txt(tmp_path):
     data = make_mask_folder(tmp_path, {"train": 2, "val": 2}, ids=(0,))
     (data / "classes.txt").write_text("sky 70 130 180\nvoid 0 0 0 (ignore)\nroad 128 64 128\n")

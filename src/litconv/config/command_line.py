@@ -153,12 +153,15 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
         sys.argv = [SWEEPERS.get(a, a) for a in sys.argv]
         name_the_sweep(sys.argv)
         sys.argv += planned_seeds(sys.argv)
+        if any(a.startswith("--") for a in sys.argv):  # argparse takes overrides in one stretch
+            sys.argv[2:] = sorted(sys.argv[2:], key=lambda a: a.startswith("-") or "=" not in a)
     sys.argv[1:] = map(as_hydra_reads, sys.argv[1:])
     pass_on_arguments()
     before = _tables.set([])
     try:
         run(main, config_name, wants_traceback)
     except KeyboardInterrupt:
+        print("interrupted; give the same command again", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
         if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):

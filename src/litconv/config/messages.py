@@ -32,11 +32,19 @@ BEFORE = {f"logger.{option}": f"logger.wandb.{option}" for option in ("project",
 LOGGER_OF_ONES_OWN = "+logger.NAME._target_=package.module.Class"
 
 
+def place_of(filename: str, config_name: str) -> str:
+    """The key that moves what is written there: the one of the command line that names it, or the command's own."""
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    named = [key for key in ("out", "pack", "output_dir") if given.get(key) and filename.startswith(given[key])]
+    return named[0] if named else "out" if config_name in ("predict", "export", "cost") else "output_dir"
+
+
 def one_line(error: BaseException, config_name: str = "train") -> str:
     """What went wrong, in one line: Hydra's own multi-line messages are rewritten, with the nearest valid name of those
     that this configuration of conf/ takes."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; choose another folder with output_dir=…, or check its permissions"
+        key = place_of(str(error.filename), config_name)
+        return f"{error.filename}: {error.strerror}; choose another place with {key}=…, or check its permissions"
     if isinstance(error, MemoryError):
         return f"out of memory ({' '.join(str(error).split())}); a smaller data set, batch or model needs less"
     if isinstance(error, InstantiationException) and error.__cause__ is not None:

@@ -146,7 +146,8 @@ def first_equal(rows: Sequence[Row]) -> Row | None:
 def row_of(written: dict[str | None, Any], where: str) -> Row:
     if None in written or None in written.values():
         count = sum(value is not None for key, value in written.items() if key is not None) + len(written.get(None, ()))
-        raise ConfigError(f"{where}: {count} values for {len(written) - (None in written)} columns")
+        columns = len(written) - (None in written)
+        raise ConfigError(f"{where}: {count} values for {columns} columns; copy it anew, or measure again")
     if written["version"] != str(VERSION):
         raise ConfigError(
             f"{where}: measured by a pack of version {written['version'] or '?'}, and this litconv reads version {VERSION}; "

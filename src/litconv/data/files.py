@@ -155,7 +155,7 @@ def check_depth(path: str, image: Image.Image, channels: int, dtype: type) -> No
     if not has_16_bits(image):
         raise DataError(f"{said}, whose range is not known; save it as 8-bit or 16-bit grey, or as RGB")
     if channels != 1:
-        raise DataError(f"{said}; set data.in_channels=1 to read grey images, or save it as 8-bit grey or RGB")
+        raise DataError(f"{said}; save it as 8-bit grey or RGB, or train on grey images: data.in_channels=1")
     if dtype != np.uint16:
         raise DataError(f"{said}, and the first image of train has 8; save all images with the same depth")
 

@@ -53,6 +53,6 @@ def calibration_of(bench: Bench, data: DataModule) -> Calibration:
     if len(images) < FEWEST:
         raise DataError(
             f"the training split has {len(images)} images, too few to calibrate int8 by ({FEWEST} at least); measure "
-            "precision=float32 alone"
+            "float32 alone: precision=float32, of train.py and scripts/cost.py deploy.precision=float32"
         )
     return Calibration(images, bench.deploying.method)

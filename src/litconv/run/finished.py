@@ -35,7 +35,9 @@ def opened(run: str | Path | None, checkpoint: str, allowed_packages: Sequence[s
         raise ConfigError(f"checkpoint={checkpoint} must be the name of one in the run's folder: best or last")
     path = folder / "checkpoints" / f"{checkpoint.removesuffix('.ckpt')}.ckpt"
     if not path.exists():
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.ckpt"))) or "none"
+        there = (
+            ", ".join(sorted(p.stem for p in path.parent.glob("*.ckpt"))) or "none; train it again, or give another run"
+        )
         raise ConfigError(f"checkpoint={checkpoint} is not in {folder}; there: {there}")
     return Finished(folder, config_of(folder, allowed_packages), path)
 

@@ -67,7 +67,7 @@ def standard_arm(asked: Asked) -> Path:
     plain = composed.with_values(composed.with_standard(asked.config), {"distill": None, "init_from": None, "seed": 0})
     settings = {key: value for key, value in composed.plain(plain).items() if key != "match"}
     output, name = Path(asked.config.output_dir), f"*_{naming.config_hash(settings)}"
-    for folder in [*output.glob(f"runs/{name}"), *sorted(output.glob(f"sweeps/*/{name}"))]:
+    for folder in [*output.glob(f"runs/{name}"), *sorted(output.glob(f"sweeps/[!.]*/{name}"))]:
         if state.status(folder) == "completed":
             return folder
     rest = [override for override in asked.overrides if not override.lstrip("+").startswith(NOT_OF_IT)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from litconv.data.files import list_images
 from litconv.errors import ConfigError
@@ -19,6 +20,11 @@ def sources_of(images: Source | Iterable[Source]) -> list[Source]:
         return [images]
     if isinstance(images, str | Path):
         return files_of(images)
+    if not isinstance(images, Iterable) or isinstance(images, Tensor):
+        raise ConfigError(
+            f"images of type {type(images).__name__} cannot be read; give a file, a folder, a glob, a PIL image, a uint8 "
+            "array (height, width, 3), or a list of them"
+        )
     found = [source for image in images for source in sources_of(image)]
     if not found:
         raise ConfigError("images=[] names no image; give a file, a folder, a glob, or a list of them")

@@ -162,6 +162,8 @@ def writer_of(trained: Trained, files: Sequence[str], out: Any, top: Any, overla
             )
         if place.exists() and not place.is_dir():
             raise ConfigError(f"out={out} is a file; masks are written into a folder")
+        if place.suffix in (".csv", ".json") and not place.exists():
+            raise ConfigError(f"out={out} must be a folder: {trained.folder} is a segmentation, whose masks are images")
         return MaskWriter(trained, place, files, overlay)
     if overlay:
         raise ConfigError(f"overlay=true has no effect: {trained.folder} is a classification, which has no masks")

@@ -118,7 +118,8 @@ def int8(result: Result) -> list[str]:
         many = f"{losing} of {len(found)} arms lose {NAMES.get(name_of(result.metric), 'score')} beyond chance"
         kept = sum(one.comparison.low > -(result.rule.margin or 0) for one in found)
         shown = f", {kept} surely less than {margin(result)}" if result.rule.margin is not None else ""
-        said.append(f"{label}: {many}{shown}; the largest change is {worst.arm.name}'s, {change_words(result, worst)}.")
+        most = f"the largest loss is {worst.arm.name}'s, {change_words(result, worst)}"
+        said.append(f"{label}: {many}{shown}; {most if worst.comparison.mean < 0 else 'by the means none loses'}.")
     return said
 
 
