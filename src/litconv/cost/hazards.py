@@ -21,6 +21,7 @@ VECTOR = 8  # float32 values of AVX2; AVX-512 has 16, NEON 4
 IMAGE = 4  # channels: the first layer has few, and one layer of a model does not matter
 DEFORMABLE = {"litconv::deform_conv2d", "torchvision::deform_conv2d"}
 SHOWN = 3  # names
+NOTICEABLE = 1.1  # a factor
 
 
 @dataclass(frozen=True)
@@ -170,4 +171,6 @@ def slower(kind: str) -> str:
     ]
     if not of_runtimes:
         return f"not measured here ({KINDS[kind].neighbour})"
-    return f"× time for each MAC ({KINDS[kind].neighbour}) {'; '.join(of_runtimes)} on {measured['processor']}"
+    most = max(factor for of_precisions in measured["factors"][kind].values() for factor in of_precisions.values())
+    here = "" if most > NOTICEABLE else "not here: "
+    return f"{here}× time for each MAC ({KINDS[kind].neighbour}) {'; '.join(of_runtimes)} on {measured['processor']}"

@@ -8,7 +8,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from litconv.config.front import spelled
 from litconv.data.module import DataModule
 from litconv.deploy.run import deployed
-from litconv.errors import ExportError
+from litconv.errors import DataError, ExportError
 from litconv.prepare.deployed import Bench, Deploying
 from litconv.run.asked import Asked
 from litconv.run.folder import RunFolder
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def deploy_if_asked(asked: Asked, trainer: pl.Trainer, task: Task, data: DataModule, folder: RunFolder) -> None:
     """`task` has the weights that were tested. The figures stand in summary.json, for loggers, and in deployed.json,
-    with how they were measured. A network that no file can hold is a warning: it is trained."""
+    with how they were measured. What cannot be deployed is a warning: it is trained."""
     node = asked.config.deploy
     if not node.runtimes or rank_zero_only.rank != 0:
         return
@@ -30,7 +30,7 @@ def deploy_if_asked(asked: Asked, trainer: pl.Trainer, task: Task, data: DataMod
     with Bench(Deploying.of(list(node.runtimes), node)) as bench:
         try:
             record = deployed(bench, asked.config, task, data, asked.name, folder.best)
-        except ExportError as error:
+        except (ExportError, DataError) as error:
             log.warning("deploy: %s", error)
             folder.record({"warnings": [*folder.summary.get("warnings", []), f"deploy: {error}"]})
             return

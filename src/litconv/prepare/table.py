@@ -74,7 +74,7 @@ class CostTable:
             if any("/int8/" in key and key in DEPLOYED for point in points for key in point.row):
                 print(as_written(OF_RANDOM_IMAGES))
             for hazard in hazards(points):
-                print(f"slow where models run: {hazard}", file=sys.stderr)
+                print(f"known to be slow where models run: {hazard}", file=sys.stderr)
         if self.out is not None:
             write(Path(self.out), rows, full)
             print(self.out)
