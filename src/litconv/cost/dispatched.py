@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from torch import Tensor
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from litconv.conv.slot import DECLARED_COSTS
@@ -21,7 +22,30 @@ def formulas() -> dict[Any, Callable[..., int]]:
 @cache
 def formulas_with(declared: tuple[str, ...]) -> dict[Any, Callable[..., int]]:
     """An operator that is imported later declares more."""
-    return {**flop_registry, **{packet: shape_wrapper(formula) for packet, formula in torch_formulas().items()}}
+    registered = {packet: by_shapes(f) if is_wrapped(f) else f for packet, f in flop_registry.items()}
+    return registered | {packet: by_shapes(shape_wrapper(formula)) for packet, formula in torch_formulas().items()}
+
+
+def is_wrapped(formula: Callable[..., int]) -> bool:
+    """By PyTorch, so that it takes tensors for the shapes that it is written in."""
+    return getattr(formula, "__code__", None) is shape_wrapper(len).__code__
+
+
+def by_shapes(wrapped: Callable[..., int]) -> Callable[..., int]:
+    """The same, without a tree of all arguments for every operation."""
+    formula = wrapped.__wrapped__
+
+    def counted(*args: Any, out_val: Any, **kwargs: Any) -> int:
+        named = {name: shape_of(value) for name, value in kwargs.items()}
+        return formula(*map(shape_of, args), out_shape=shape_of(out_val), **named)
+
+    return counted
+
+
+def shape_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.shape
+    return type(value)(map(shape_of, value)) if type(value) in (list, tuple) else value
 
 
 class Products:

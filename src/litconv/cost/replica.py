@@ -61,8 +61,12 @@ def duplicate(value: Any, memo: dict[int, Any]) -> Any:
     kind = type(value)
     if kind in ATOMS:
         return value
+    if kind is tuple and ATOMS.issuperset(map(type, value)):
+        return value
     if id(value) in memo:
         return memo[id(value)]
+    if kind is set and not value:
+        return memo.setdefault(id(value), set())
     if kind is dict or kind is OrderedDict:
         copied = memo[id(value)] = kind()
         for key, part in value.items():
