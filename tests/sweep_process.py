@@ -91,11 +91,11 @@ def check(sweep: Path, names: int) -> None:
             assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
         for checkpoint in ("best.ckpt", "last.ckpt"):
             assert "state_dict" in torch.load(run / "checkpoints" / checkpoint, weights_only=True)
-    kept = [
-        [r["run"]["run_id"] for r in records_of(file) if r["type"] == "run"]
+    kept = {
+        file.relative_to(sweep): [r["run"]["run_id"] for r in records_of(file) if r["type"] == "run"]
         for file in sweep.rglob("*.wandb")
         if file.stat().st_size
-    ]
-    ids = [set(found) for found in kept if found]
-    assert all(len(found) == 1 for found in ids)
-    assert len(set.union(*ids)) == len(ids) >= names
+    }
+    ids = [set(found) for found in kept.values() if found]
+    assert all(len(found) == 1 for found in ids), kept
+    assert len(set.union(*ids)) == len(ids) >= names, kept
