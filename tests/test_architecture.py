@@ -30,7 +30,7 @@ FLOORS = (
     ("prepare",),
     ("fit",),
     ("sweep", "deploy"),
-    ("compare",),
+    ("compare", "cluster"),
     ("claims",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
@@ -46,7 +46,15 @@ HEAVY = {
     "scipy",
     "matplotlib",
 }
-LIGHT = ("litconv.config", "litconv.run.asked", "litconv.run.state", "litconv.cost.keys", "litconv.sweep.session")
+LIGHT = (
+    "litconv.config",
+    "litconv.run.asked",
+    "litconv.run.state",
+    "litconv.cost.keys",
+    "litconv.sweep.session",
+    "litconv.cluster.session",
+    "litconv.cluster.array",
+)
 # Names that another package keeps private, with the reason why no public one serves. The list may only shrink.
 PRIVATE = {
     "torch.utils._python_dispatch": "TorchDispatchMode has no other home",

@@ -94,7 +94,9 @@ class ToySlurm:
         key.chmod(0o600)
         (self.folder / "munge").chmod(0o711)
         host, ports = socket.gethostname(), free_ports(1 + len(NODES))
-        nodes = "\n".join(NODE.format(name=name, host=host, port=port) for name, port in zip(NODES, ports[1:], strict=True))
+        nodes = "\n".join(
+            NODE.format(name=name, host=host, port=port) for name, port in zip(NODES, ports[1:], strict=True)
+        )
         told = {"host": host, "user": getpass.getuser(), "folder": self.folder, "ports": ports, "nodes": nodes}
         (self.folder / "slurm.conf").write_text(CONF.format(**told, kill_wait=self.kill_wait))
         munge = self.folder / "munge"
@@ -136,7 +138,9 @@ class ToySlurm:
 
     def run(self, *command: str) -> str:
         """What one of Slurm's commands prints."""
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.environment}, timeout=60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **self.environment}, timeout=60
+        )
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout.strip()

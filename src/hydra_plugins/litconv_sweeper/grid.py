@@ -99,7 +99,17 @@ class GridSweeper(Sweeper):
         while batch := list(islice(waiting, self.max_batch_size)):
             self.validate_batch_is_legal(batch)
             first, self.launched = self.launched, self.launched + len(batch)
+            self.record_points(batch, first)
             yield self.launcher.launch(batch, initial_job_idx=first)
+
+    def record_points(self, batch: list[list[str]], first: int) -> None:
+        """points.jsonl, for a launcher that does not leave it."""
+        if getattr(self.launcher, "records_points", False):
+            return
+        from litconv.sweep.composing import points_of
+        from litconv.sweep.points import add, planned
+
+        add(self.folder, map(planned, points_of(self.config, self.hydra_context, batch, first)))
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -12,11 +12,12 @@ from hydra_plugins.litconv_sweeper.grid import GridSweeper, finished
 
 class ListedSweeper(GridSweeper):
     """`file`: a line a point, its overrides as a shell would split them; empty lines and those that begin with # are none.
-    What the command line says wins over a line."""
+    What the command line says wins over a line. `records`: whether multirun.yaml is left, as every sweep leaves it; a part
+    of a sweep that is trained elsewhere does not."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, records: bool = True) -> None:
         super().__init__(best_of=None, tuning_seeds=0)
-        self.file = Path(file)
+        self.file, self.records = Path(file), records
 
     def sweep(self, arguments: list[str]) -> Any:
         given = self.axes(arguments)
@@ -26,7 +27,8 @@ class ListedSweeper(GridSweeper):
             for line in lines:
                 own = {key: overrides for key, overrides in self.axes(line).items() if key not in given}
                 points += [[*listed, *values] for listed in product(*own.values())]
-        self.record()
+        if self.records:
+            self.record()
         return [finished(returned) for returned in self.launch(points)]
 
     def lines(self) -> list[list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 COMMAND_LINE = "LITCONV_COMMAND_LINE"  # for a sweep's jobs, whose own sys.argv may be that of any launcher
 CHECKED = "LITCONV_CHECKED"
+TASK = "LITCONV_TASK"  # for all that a task of a cluster starts: its number there, as in 123_4
 
 # Two OpenMP threads that spin while a third process wants their core slow a step down more than tenfold; threads that
 # sleep cost next to nothing. Read when torch is loaded, so it stands here. A value that the user has set stands.
@@ -22,8 +23,8 @@ def arguments() -> list[str]:
 
 
 def pass_on_arguments() -> None:
-    """Of the first process, to all that it starts."""
-    if not is_checked():
+    """Of the first process, to all that it starts, on other machines as well."""
+    if not is_checked() and TASK not in os.environ:
         os.environ[COMMAND_LINE] = json.dumps(sys.argv[1:])
 
 
@@ -34,10 +35,12 @@ def is_checked() -> bool:
 
 
 def cores() -> int:
-    """Those that this process may use: by its affinity and by the quota of its container."""
+    """Those that this process may use: by its affinity, by the quota of its container and by what Slurm has given its job."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
     except (OSError, ValueError):
         quota, period = "max", "1"
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    of_slurm = os.environ.get("SLURM_CPUS_ON_NODE", "")  # which on many clusters binds nobody to them
+    allowed = min(allowed, int(of_slurm)) if of_slurm.isdigit() else allowed
     return allowed if quota == "max" else max(1, min(allowed, round(int(quota) / int(period))))

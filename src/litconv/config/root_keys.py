@@ -108,6 +108,7 @@ ROOT_KEYS = {
     "n_jobs": RootKey(int, JOBS, of_launch=True),
     "slots_per_gpu": RootKey(int, above(0), of_launch=True),
     "time_limit_minutes": RootKey(float, above(0), of_launch=True),
+    "wait": RootKey(bool, of_launch=True),
     "rerun": RootKey(Literal["failed", "all", "none"], of_launch=True),
     "best_of": RootKey(Any, required=False, of_launch=True, names_sweep=True),
     "tuning_seeds": RootKey(int, above(0), of_launch=True),

@@ -2,32 +2,68 @@
 
 import fcntl
 import json
+import os
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from litconv.config.environment import TASK
 from litconv.errors import BusyError
 
 
 def lock(run: Path) -> TextIO:
-    """The run's lock, held until this is closed or the process ends."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    locks = run.parent.parent / ".locks"  # never removed: a lock on a removed file locks nothing
-    locks.mkdir(exist_ok=True)
-    file = (locks / f"{run.parent.name}_{run.name}").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise BusyError(f"{run} is being written by another process; wait for it, or change the seed") from None
+    """The run's lock, held until this is closed or the process ends; meanwhile its file says who holds it."""
+    file = _locked(run)
+    if file is None:
+        raise BusyError(f"{run} is being written by another process; wait for it, or change the seed")
+    holder = {"host": host(), "pid": os.getpid(), "since": time.time(), "task": os.environ.get(TASK, "")}
+    with suppress(OSError):  # a full disk is the run's affair, not its lock's
+        file.truncate(0)
+        file.write(json.dumps(holder))
+        file.flush()
     return file
 
 
 def is_busy(run: Path) -> bool:
+    file = _locked(run)
+    if file is not None:
+        file.close()
+    return file is None
+
+
+def holder(run: Path) -> dict[str, Any]:
+    """{host, pid, since, task} of who holds the run's lock; empty where nobody does."""
+    if not lock_file(run).exists() or not is_busy(run):
+        return {}
     try:
-        lock(run).close()
-    except BusyError:
-        return True
-    return False
+        said = json.loads(lock_file(run).read_text())
+    except (OSError, ValueError):  # it is just being written
+        return {"host": "", "pid": 0, "since": time.time(), "task": ""}
+    return said
+
+
+def host() -> str:
+    """Of this machine; under Slurm the node's name, which is what its commands take."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def lock_file(run: Path) -> Path:
+    return run.parent.parent / ".locks" / f"{run.parent.name}_{run.name}"
+
+
+def _locked(run: Path) -> TextIO | None:
+    """None while another has it. The file is never removed: a lock on a removed file locks nothing."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    lock_file(run).parent.mkdir(exist_ok=True)
+    file = lock_file(run).open("a")  # not "w": who only looks must not wipe what the holder says
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def read_summary(run: Path) -> dict[str, Any]:

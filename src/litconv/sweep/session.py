@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from hydra.types import HydraContext
 
@@ -19,6 +20,8 @@ from litconv.sweep import job, server
 from litconv.sweep.board import Board, table
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.plan import Plan, send_plans
+from litconv.sweep.points import SweepPoint
+from litconv.sweep.points import add as record
 from litconv.sweep.running import Job, Point
 from litconv.sweep.slots import Place, Slots, visible_gpus
 
@@ -36,9 +39,10 @@ class Options:
 class Session:
     """All launches of one command: a sweeper such as Optuna launches batch after batch."""
 
-    def __init__(self, sweep: str, task: tuple[str, str], context: HydraContext, options: Options) -> None:
-        self.task, self.context, self.options = task, context, options
-        self.board = Board(sweep)
+    def __init__(self, folder: Path, task: tuple[str, str], context: HydraContext, options: Options) -> None:
+        """`folder`: of the sweep."""
+        self.folder, self.task, self.context, self.options = folder, task, context, options
+        self.board = Board(folder.name)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []
@@ -51,7 +55,9 @@ class Session:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
         keys, refused = [], {}
         with self.signals_noted() as noted:
-            for point, plan in zip(points, self.plans(points), strict=True):
+            plans = self.plans(points)
+            record(self.folder, (planned(point, plan) for point, plan in zip(points, plans, strict=True)))
+            for point, plan in zip(points, plans, strict=True):
                 keys.append(plan.name or point.overrides)
                 if plan.error and keys[-1] not in self.outcomes:
                     refused.setdefault(plan.error, []).append(keys[-1])
@@ -203,3 +209,8 @@ class Session:
 
     def leave(self) -> None:
         raise SystemExit(128 + self.signals[0])
+
+
+def planned(point: Point, plan: Plan) -> SweepPoint:
+    overrides = tuple(point.config.hydra.overrides.task)
+    return SweepPoint(plan.name, point.number, overrides, point.overrides, 0 if plan.error else plan.epochs, plan.error)

@@ -1,0 +1,72 @@
+"""hydra/launcher=slurm: Hydra finds launchers only in `hydra_plugins`. What it does stands in `litconv.cluster`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins.litconv_launcher.returned import Returned
+
+# litconv is imported late: Hydra imports this file for every command.
+
+
+class SlurmLauncher(Launcher):
+    """`points_per_task`: None for as many as a task trains at a time. `grace_seconds`: how long before the time limit runs are
+    interrupted. `additional_parameters`: of sbatch. `setup`: lines of shell before each task, such as `module load cuda`.
+    The rest is sbatch's, or the local launcher's on each node."""
+
+    records_points = True
+
+    def __init__(
+        self,
+        wait: bool,
+        rerun: str,
+        n_jobs: int,
+        slots_per_gpu: int,
+        time_limit_minutes: float,
+        points_per_task: int | None = None,
+        array_parallelism: int | None = None,
+        partition: str | None = None,
+        account: str | None = None,
+        qos: str | None = None,
+        constraint: str | None = None,
+        timeout_min: int | None = None,
+        cpus_per_task: int = 1,
+        gpus_per_node: int | None = None,
+        mem_gb: float | None = None,
+        grace_seconds: int = 90,
+        additional_parameters: Mapping[str, str | int | None] | None = None,
+        setup: Sequence[str] = (),
+    ) -> None:
+        self.wait, self.rerun = wait, rerun
+        self.task_options = (n_jobs, slots_per_gpu, time_limit_minutes)
+        self.asked = (points_per_task, array_parallelism, partition, account, qos, constraint, timeout_min)
+        self.asked += (
+            cpus_per_task,
+            gpus_per_node,
+            mem_gb,
+            grace_seconds,
+            dict(additional_parameters or {}),
+            list(setup),
+        )
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from litconv.cluster.array import Array, Asked
+        from litconv.cluster.session import Session, TaskOptions
+        from litconv.config.command_line import at_end_of_sweep
+
+        self.config, self.context = config, hydra_context
+        options = TaskOptions.of(config, self.rerun, *self.task_options)
+        cluster = Array(Asked(*self.asked), options)
+        self.session = Session(Path(str(config.hydra.sweep.dir)), cluster, options, self.wait)
+        at_end_of_sweep(self.session.show_table)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from litconv.sweep.composing import points_of
+
+        setup_globals()
+        outcomes = self.session.launch(points_of(self.config, self.context, job_overrides, initial_job_idx))
+        return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]

@@ -1,0 +1,137 @@
+"""A batch as a job array of Slurm."""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from litconv.cluster import slurm
+from litconv.cluster.batch import Batch
+from litconv.cluster.session import TaskOptions
+from litconv.errors import ConfigError
+
+KEY = "hydra.launcher"
+# What sbatch says of a wrong value, and the option that it is about.
+FAULTS = {
+    r"partition": ("partition", "`sinfo -s` lists them"),
+    r"account": ("account", "`sacctmgr show assoc user=$USER` lists yours"),
+    r"qos": ("qos", "`sacctmgr show qos` lists them"),
+    r"time limit": ("timeout_min", "`sinfo -o '%P %l'` shows the limit of each partition"),
+    r"node configuration|cpu count|memory": ("cpus_per_task", "`sinfo -N -o '%N %c %m %G'` shows what each node has"),
+    r"gres|generic resource": ("gpus_per_node", "`sinfo -N -o '%N %G'` shows what each node has"),
+    r"feature": ("constraint", "`sinfo -o '%N %f'` lists the features of the nodes"),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`hydra.launcher.…`"""
+
+    points_per_task: int | None
+    array_parallelism: int | None
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    timeout_min: int | None
+    cpus_per_task: int
+    gpus_per_node: int | None
+    mem_gb: float | None
+    grace_seconds: int
+    additional_parameters: dict[str, str | int | None]
+    setup: list[str]
+
+    def check(self) -> None:
+        for name in ("points_per_task", "array_parallelism", "timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value > 0):
+                raise ConfigError(f"{KEY}.{name}={value} must be greater than 0, or left out")
+        if self.grace_seconds < 0:
+            raise ConfigError(f"{KEY}.grace_seconds={self.grace_seconds} must be at least 0")
+        if self.timeout_min is not None and self.timeout_min * 60 <= self.grace_seconds:
+            raise ConfigError(
+                f"{KEY}.timeout_min={self.timeout_min} is over before its warning {KEY}.grace_seconds={self.grace_seconds} "
+                f"can come; give the tasks more time, or a shorter grace"
+            )
+
+    def per_task(self, options: TaskOptions) -> int:
+        """Points; by default those that a task trains at a time."""
+        if self.points_per_task is not None:
+            return self.points_per_task
+        if options.n_jobs > 0:
+            return options.n_jobs
+        return self.gpus_per_node * options.slots_per_gpu if self.gpus_per_node else self.cpus_per_task
+
+
+class Array:
+    """The cluster of a `Session`."""
+
+    launcher = "slurm"
+
+    def __init__(self, asked: Asked, options: TaskOptions) -> None:
+        asked.check()
+        self.asked, self.points_per_task = asked, asked.per_task(options)
+
+    def check(self) -> None:
+        try:
+            slurm.ask("sbatch", "--version")
+        except slurm.SlurmError as error:
+            raise ConfigError(
+                f"hydra/launcher=slurm: {error}; give the command where Slurm's are, or leave hydra/launcher out to train here"
+            ) from None
+
+    def submit(self, batch: Batch) -> str:
+        """Its number."""
+        command = shlex.join([sys.executable, "-m", "litconv.cluster.task", str(batch.folder)])
+        text = slurm.script(
+            self.sbatch(batch), self.asked.setup, batch.folder / "batch.json", f'{command} "$SLURM_ARRAY_TASK_ID"'
+        )
+        script = batch.folder / "array.sh"
+        script.write_text(text)
+        try:
+            return slurm.submit(script)
+        except slurm.SlurmError as error:
+            raise ConfigError(self.fault(str(error))) from None
+
+    def sbatch(self, batch: Batch) -> Mapping[str, str | int | None]:
+        asked, at_a_time = self.asked, f"%{self.asked.array_parallelism}" if self.asked.array_parallelism else ""
+        return {
+            "job-name": batch.sweep.name,
+            "array": f"0-{len(batch.tasks) - 1}{at_a_time}",
+            "output": str(batch.folder / "task_%a.log"),
+            "open-mode": "append",  # a task that is requeued goes on in it
+            "requeue": "",
+            "signal": f"B:USR1@{asked.grace_seconds}",
+            "chdir": os.getcwd(),  # noqa: PTH109 a string
+            "partition": asked.partition,
+            "account": asked.account,
+            "qos": asked.qos,
+            "constraint": asked.constraint,
+            "time": asked.timeout_min,
+            "cpus-per-task": asked.cpus_per_task,
+            "gpus-per-node": asked.gpus_per_node,
+            "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",
+            **asked.additional_parameters,
+        }
+
+    def fault(self, said: str) -> str:
+        for pattern, (name, remedy) in FAULTS.items():
+            if re.search(pattern, said, re.IGNORECASE):
+                return f"{KEY}.{name}={getattr(self.asked, name)}: Slurm refuses it ({said}); {remedy}"
+        return f"hydra/launcher=slurm: sbatch refuses the array ({said})"
+
+    def tasks(self, batch: Batch) -> dict[int, slurm.TaskState]:
+        return slurm.tasks(batch.job)
+
+    def why_ended(self, batch: Batch, task: int) -> str:
+        """Of a task that is over although a point of it has not ended."""
+        node = slurm.ended_on(batch.job, task)
+        if not batch.starts(task):
+            where = f"on {node} " if node else ""
+            return (
+                f"task {batch.job}_{task} ended {where}before it began; does that node see {batch.sweep}, and Python? "
+                "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
+            )
+        return f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"
