@@ -1,9 +1,9 @@
 """One toy Slurm for the tests of a worker, where it can be brought up; each begins with nothing queued."""
 
 import pytest
+from toy_slurm import ToySlurm, missing
 
 from sweep_process import wait_until
-from toy_slurm import ToySlurm, missing
 
 
 @pytest.fixture(scope="session")
