@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from litconv import files, secrets, signals
 from litconv.errors import DataError, TrainingError
+from litconv.loggers.kept_ids import forget_ids
 from litconv.run import checkpoints, own_runs, state
 from litconv.run.asked import Asked
 from litconv.run.card import Card
@@ -103,6 +104,8 @@ class RunFolder:
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
+        if resume is None:
+            forget_ids(self.path)
         (self.path / "summary.json").unlink(
             missing_ok=True
         )  # of the run that is taken up: a kill would leave it standing
