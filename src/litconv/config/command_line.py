@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from litconv import caches
 from litconv.config import own_yamls
 from litconv.config.composed import places
 from litconv.config.environment import is_checked, pass_on_arguments
@@ -189,6 +190,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
 def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> None:
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     check_written(sys.argv[1:])
+    caches.spare_the_home()
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():
