@@ -69,6 +69,7 @@ class Array:
     """The cluster of a `Session`."""
 
     launcher = "slurm"
+    spans_nodes = True
 
     def __init__(self, asked: Asked, options: TaskOptions) -> None:
         asked.check()
@@ -84,6 +85,11 @@ class Array:
 
     def submit(self, batch: Batch) -> str:
         """Its number."""
+        if batch.nodes > 1 and self.asked.points_per_task not in (None, 1):
+            raise ConfigError(
+                f"{KEY}.points_per_task={self.asked.points_per_task} with trainer.num_nodes={batch.nodes}: a task on several "
+                f"nodes is one run; leave points_per_task out"
+            )
         command = shlex.join([sys.executable, "-m", "litconv.cluster.task", str(batch.folder)])
         text = slurm.script(
             self.sbatch(batch), self.asked.setup, batch.folder / "batch.json", f'{command} "$SLURM_ARRAY_TASK_ID"'
@@ -110,6 +116,7 @@ class Array:
             "qos": asked.qos,
             "constraint": asked.constraint,
             "time": asked.timeout_min,
+            **({"nodes": batch.nodes, "ntasks-per-node": batch.per_node} if batch.nodes > 1 else {}),
             "cpus-per-task": asked.cpus_per_task,
             "gpus-per-node": asked.gpus_per_node,
             "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",

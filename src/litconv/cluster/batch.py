@@ -28,6 +28,8 @@ class Batch:
     restarts_rerun: str = "failed"  # `rerun` of a task that is started again: what it has completed stands
     job: str = ""  # the cluster's number
     submitted: float = field(default_factory=time.time)
+    nodes: int = 1  # of a task; with more than one it is one run, whose processes srun starts there
+    per_node: int = 1  # of that run's processes
 
     @property
     def sweep(self) -> Path:

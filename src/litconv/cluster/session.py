@@ -18,6 +18,7 @@ from litconv.cluster.slurm import SlurmError, TaskState
 from litconv.config import composed, front
 from litconv.config.places import commands
 from litconv.config.root_keys import LAUNCH_KEYS
+from litconv.errors import ConfigError
 from litconv.run import state
 from litconv.sweep import points
 from litconv.sweep.board import Board, table
@@ -26,6 +27,7 @@ from litconv.sweep.points import SweepPoint
 from litconv.sweep.running import Point
 
 LOOK_SECONDS = 3.0
+LOCAL_KEYS = ("n_jobs", "slots_per_gpu")
 SUBMITTED = "submitted"
 
 
@@ -34,6 +36,7 @@ class Cluster(Protocol):
 
     launcher: str
     points_per_task: int
+    spans_nodes: bool  # whether a task may have several nodes
 
     def check(self) -> None:
         """Raises a ConfigError where it cannot be asked at all."""
@@ -56,6 +59,14 @@ class TaskOptions:
     n_jobs: int
     slots_per_gpu: int
     rerun: str
+
+    def of_one_run(self) -> list[str]:
+        """Of a task that is one run on several nodes: without those that only the local launcher takes."""
+        for limit in (o for o in self.command_line if o.startswith("time_limit_minutes=")):
+            raise ConfigError(
+                f"{limit} ends jobs of the local launcher, and a run on several nodes is none; set hydra.launcher.timeout_min"
+            )
+        return [o for o in self.command_line if o.partition("=")[0] not in LOCAL_KEYS]
 
     @classmethod
     def of(
@@ -126,9 +137,13 @@ class Session:
             self.board.say(
                 f"{len(awaited)} points are in tasks that were submitted before; they are not submitted again"
             )
-        if new:
-            batch = self.hand_over([point for point, _ in new])
-            awaited += [Awaited(self.outcomes[p.key], self.folder / p.name, batch, before) for p, before in new]
+        shapes = {
+            point.name: self.shape(one.config) for point, one in zip(planned, given, strict=True) if not point.error
+        }
+        for shape in dict.fromkeys(shapes[point.name] for point, _ in new):
+            alike = [(point, before) for point, before in new if shapes[point.name] == shape]
+            batch = self.hand_over([point for point, _ in alike], *shape)
+            awaited += [Awaited(self.outcomes[p.key], self.folder / p.name, batch, before) for p, before in alike]
         if self.waits:
             self.wait_for(awaited)
         else:
@@ -153,15 +168,35 @@ class Session:
             more = f" (and the same at {len(keys) - 1} other points)" if len(keys) > 1 else ""
             print(f"error: {keys[0]}: {fault}{more}", file=sys.stderr)
 
-    def hand_over(self, new: Sequence[SweepPoint]) -> Batch:
+    def shape(self, config: DictConfig) -> tuple[int, int]:
+        """Of the task that trains this point: its nodes, and the processes on each that srun starts."""
+        nodes, devices = config.trainer.get("num_nodes", 1), config.trainer.get("devices")
+        if nodes == 1:  # its processes, if it has several, it starts itself
+            return 1, 1
+        if not self.cluster.spans_nodes:
+            raise ConfigError(
+                f"trainer.num_nodes={nodes} with hydra/launcher={self.cluster.launcher}: a run on several nodes is started by "
+                "srun; use hydra/launcher=slurm"
+            )
+        if not isinstance(devices, int) or devices < 1:
+            raise ConfigError(
+                f"trainer.devices={devices} with trainer.num_nodes={nodes}: Slurm is told how many processes a node gets; "
+                "set trainer.devices to that number"
+            )
+        return nodes, devices
+
+    def hand_over(self, new: Sequence[SweepPoint], nodes: int = 1, per_node: int = 1) -> Batch:
         by_name = {point.name: point for point in new}
-        tasks = batches.chunks(list(by_name), self.cluster.points_per_task)
+        tasks = batches.chunks(list(by_name), self.cluster.points_per_task if nodes == 1 else 1)
+        options = self.options.command_line if nodes == 1 else self.options.of_one_run()
         batch = Batch(
             batches.new_folder(self.folder),
             launcher=self.cluster.launcher,
             script=[sys.executable, str(commands()["train"])],
-            options=self.options.command_line,
+            options=options,
             tasks=tasks,
+            nodes=nodes,
+            per_node=per_node,
             restarts_rerun="failed" if self.options.rerun == "all" else self.options.rerun,
         )
         batch.write_points([[of_its_run(by_name[name].overrides) for name in names] for names in tasks])
