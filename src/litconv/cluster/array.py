@@ -131,6 +131,8 @@ class Array:
 
 def why_ended(batch: Batch, task: int) -> str:
     """Of a task that is over although a point of it has not ended."""
+    if batch.cancelled.exists():
+        return f"task {batch.job}_{task} was cancelled"
     state, node = slurm.end_of(batch.job, task)
     if batch.starts(task):
         return f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"

@@ -31,7 +31,7 @@ def as_json(survey: Survey) -> str:
 def point(survey: Survey, seen: Seen) -> dict[str, Any]:
     """Its keys are those of points.jsonl, and what was seen."""
     facts = asdict(seen)
-    log = log_of(survey, seen) if seen.status in ("failed", "interrupted") else None
+    log = log_of(survey, seen)
     return {
         **facts.pop("point"),
         **facts,

@@ -1,14 +1,18 @@
-"""`cancel=true`: the launches of this machine are sent SIGTERM, the tasks of Slurm cancelled."""
+"""`cancel=true`: launches and runs of this machine are sent SIGTERM, the tasks of Slurm cancelled."""
 
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from litconv.cluster import slurm
 from litconv.cluster.slurm import SlurmError
-from litconv.cluster.status.survey import QUEUED, RUNNING, Survey
+from litconv.cluster.status.survey import QUEUED, RUNNING, Seen, Survey
 from litconv.errors import ConfigError
+from litconv.run import state
 from litconv.sweep.folders import asking
+
+PASSES_ON = "local"  # the launcher that ends its runs as it is ended
 
 
 @dataclass
@@ -16,42 +20,53 @@ class Cancelled:
     said: list[str] = field(default_factory=list)
     left: int = 0  # that this cannot reach
 
+    def end(self, what: str, host: str, pid: int) -> None:
+        try:
+            if host != state.host():
+                raise ProcessLookupError
+            os.kill(pid, signal.SIGTERM)
+        except (ProcessLookupError, PermissionError):
+            self.left += 1
+            self.said.append(f"{what} goes on; end it on {host}: kill {pid}")
+        else:
+            self.said.append(f"{what} has been sent SIGTERM")
+
 
 def cancel(survey: Survey) -> Cancelled:
-    """Launches first: one that waits for tasks would submit the next."""
-    name = survey.sweep.name
     if survey.duties.unanswered:
         raise ConfigError(
             f"cancel=true: Slurm does not answer ({survey.duties.unanswered}), so that nothing was cancelled"
         )
     if not survey.is_under_way:
-        raise ConfigError(f"cancel=true: nothing of sweep={name} runs or waits")
+        raise ConfigError(f"cancel=true: nothing of sweep={survey.sweep.name} runs or waits")
     done = Cancelled()
-    running = [seen for seen in survey.points if seen.status == RUNNING]
-    for launch in survey.launches:
-        if not launch.lives or launch.task:
-            continue
-        if launch.is_here:
-            os.kill(launch.pid, signal.SIGTERM)
-            done.said.append(f"the launch on {launch.place} has been sent SIGTERM")
-        else:
-            done.left += 1
-            done.said.append(f"the launch on {launch.place} goes on; end it there: kill {launch.pid}")
+    for launch in survey.launches:  # first: one that waits for tasks would submit the next
+        if launch.lives and not launch.task:
+            done.end(f"the launch on {launch.place}", launch.host, launch.pid)
     for batch in survey.duties.live:
         try:
             slurm.cancel(batch.job)
+            batch.cancelled.touch()
             done.said.append(f"job {batch.job} is cancelled")
         except SlurmError as error:
             done.left += 1
             done.said.append(f"job {batch.job} is not cancelled ({error})")
-    reached = {launch.host for launch in survey.launches if launch.lives}
-    for seen in running:
-        if not seen.task and seen.host not in reached:
-            done.left += 1
-            done.said.append(f"{seen.point.name} runs by itself on {seen.host}; end it there: kill {seen.pid}")
+    for seen in by_themselves(survey):
+        done.end(f"the run {seen.point.name}", seen.host, seen.pid)
     if len(done.said) > done.left:
         done.said.append(what_becomes(survey))
     return done
+
+
+def by_themselves(survey: Survey) -> Iterator[Seen]:
+    """What runs and does not end with its launch or its task."""
+    launches = [launch for launch in survey.launches if launch.lives]
+    with_launch = {name for launch in launches if launch.launcher == PASSES_ON for name in launch.names}
+    processes = {(launch.host, launch.pid) for launch in launches}
+    for seen in survey.points:
+        own = seen.point.name not in with_launch and (seen.host, seen.pid) not in processes
+        if seen.status == RUNNING and not seen.task and own:
+            yield seen
 
 
 def what_becomes(survey: Survey) -> str:

@@ -27,11 +27,7 @@ class Duty:
     task: str = ""
     reason: str = ""  # Slurm's, why the task waits
     host: str = ""
-
-    @property
-    def waits(self) -> bool:
-        """The task itself."""
-        return self.started == inf
+    waits: bool = False  # the task itself
 
     def place(self, name: str) -> tuple[str, str]:
         """(queue, what stands in it for the point of this name)"""
@@ -56,8 +52,9 @@ class Duties:
         batch, task = self.over[name]
         if self.unanswered:
             return f"of task {batch.job}_{task}, for which Slurm cannot be asked"
-        if batch.launcher not in ASKED or len(self.ends) >= MOST_QUESTIONS:
-            return f"task {batch.job}_{task} is over; see {batch.log(task)}"
+        asks = batch.launcher in ASKED and not batch.starts(task) and len(self.ends) < MOST_QUESTIONS
+        if not asks and not batch.cancelled.exists():
+            return f"task {batch.job}_{task} is over"
         key = batch.job, task
         if key not in self.ends:
             self.ends[key] = why_ended(batch, task)
@@ -73,7 +70,7 @@ def duties(sweep: Path, launches: Sequence[Launch], completed: Collection[str]) 
     for batch in batches(sweep):
         names = {name for task in batch.tasks for name in task}
         if batch.job and (names - set(completed) or "rerun=all" in batch.options):
-            add_batch(found, batch)
+            add_batch(found, batch, [launch for launch in launches if not launch.lives])
     for launch in launches:
         if launch.lives and launch.task:
             found.give(launch.names, of_launch(launch))
@@ -87,7 +84,7 @@ def of_launch(launch: Launch) -> Duty:
     return Duty(words, launch.since, launch.since, launch.rerun, launch.task, host=launch.host)
 
 
-def add_batch(found: Duties, batch: Batch) -> None:
+def add_batch(found: Duties, batch: Batch, killed: Sequence[Launch]) -> None:
     live: Mapping[int, TaskState] = {}
     if batch.launcher in ASKED and not found.unanswered:
         try:
@@ -98,20 +95,22 @@ def add_batch(found: Duties, batch: Batch) -> None:
         found.live.append(batch)
     for task, names in enumerate(batch.tasks):
         if task in live:
-            found.give(names, of_task(batch, task, live[task]))
+            found.give(names, of_task(batch, task, live[task], killed))
             for name in names:
                 found.over.pop(name, None)
         else:
             found.over |= dict.fromkeys(names, (batch, task))
 
 
-def of_task(batch: Batch, task: int, state: TaskState) -> Duty:
+def of_task(batch: Batch, task: int, state: TaskState, killed: Sequence[Launch]) -> Duty:
     number = f"{batch.job}_{task}"
     starts = len(batch.starts(task)) + state.waits
     rerun = batch.restarts_rerun if starts > 1 else rerun_of(batch.options)
     if state.waits:
-        return Duty(f"task {number}", batch.submitted, inf, rerun, number, state.reason)
+        return Duty(f"task {number}", batch.submitted, inf, rerun, number, state.reason, waits=True)
     words = f"in task {number}, which {'ends' if state.state == 'COMPLETING' else 'runs'} on {state.nodes}"
+    if any(launch.task == number and launch.since >= batch.last_start(task) for launch in killed):
+        words = f"in task {number}, which was killed on {state.nodes}; Slurm has not noticed yet"
     return Duty(words, batch.submitted, inf, rerun, number, host=state.nodes)
 
 

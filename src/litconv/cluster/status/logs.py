@@ -1,9 +1,10 @@
-"""The last line of what a point printed that failed or was interrupted."""
+"""The last line of what was printed by a point that failed or was interrupted, or by a task that did not begin it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from litconv.cluster.status.survey import Seen, Survey
+from litconv.sweep.outcome import NOT_STARTED
 
 MOST_LOGS = 5
 TAIL_BYTES = 4096
@@ -16,23 +17,23 @@ class Logs:
 
 
 def last_lines(survey: Survey) -> Logs | None:
-    ended = [seen for seen in survey.points if seen.status in ("failed", "interrupted")]
-    shown = []
-    for seen in ended[:MOST_LOGS]:
-        path = log_of(survey, seen)
-        if path is not None:
-            shown.append((path, last_line(path)))
-    return Logs(shown, max(0, len(ended) - MOST_LOGS)) if shown else None
+    logs = list(dict.fromkeys(log for seen in survey.points if (log := log_of(survey, seen)) is not None))
+    shown = [(log, last_line(log)) for log in logs[:MOST_LOGS]]
+    return Logs(shown, len(logs) - len(shown)) if shown else None
 
 
 def log_of(survey: Survey, seen: Seen) -> Path | None:
-    """The first that says anything: of its run, or of its task."""
+    """Of what ended before its time: its run's, else its task's."""
     run = survey.sweep / seen.point.name
-    logs = [run / "console.log", run / "train.log"]
-    if seen.point.name in survey.duties.over:
+    logs = [run / "console.log", run / "train.log"] if seen.status in ("failed", "interrupted") else []
+    if seen.status in ("interrupted", NOT_STARTED) and seen.point.name in survey.duties.over:
         batch, task = survey.duties.over[seen.point.name]
         logs.append(batch.log(task))
-    return next((log for log in logs if last_line(log)), None)
+    return next((log for log in logs if says_something(log)), None)
+
+
+def says_something(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
 
 
 def last_line(log: Path) -> str:

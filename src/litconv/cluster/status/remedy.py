@@ -8,7 +8,7 @@ from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.sweep.folders import place_of
 from litconv.sweep.given import Given, last_given, merged, multirun, split
 
-MOST_COMMANDS = 3
+MOST_COMMANDS, MOST_CHARACTERS = 3, 4000
 # rerun=all would train everything, rerun=none leave what failed; the seeds and values are those of the points.
 NOT_AGAIN = {"rerun", "seeds", "best_of", "tuning_seeds"}
 
@@ -16,7 +16,7 @@ NOT_AGAIN = {"rerun", "seeds", "best_of", "tuning_seeds"}
 def commands(survey: Survey) -> list[str]:
     """Empty where nothing is missing that could be trained, or nothing is known of how it was launched."""
     lacking = [seen.point for seen in survey.missing if seen.status != "refused"]
-    if not lacking and not (survey.lacks_tests and not survey.is_under_way):
+    if not lacking and (survey.is_under_way or not (survey.lacks_tests or not survey.points)):
         return []
     given = last_given(survey.sweep)
     points = [dict(map(split, of_its_run(point.overrides))) for point in lacking]
@@ -45,5 +45,5 @@ def of_launch(given: Given) -> dict[str, str]:
 
 
 def shown(commands: Sequence[str]) -> list[str]:
-    more = len(commands) - MOST_COMMANDS
-    return [*commands[:MOST_COMMANDS], *([f"… and {more} more commands"] if more > 0 else [])]
+    """Those that a person can use."""
+    return [command for command in commands if len(command) <= MOST_CHARACTERS][:MOST_COMMANDS]

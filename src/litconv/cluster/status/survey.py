@@ -44,6 +44,7 @@ class Seen:
     reason: str = ""
     position: int = 0
     waiting: int = 0  # of how many
+    in_tasks: bool = False  # that is a position among tasks, else among the points of a launch
     error: str = ""
     figure: str = ""
 
@@ -236,7 +237,8 @@ def with_positions(seen: list[Seen], owed: Duties) -> list[Seen]:
     def placed(one: Seen) -> Seen:
         if one.status != QUEUED:
             return one
-        queue, key = owed.by_name[one.point.name].place(one.point.name)
-        return replace(one, position=queues[queue][key], waiting=len(queues[queue]))
+        duty = owed.by_name[one.point.name]
+        queue, key = duty.place(one.point.name)
+        return replace(one, position=queues[queue][key], waiting=len(queues[queue]), in_tasks=duty.waits)
 
     return [placed(one) for one in seen]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from litconv.cluster.status import remedy
 from litconv.cluster.status.logs import last_lines
-from litconv.cluster.status.survey import DONE, QUEUED, RUNNING, STATES, Seen, Survey
+from litconv.cluster.status.survey import ALL_DONE, DONE, QUEUED, RUNNING, STATES, Seen, Survey
 from litconv.sweep.board import duration
 from litconv.sweep.outcome import NOT_STARTED
 
@@ -75,7 +75,7 @@ def notes(survey: Survey) -> Iterable[str]:
         begun = time.strftime("%H:%M on %d %b", time.localtime(launch.since))
         if launch.lives and not survey.points:
             yield f"the launch on {launch.place}, begun at {begun}, has not come to its points"
-        if not launch.lives and (survey.missing or survey.lacks_tests):
+        if not launch.lives and survey.exit_status != ALL_DONE:
             where = f"task {launch.task} on {launch.host}" if launch.task else f"the launch on {launch.place}"
             yield f"{where}, begun at {begun}, was killed"
 
@@ -154,9 +154,9 @@ def words(seen: Seen) -> str:
         left = "" if seen.seconds_left is None else f"{duration(seen.seconds_left)} left"
         return ", ".join(filter(None, (epoch(seen), left, seen.host, seen.task and f"task {seen.task}")))
     if seen.status == QUEUED:
-        reason = f" ({seen.reason})" if seen.reason else ""
-        before = f"{epoch(seen)} so far" if seen.epoch else ""
-        return ", ".join(filter(None, (f"{seen.where}{reason}", f"{seen.position} of {seen.waiting}", before)))
+        position = f"{seen.position} of {seen.waiting}"
+        where = f"{seen.where}: {seen.reason}, {position} tasks" if seen.in_tasks else f"{seen.where} ({position})"
+        return ", ".join(filter(None, (where, seen.epoch and f"{epoch(seen)} so far")))
     if seen.status == "interrupted":
         return "; ".join(filter(None, (epoch(seen), seen.error)))
     if seen.status == DONE:
@@ -177,5 +177,10 @@ def endings(survey: Survey, screen: Screen) -> list[str]:
         if logs.more:
             lines.append(f"  … and {logs.more} more")
     if found := remedy.commands(survey):
-        lines += ["", "what is missing is trained by", *map(screen.command, remedy.shown(found))]
+        shown = remedy.shown(found)
+        lines += ["", "what is missing is trained by", *map(screen.command, shown)]
+        if more := len(found) - len(shown):
+            lines.append(
+                f"  {'and ' if shown else ''}{more}{' more' if shown else ''} long commands, which json=true has"
+            )
     return lines
