@@ -40,7 +40,7 @@ class Asked:
     gpus_per_node: int | None
     mem_gb: float | None
     grace_seconds: int
-    additional_parameters: dict[str, str | int | None]
+    sbatch_options: list[str]
     setup: list[str]
 
     def check(self) -> None:
@@ -103,7 +103,7 @@ class Array:
             "output": str(batch.folder / "task_%a.log"),
             "open-mode": "append",  # a task that is requeued goes on in it
             "requeue": "",
-            "signal": f"B:USR1@{asked.grace_seconds}",
+            "signal": f"B:{slurm.WARNING.name.removeprefix('SIG')}@{asked.grace_seconds}",
             "chdir": os.getcwd(),  # noqa: PTH109 a string
             "partition": asked.partition,
             "account": asked.account,
@@ -113,7 +113,7 @@ class Array:
             "cpus-per-task": asked.cpus_per_task,
             "gpus-per-node": asked.gpus_per_node,
             "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",
-            **asked.additional_parameters,
+            **dict(map(option, asked.sbatch_options)),
         }
 
     def fault(self, said: str) -> str:
@@ -132,14 +132,20 @@ class Array:
 def why_ended(batch: Batch, task: int) -> str:
     """Of a task that is over although a point of it has not ended."""
     if batch.cancelled.exists():
-        return f"task {batch.job}_{task} was cancelled"
-    state, node = slurm.end_of(batch.job, task)
+        return "its task was cancelled"
     if batch.starts(task):
-        return f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"
+        return f"its task is over; what it said stands in {batch.log(task)}"
+    state, node = slurm.end_of(batch.job, task)
     if state == "CANCELLED":
-        return f"task {batch.job}_{task} was cancelled before it began"
+        return "its task was cancelled before it began"
     where = f"on {node} " if node else ""
     return (
-        f"task {batch.job}_{task} ended {where}before it began; does that node see {batch.sweep}, and Python? "
+        f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
         "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
     )
+
+
+def option(written: str) -> tuple[str, str]:
+    """Name and value of one that is sbatch's own, with its dashes or without."""
+    name, _, value = written.lstrip("-").partition("=")
+    return name, value

@@ -171,6 +171,7 @@ class Session:
             batch.job = self.cluster.submit(batch)
         except Exception:
             (batch.folder / "batch.json").unlink()
+            self.outcomes.clear()  # the error says it all
             raise
         batch.write()
         self.handed_over.append(batch)

@@ -38,7 +38,7 @@ class Task:
             file.write(f"{state.host()} {time.time():.0f}\n")
         before = self.progress()
         signal.signal(signal.SIGTERM, lambda *_: None)  # the launch has it as well, and this waits for it
-        signal.signal(signal.SIGUSR1, self.warn)
+        signal.signal(slurm.WARNING, self.warn)
         environment = {**os.environ, TASK: slurm.task_number(os.environ)}
         environment.pop("HYDRA_FULL_ERROR", None)  # the submitting command's own
         self.launch = subprocess.Popen(self.command(restarted), env=environment)
@@ -82,8 +82,6 @@ class Task:
             slurm.requeue(slurm.task_number(os.environ))
         except slurm.SlurmError as error:
             print(f"error: not requeued ({error}); give the sweep's command again", flush=True)
-            return
-        time.sleep(60)  # it ends this process
 
 
 def epochs_done(run: Path) -> int:

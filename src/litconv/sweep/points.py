@@ -72,10 +72,10 @@ def add(sweep: Path, points: Iterable[SweepPoint]) -> None:
         file.seek(0)
         torn = (text := file.read()) and not text.endswith("\n")
         new = []
-        for point in points:  # equal ones, which are one run, are called what the first of them is
-            if (merged := point.after(there.get(point.key))) is not None:
-                new.append(merged)
-                there[merged.key] = merged
+        for point in points:
+            if (changed := point.after(there.get(point.key))) is not None:
+                there[point.key] = changed
+                new.append(changed)
         file.write("\n" * bool(torn) + "".join(json.dumps(asdict(point)) + "\n" for point in new))
 
 

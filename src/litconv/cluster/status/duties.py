@@ -51,10 +51,10 @@ class Duties:
         """Of a point whose task has ended."""
         batch, task = self.over[name]
         if self.unanswered:
-            return f"of task {batch.job}_{task}, for which Slurm cannot be asked"
+            return f"handed over as task {batch.job}_{task}"
         asks = batch.launcher in ASKED and not batch.starts(task) and len(self.ends) < MOST_QUESTIONS
         if not asks and not batch.cancelled.exists():
-            return f"task {batch.job}_{task} is over"
+            return "its task is over"
         key = batch.job, task
         if key not in self.ends:
             self.ends[key] = why_ended(batch, task)
