@@ -1,7 +1,6 @@
 """Sweeps' folders as launches leave them, made in a moment, and who holds the locks in them: real processes."""
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -40,7 +39,8 @@ class MadeSweep:
 
     def point(self, name: str, *overrides: str, epochs: int = 7, error: str = "", told: str = "") -> Path:
         """A line of points.jsonl; returns the folder of its run, which is not there."""
-        row = {"name": "" if error else name, "number": self.count, "overrides": overrides, "told": told or name}
+        row = {"name": "" if error else name, "number": self.count, "told": told or name}
+        row["overrides"] = overrides or (f"+name={name}",)
         with (self.folder / "points.jsonl").open("a") as file:
             file.write(json.dumps({**row, "epochs": epochs, "error": error}) + "\n")
         self.count += 1
@@ -109,7 +109,3 @@ def program(folder: Path, name: str, script: str) -> None:
     path = folder / name
     path.write_text(f'#!/bin/bash\necho "$@" >> {folder}/{name}.log\n{script}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-def on_path(folder: Path) -> str:
-    return f"{folder}{os.pathsep}{os.environ['PATH']}"
