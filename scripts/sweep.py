@@ -23,9 +23,10 @@ def main(arguments: DictConfig) -> None:
     from litconv.cluster.status.as_json import as_json
     from litconv.cluster.status.cancelling import cancel
     from litconv.cluster.status.listing import listed
+    from litconv.cluster.status.screen import standard_output
     from litconv.cluster.status.survey import survey
     from litconv.cluster.status.text import text
-    from litconv.cluster.status.watching import screen, watch
+    from litconv.cluster.status.watching import watch
 
     if asked.sweep is None:
         with reader_may_leave():
@@ -40,7 +41,7 @@ def main(arguments: DictConfig) -> None:
         sys.exit(watch(asked.sweep).exit_status)
     looked = survey(asked.sweep)
     with reader_may_leave():
-        print(as_json(looked) if asked.json else text(looked, screen()))
+        print(as_json(looked) if asked.json else text(looked, standard_output()))
     sys.exit(looked.exit_status)
 
 

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from command import ROOT, command
+from litconv.cluster.status.screen import Screen
 from litconv.cluster.status.survey import survey
-from litconv.cluster.status.text import Screen, text
+from litconv.cluster.status.text import text
 from litconv.sweep import launches
 from made_sweeps import MadeSweep, begin, program
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from litconv.cluster.status import remedy
 from litconv.cluster.status.logs import last_line, log_of
-from litconv.cluster.status.survey import STATES, Seen, Survey
+from litconv.cluster.status.seen import STATES, Seen
+from litconv.cluster.status.survey import Survey
 from litconv.cluster.status.text import notes
 
 

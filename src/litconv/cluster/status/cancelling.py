@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from litconv.cluster import slurm
 from litconv.cluster.slurm import SlurmError
-from litconv.cluster.status.survey import QUEUED, RUNNING, Seen, Survey
+from litconv.cluster.status.seen import QUEUED, RUNNING, Seen
+from litconv.cluster.status.survey import Survey
 from litconv.errors import ConfigError
 from litconv.run import state
 from litconv.sweep.folders import asking

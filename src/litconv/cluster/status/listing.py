@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from litconv.cluster.status.survey import STATES, survey
+from litconv.cluster.status.seen import STATES
+from litconv.cluster.status.survey import survey
 from litconv.cluster.status.text import headline
 from litconv.sweep.folders import sweeps_in
 

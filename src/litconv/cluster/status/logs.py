@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from litconv.cluster.status.survey import Seen, Survey
+from litconv.cluster.status.seen import Seen
+from litconv.cluster.status.survey import Survey
 from litconv.sweep.outcome import NOT_STARTED
 
 MOST_LOGS = 5

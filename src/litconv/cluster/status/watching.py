@@ -1,20 +1,15 @@
 """A sweep shown again and again until all of it has ended."""
 
-import shutil
 import sys
 import time
 from pathlib import Path
 
+from litconv.cluster.status.screen import standard_output
 from litconv.cluster.status.survey import Survey, survey
-from litconv.cluster.status.text import Screen, headline, text
+from litconv.cluster.status.text import headline, text
 
 EVERY_SECONDS = 5.0
 CLEAR = "\x1b[H\x1b[J"  # the terminal
-
-
-def screen() -> Screen:
-    """Of standard output."""
-    return Screen(*shutil.get_terminal_size()) if sys.stdout.isatty() else Screen()
 
 
 def watch(sweep: Path) -> Survey:
@@ -24,7 +19,7 @@ def watch(sweep: Path) -> Survey:
     try:
         while looked.is_under_way:
             if sys.stdout.isatty():
-                print(f"{CLEAR}{text(looked, screen())}", flush=True)
+                print(f"{CLEAR}{text(looked, standard_output())}", flush=True)
             elif headline(looked) != said:
                 said = headline(looked)
                 print(said, flush=True)
@@ -32,5 +27,5 @@ def watch(sweep: Path) -> Survey:
             looked = survey(sweep)
     except KeyboardInterrupt:
         return looked
-    print(f"{CLEAR if sys.stdout.isatty() else ''}{text(looked, screen())}", flush=True)
+    print(f"{CLEAR if sys.stdout.isatty() else ''}{text(looked, standard_output())}", flush=True)
     return looked
