@@ -1,21 +1,25 @@
 """Sweeps' folders as launches leave them, made in a moment, and who holds the locks in them: real processes."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 HOLD = """
-import fcntl, json, sys, time
+import fcntl, json, os, socket, sys, time
+facts = json.loads(sys.argv[2])
+if not facts["host"]:
+    facts |= {"host": socket.gethostname(), "pid": os.getpid()}
 file = open(sys.argv[1], "a+")
 fcntl.flock(file, fcntl.LOCK_EX)
 file.truncate(0)
-file.write(sys.argv[2])
+file.write(json.dumps(facts))
 file.flush()
 print("held", flush=True)
 time.sleep(600)
@@ -71,7 +75,7 @@ class MadeSweep:
 
     @contextmanager
     def held(self, run: Path, host: str = "n1", task: str = "", since: float = 0.0) -> Iterator[subprocess.Popen]:
-        """Its lock, by another process."""
+        """Its lock, by another process. `host`: empty for this one."""
         lock = self.root / "sweeps" / ".locks" / f"{self.folder.name}_{run.name}"
         lock.parent.mkdir(exist_ok=True)
         facts = {"host": host, "pid": 4321, "since": since or time.time(), "task": task}
@@ -79,9 +83,10 @@ class MadeSweep:
             yield process
 
     @contextmanager
-    def launch(self, *names: str, launcher: str = "local") -> Iterator[subprocess.Popen]:
-        """That lives, with these points."""
-        with child(LAUNCH, str(self.folder), launcher, *names) as process:
+    def launch(self, *names: str, launcher: str = "local", task: str = "") -> Iterator[subprocess.Popen]:
+        """That lives, with these points. `task`: of Slurm on n2, in which it does."""
+        environment = {"LITCONV_TASK": task, "SLURMD_NODENAME": "n2"} if task else {}
+        with child(LAUNCH, str(self.folder), launcher, *names, environment=environment) as process:
             yield process
 
 
@@ -93,9 +98,9 @@ def begin(run: Path, seconds: Sequence[float] = ()) -> None:
 
 
 @contextmanager
-def child(code: str, *arguments: str) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def child(code: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen]:
+    command, environment = [sys.executable, "-c", code, *arguments], {**os.environ, **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout.readline()
             yield process

@@ -156,6 +156,21 @@ def test_tasks_of_slurm_wait_run_and_end(made, slurm, capsys):
     assert "    slurmstepd: error: *** JOB 10 ON n2 CANCELLED ***" in lines
 
 
+def test_a_launch_in_a_task_that_was_killed_is_told_before_slurm_knows(made, slurm, capsys):
+    made.point("a")
+    made.batch("7", ["a"])
+    slurm("7_0|RUNNING|n2|10:00|None")
+    with made.launch("a", task="7_0") as launch:
+        assert row(shown(capsys)[1], "a") == "queued a in task 7_0, which runs on n2 (1 of 1)"
+        launch.kill()
+        launch.wait()
+        status, lines, _ = shown(capsys)
+    assert row(lines, "a") == "queued a in task 7_0, which was killed on n2; Slurm has not noticed yet (1 of 1)"
+    assert status == 3
+    slurm("7_0|PENDING||10:00|BeginTime")  # it has requeued it
+    assert row(shown(capsys)[1], "a") == "queued a task 7_0: BeginTime, 1 of 1 tasks"
+
+
 def test_what_slurm_cannot_be_asked_for_is_said_and_the_rest_is_shown(made, capsys):
     made.run("a", "completed")
     made.point("b")
@@ -197,6 +212,15 @@ def test_cancelling_ends_a_launch_of_this_machine_and_names_what_runs_elsewhere(
     assert re.fullmatch(r"the launch on \S+ \(process \d+\) has been sent SIGTERM", lines[0])
     assert lines[1] == "the run b goes on; end it on far_away: kill 4321"
     assert status == 1
+
+
+def test_cancelling_ends_a_run_of_this_machine_that_has_outlived_its_launch(made, capsys):
+    run = made.run("a")
+    with made.held(run, host="") as process:
+        status, lines, _ = shown(capsys, "cancel=true")
+        assert process.wait(10) == -15
+    assert (status, lines[0]) == (0, "the run a has been sent SIGTERM")
+    assert lines[1].startswith("what runs (1) ends as interrupted, with the checkpoint of its last epoch")
 
 
 def test_the_command_is_the_launchs_own_without_what_would_train_too_much(made, capsys):
