@@ -171,6 +171,19 @@ def test_a_launch_in_a_task_that_was_killed_is_told_before_slurm_knows(made, slu
     assert row(shown(capsys)[1], "a") == "queued a task 7_0: BeginTime, 1 of 1 tasks"
 
 
+def test_a_point_whose_task_is_over_is_not_said_to_wait_in_the_launch_that_handed_it_over(made, slurm, capsys):
+    made.point("a")
+    made.point("b")
+    slurm("7_1|PENDING||1:00|Priority")
+    with made.launch("a", "b", launcher="slurm"):
+        assert row(shown(capsys)[1], "a").startswith("queued a in the launch on")  # which has not submitted it yet
+        made.batch("7", ["a"], ["b"], begun=[0])
+        status, lines, _ = shown(capsys)
+    assert row(lines, "a") == "not started a its task is over"
+    assert row(lines, "b") == "queued b task 7_1: Priority, 1 of 1 tasks"
+    assert status == 3
+
+
 def test_what_slurm_cannot_be_asked_for_is_said_and_the_rest_is_shown(made, capsys):
     made.run("a", "completed")
     made.point("b")

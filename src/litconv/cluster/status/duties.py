@@ -1,5 +1,6 @@
 """Who has which points still to train: launches that live, and tasks that wait or run."""
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -13,6 +14,7 @@ from litconv.sweep.launches import Launch
 
 # Which clusters can be asked for the tasks of a batch; those of others end with the launch that waits for them.
 ASKED: Mapping[str, Callable[[str], Mapping[int, TaskState]]] = {"slurm": slurm.tasks}
+SUBMITS_WITHIN_SECONDS = 120.0  # of its begin
 MOST_QUESTIONS = 20  # on how a task ended: a command of Slurm's each
 
 
@@ -28,6 +30,7 @@ class Duty:
     reason: str = ""  # Slurm's, why the task waits
     host: str = ""
     waits: bool = False  # the task itself
+    launcher: str = ""  # of a user's own launch
 
     def place(self, name: str) -> tuple[str, str]:
         """(queue, what stands in it for the point of this name)"""
@@ -81,7 +84,8 @@ def of_launch(launch: Launch) -> Duty:
     words = f"in the launch on {launch.place}"
     if launch.task:
         words = f"in task {launch.task}, which runs on {launch.host}"
-    return Duty(words, launch.since, launch.since, launch.rerun, launch.task, host=launch.host)
+    launcher = "" if launch.task else launch.launcher
+    return Duty(words, launch.since, launch.since, launch.rerun, launch.task, host=launch.host, launcher=launcher)
 
 
 def add_batch(found: Duties, batch: Batch, killed: Sequence[Launch]) -> None:
@@ -100,6 +104,16 @@ def add_batch(found: Duties, batch: Batch, killed: Sequence[Launch]) -> None:
                 found.over.pop(name, None)
         else:
             found.over |= dict.fromkeys(names, (batch, task))
+            for name in names:
+                if (duty := found.by_name.get(name)) is not None and has_handed_over(duty, batch):
+                    del found.by_name[name]
+
+
+def has_handed_over(duty: Duty, batch: Batch) -> bool:
+    """Whether a launch that lives has left the point to a task and only waits for it: it hands nothing over twice."""
+    if duty.launcher != batch.launcher or batch.launcher not in ASKED:
+        return False
+    return batch.submitted >= duty.since or time.time() - duty.since > SUBMITS_WITHIN_SECONDS
 
 
 def of_task(batch: Batch, task: int, state: TaskState, killed: Sequence[Launch]) -> Duty:
