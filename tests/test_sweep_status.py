@@ -134,6 +134,17 @@ def test_a_launch_that_ends_leaves_nothing_and_the_next_one_removes_what_a_kille
     assert not (made.folder / launches.FOLDER).exists()
 
 
+@pytest.mark.parametrize("end", ["pass", "raise SystemExit(3)", "raise RuntimeError"])
+def test_a_launch_that_ends_by_itself_leaves_nothing_however_badly(made, end):
+    code = f"import pathlib, sys; from litconv.sweep.launches import OwnLaunch\nown = OwnLaunch(pathlib.Path(sys.argv[1]), 'local', 'all')"
+    there = f"assert list((pathlib.Path(sys.argv[1]) / {launches.FOLDER!r}).iterdir())"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{there}\n{end}", made.folder], capture_output=True, text=True
+    )
+    assert "AssertionError" not in done.stderr
+    assert not (made.folder / launches.FOLDER).exists()
+
+
 def test_tasks_of_slurm_wait_run_and_end(made, slurm, capsys):
     for name in "abcdefg":
         made.point(name)
