@@ -136,8 +136,9 @@ def test_a_launch_that_ends_leaves_nothing_and_the_next_one_removes_what_a_kille
 
 @pytest.mark.parametrize("end", ["pass", "raise SystemExit(3)", "raise RuntimeError"])
 def test_a_launch_that_ends_by_itself_leaves_nothing_however_badly(made, end):
-    code = f"import pathlib, sys; from litconv.sweep.launches import OwnLaunch\nown = OwnLaunch(pathlib.Path(sys.argv[1]), 'local', 'all')"
-    there = f"assert list((pathlib.Path(sys.argv[1]) / {launches.FOLDER!r}).iterdir())"
+    begins = "import sys; from pathlib import Path; from litconv.sweep.launches import FOLDER, OwnLaunch"
+    code = f"{begins}\nsweep = Path(sys.argv[1])\nown = OwnLaunch(sweep, 'local', 'all')"
+    there = "assert list((sweep / FOLDER).iterdir())"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{there}\n{end}", made.folder], capture_output=True, text=True
     )
