@@ -133,15 +133,23 @@ class Array:
         return slurm.tasks(batch.job)
 
     def why_ended(self, batch: Batch, task: int) -> str:
-        """Of a task that is over although a point of it has not ended."""
-        node = slurm.ended_on(batch.job, task)
-        if not batch.starts(task):
-            where = f"on {node} " if node else ""
-            return (
-                f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
-                "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
-            )
+        return why_ended(batch, task)
+
+
+def why_ended(batch: Batch, task: int) -> str:
+    """Of a task that is over although a point of it has not ended."""
+    if batch.cancelled.exists():
+        return "its task was cancelled"
+    if batch.starts(task):
         return f"its task is over; what it said stands in {batch.log(task)}"
+    state, node = slurm.end_of(batch.job, task)
+    if state == "CANCELLED":
+        return "its task was cancelled before it began"
+    where = f"on {node} " if node else ""
+    return (
+        f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
+        "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
+    )
 
 
 def option(written: str) -> tuple[str, str]:

@@ -15,13 +15,14 @@ from omegaconf import DictConfig
 from litconv.cluster import batch as batches
 from litconv.cluster.batch import Batch
 from litconv.cluster.slurm import SlurmError, TaskState
-from litconv.config import composed, front
+from litconv.config import composed
 from litconv.config.places import commands
 from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.errors import ConfigError
 from litconv.run import state
 from litconv.sweep import points
 from litconv.sweep.board import Board, table
+from litconv.sweep.folders import asking
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.points import SweepPoint
 from litconv.sweep.running import Point
@@ -219,8 +220,7 @@ class Session:
         for point in awaited:
             point.outcome.status = SUBMITTED
         if awaited:
-            command = " ".join([*front.spelled("sweep"), f"sweep={self.folder.name}"])
-            self.board.say(f"{command} shows how they are; cancel=true beside it cancels them")
+            self.board.say(f"{asking(self.folder)} shows how they are; cancel=true beside it cancels them")
 
     def wait_for(self, awaited: list[Awaited]) -> None:
         total, unanswered = len(awaited), False
