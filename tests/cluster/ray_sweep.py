@@ -8,8 +8,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from slurm_sweep import parent, pids, read
+
 from command import ROOT, TINY
-from sweep_process import is_alive
+from sweep_process import children, is_alive
 
 NAME = "far"
 
@@ -60,41 +62,19 @@ def start(address: str, folder: Path, *arguments: str) -> subprocess.Popen:
 
 def commands(folder: Path, word: bytes) -> list[int]:
     """Processes of this sweep with the word on their command line, which every one of a task has with the folder's name."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            line = place.read_bytes()
-            if word in line and os.fsencode(folder / "sweeps" / NAME / ".cluster") in line:
-                found.append(int(place.parent.name))
-    return found
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    place = os.fsencode(folder / "sweeps" / NAME / ".cluster")
+    lines = {int(pid): read(int(pid), "cmdline") for pid in pids()}
+    return [pid for pid, line in lines.items() if word in line and place in line]
 
 
 def workers(folder: Path) -> list[int]:
     """Ray's, which have the tasks of this sweep."""
-    found = []
-    for task in commands(folder, b"litconv.cluster.task"):
-        with suppress(OSError):
-            found.append(parent(task))
-    return found
+    return [found for task in commands(folder, b"litconv.cluster.task") if (found := parent(task))]
 
 
 def jobs(folder: Path) -> list[int]:
     """What trains: below a launch its fork server, and below that."""
-    found = []
-    for launch in commands(folder, b"train.py"):
-        for server in children(launch):
-            found += children(server)
-    return found
-
-
-def children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+    return [job for launch in commands(folder, b"train.py") for server in children(launch) for job in children(server)]
 
 
 def is_quiet(folder: Path) -> bool:

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'litconv[ray]'")
 
 from ray_sweep import NAME, ToyRay, disturb, is_quiet, start, workers
-from slurm_sweep import LONG, checkpoint_epochs, epochs_done, said, statuses, sweep_of, wait_for_epochs
-from test_slurm import TWELVE, TWO, is_complete, waits_to_end
+from slurm_sweep import LONG, epochs_done, said, statuses, sweep_of, wait_for_epochs
+from test_slurm import TWELVE, TWO, is_complete, no_epoch_is_lost, wait_for_a_job, waits_to_end
 
 import sweep_process
 from sweep_process import wait_until
@@ -54,7 +54,7 @@ def test_a_signal_to_the_command_interrupts_every_run_and_the_same_command_goes_
     command.send_signal(number)
     assert waits_to_end(command, tmp_path) == 128 + number, said(tmp_path)
     assert statuses(tmp_path) == ["interrupted"] * 4
-    assert checkpoint_epochs(tmp_path) == epochs_done(tmp_path)
+    assert no_epoch_is_lost(tmp_path)
     assert is_quiet(tmp_path)
     assert waits_to_end(start(both.address, tmp_path, *grid), tmp_path) == 0, said(tmp_path)
     is_complete(tmp_path, 6)
@@ -69,7 +69,7 @@ def test_a_command_that_is_lost_takes_its_tasks_with_it_and_their_runs_are_inter
     command.wait(60)
     assert wait_until(lambda: is_quiet(tmp_path), 60)
     assert statuses(tmp_path) == ["interrupted"] * 2, said(tmp_path)
-    assert checkpoint_epochs(tmp_path) == epochs_done(tmp_path)
+    assert no_epoch_is_lost(tmp_path)
 
 
 @pytest.mark.slow
@@ -98,18 +98,20 @@ def test_more_cpus_than_any_node_has_are_one_line_and_no_endless_wait(both, tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_sweep_killed_again_and_again_completes_every_point_once(both, tmp_path, seed):
-    chance, befell, options = random.Random(seed), [], (*TWELVE, "hydra.launcher.points_per_task=3")
-    for _ in range(6):
+    chance, befell, grid = random.Random(seed), [], (*TWELVE, "hydra.launcher.points_per_task=3")
+    while len(befell) < 10:
         both.start_node()
-        command = start(both.address, tmp_path, *options)
+        command = start(both.address, tmp_path, *grid)
         for _ in range(2):
-            seen = len(list(sweep_of(tmp_path).rglob("console.log")))
-            wait_until(lambda seen=seen: len(list(sweep_of(tmp_path).rglob("console.log"))) > seen, 60)
-            time.sleep(chance.uniform(0, 6))
+            wait_for_a_job(tmp_path, command)
+            time.sleep(chance.uniform(0, 4))
             befell.append(disturb(both, tmp_path, command, chance))
+        if command.poll() == 0:
+            break
         if command.poll() is None:
             command.send_signal(signal.SIGINT)
         command.wait(90)
-    print(befell)
-    assert waits_to_end(start(both.address, tmp_path, *options), tmp_path) == 0, f"{befell}\n{said(tmp_path)}"
+    both.start_node()
+    assert waits_to_end(start(both.address, tmp_path, *grid), tmp_path) == 0, f"{befell}\n{said(tmp_path)}"
     sweep_process.check(sweep_of(tmp_path), names=12)
+    print(befell)

@@ -1,6 +1,6 @@
 """hydra/launcher=slurm: Hydra finds launchers only in `hydra_plugins`. What it does stands in `litconv.cluster`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, setup_globals
@@ -15,8 +15,8 @@ from hydra_plugins.litconv_launcher.returned import Returned
 
 class SlurmLauncher(Launcher):
     """`points_per_task`: None for as many as a task trains at a time. `grace_seconds`: how long before the time limit runs are
-    interrupted. `additional_parameters`: of sbatch. `setup`: lines of shell before each task, such as `module load cuda`.
-    The rest is sbatch's, or the local launcher's on each node."""
+    interrupted. `sbatch_options`: any others, such as `--mail-type=END`. `setup`: lines of shell before each task, such as
+    `module load cuda`. The rest is sbatch's, or the local launcher's on each node."""
 
     records_points = True
 
@@ -38,7 +38,7 @@ class SlurmLauncher(Launcher):
         gpus_per_node: int | None = None,
         mem_gb: float | None = None,
         grace_seconds: int = 90,
-        additional_parameters: Mapping[str, str | int | None] | None = None,
+        sbatch_options: Sequence[str] = (),
         setup: Sequence[str] = (),
     ) -> None:
         self.wait, self.rerun = wait, rerun
@@ -49,7 +49,7 @@ class SlurmLauncher(Launcher):
             gpus_per_node,
             mem_gb,
             grace_seconds,
-            dict(additional_parameters or {}),
+            list(sbatch_options),
             list(setup),
         )
 

@@ -40,7 +40,7 @@ class Asked:
     gpus_per_node: int | None
     mem_gb: float | None
     grace_seconds: int
-    additional_parameters: dict[str, str | int | None]
+    sbatch_options: list[str]
     setup: list[str]
 
     def check(self) -> None:
@@ -101,7 +101,7 @@ class Array:
             "output": str(batch.folder / "task_%a.log"),
             "open-mode": "append",  # a task that is requeued goes on in it
             "requeue": "",
-            "signal": f"B:USR1@{asked.grace_seconds}",
+            "signal": f"B:{slurm.WARNING.name.removeprefix('SIG')}@{asked.grace_seconds}",
             "chdir": os.getcwd(),  # noqa: PTH109 a string
             "partition": asked.partition,
             "account": asked.account,
@@ -111,7 +111,7 @@ class Array:
             "cpus-per-task": asked.cpus_per_task,
             "gpus-per-node": asked.gpus_per_node,
             "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",
-            **asked.additional_parameters,
+            **dict(map(option, asked.sbatch_options)),
         }
 
     def fault(self, said: str) -> str:
@@ -129,7 +129,13 @@ class Array:
         if not batch.starts(task):
             where = f"on {node} " if node else ""
             return (
-                f"task {batch.job}_{task} ended {where}before it began; does that node see {batch.sweep}, and Python? "
+                f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
                 "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
             )
-        return f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"
+        return f"its task is over; what it said stands in {batch.log(task)}"
+
+
+def option(written: str) -> tuple[str, str]:
+    """Name and value of one that is sbatch's own, with its dashes or without."""
+    name, _, value = written.lstrip("-").partition("=")
+    return name, value

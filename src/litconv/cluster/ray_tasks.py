@@ -128,7 +128,7 @@ class RayTasks:
 
     def why_ended(self, batch: Batch, task: int) -> str:
         said = self.ends.get((str(batch.folder), task))
-        return said or f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"
+        return said or f"its task is over; what it said stands in {batch.log(task)}"
 
     @contextmanager
     def signals_noted(self) -> Iterator[None]:

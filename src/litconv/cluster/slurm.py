@@ -2,12 +2,14 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_SECONDS = 60
+WARNING = signal.SIGUSR1  # that a time limit is near
 # As `squeue` names them, of tasks that are still to be reckoned with.
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING", "RESV_DEL_HOLD")
 ENDING = (

@@ -40,8 +40,8 @@ class Task:
             file.write(f"{state.host()} {time.time():.0f}\n")
         before = self.progress()
         signal.signal(signal.SIGTERM, lambda *_: None)  # the launch has it as well, and this waits for it
-        signal.signal(signal.SIGUSR1, self.warn)
-        environment = {TASK: slurm.task_number(os.environ), **os.environ}
+        signal.signal(slurm.WARNING, self.warn)
+        environment = {TASK: slurm.task_number(os.environ), **os.environ}  # Ray's is told beforehand
         environment.pop("HYDRA_FULL_ERROR", None)  # the submitting command's own
         # If this is killed, the runs are interrupted rather than left behind.
         dies = partial(die_with_parent, signal.SIGTERM)
@@ -86,8 +86,6 @@ class Task:
             slurm.requeue(slurm.task_number(os.environ))
         except slurm.SlurmError as error:
             print(f"error: not requeued ({error}); give the sweep's command again", flush=True)
-            return
-        time.sleep(60)  # it ends this process
 
 
 def epochs_done(run: Path) -> int:

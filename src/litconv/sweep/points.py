@@ -68,7 +68,11 @@ def add(sweep: Path, points: Iterable[SweepPoint]) -> None:
         there = read(sweep)
         file.seek(0)
         torn = (text := file.read()) and not text.endswith("\n")
-        new = [merged for point in points if (merged := point.after(there.get(point.key))) is not None]
+        new = []
+        for point in points:
+            if (changed := point.after(there.get(point.key))) is not None:
+                there[point.key] = changed
+                new.append(changed)
         file.write("\n" * bool(torn) + "".join(json.dumps(asdict(point)) + "\n" for point in new))
 
 
