@@ -20,6 +20,8 @@ class ToyRay:
     """The head holds the cluster together and is never lost; the other node is."""
 
     def __init__(self) -> None:
+        # Other work on this machine is no reason to kill tasks.
+        os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
         from ray.cluster_utils import Cluster
 
         size = {"num_cpus": 2, "object_store_memory": 100_000_000}

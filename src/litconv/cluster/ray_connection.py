@@ -5,8 +5,10 @@ import logging
 import os
 import re
 import socket
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,6 @@ REFUSED = (
 # Of Ray's own texts: what a dead node's daemon leaves is pages, and one line of ours says what matters.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 FORMS = re.compile(r"(?:ray://)?(?P<host>\[[^\]]+\]|[^\[\]:/]+):(?P<port>\d{1,5})")
@@ -45,12 +46,27 @@ def connected(address: str) -> "ModuleType":
     cloudpickle.register_pickle_by_value(on_ray)
     own = {"include_dashboard": False} if address == "local" else {}
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with stderr_unseen():
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(f"{KEY}={address}: {said}; {REFUSED if answers else START}") from None
     return ray
+
+
+@contextmanager
+def stderr_unseen() -> Iterator[None]:
+    """That of C++ too: a line a second while Ray is refused. What it comes to is in the error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def check(address: str, environment: Mapping[str, str] = os.environ) -> bool:

@@ -57,6 +57,7 @@ class RayTasks:
         self.ends: dict[tuple[str, int], str] = {}  # by batch and task: what there is to say
         self.signals: list[int] = []
         self.cancelled = False
+        self.fitted = True  # a node, when last looked
 
     def check(self) -> None:
         if self.ray is None:
@@ -95,9 +96,19 @@ class RayTasks:
             self.cancelled = True
             for reference in self.live:
                 self.ray.cancel(reference)
+        self.say_if_none_fits()
         ended, _ = self.ray.wait(list(self.live), num_returns=len(self.live), timeout=0)
         for reference in ended:
             self.take_back(self.live.pop(reference), reference)
+
+    def say_if_none_fits(self) -> None:
+        """Once, and again after there was one: Ray waits without a word."""
+        fits = any(map(self.asked.fits, self.ray.nodes()))
+        if not fits and self.fitted:
+            print(
+                "no node is left that is large enough for a task; the tasks wait for one, Ctrl-C ends them", flush=True
+            )
+        self.fitted = fits
 
     def take_back(self, task: Handed, reference: Any) -> None:
         try:
@@ -119,8 +130,7 @@ class RayTasks:
         if task.losses > MOST_LOSSES:
             self.say(task, f"{why}, {task.losses} times without an epoch in between; give the command again to go on")
             return
-        where = "elsewhere" if any(map(self.asked.fits, self.ray.nodes())) else "when there is a node for it again"
-        print(f"task {task.batch.job}_{task.number}: {why}; what it has not finished goes on {where}", flush=True)
+        print(f"task {task.batch.job}_{task.number}: {why}; handed over again, to go on from there", flush=True)
         self.hand_over(task)
 
     def say(self, task: Handed, what: str) -> None:
