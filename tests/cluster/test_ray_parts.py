@@ -62,6 +62,13 @@ def test_what_is_no_address_is_said_to_be_none(address):
         ray_connection.check(address, {})
 
 
+def test_what_a_refused_connection_prints_by_way_of_c_is_not_seen_and_what_comes_after_it_is(capfd):
+    with ray_connection.stderr_unseen():
+        os.write(2, b"Failed to get cluster ID")
+    os.write(2, b"one line")
+    assert capfd.readouterr().err == "one line"
+
+
 def node(cpus: float, gpus: float, alive: bool = True) -> dict:
     return {"Alive": alive, "Resources": {"CPU": cpus, **({"GPU": gpus} if gpus else {})}}
 
@@ -221,6 +228,15 @@ def test_a_task_that_is_lost_but_gets_on_is_handed_over_again(tmp_path):
     for _ in range(20):
         assert tasks.tasks(batch)
     assert tasks.ray.started == 21
+
+
+def test_that_no_node_is_left_for_a_task_is_said_each_time_it_comes_to_that_and_only_once(tmp_path, capsys):
+    tasks, _ = lossy(tmp_path / "s", lambda start: None)
+    there, none = [node(1, 0)], [node(1, 0, alive=False)]
+    for nodes in (there, none, none, there, none):
+        tasks.ray.nodes = lambda nodes=nodes: nodes
+        tasks.say_if_none_fits()
+    assert capsys.readouterr().out.count("no node is left that is large enough") == 2
 
 
 def test_tasks_of_an_earlier_command_are_over(tmp_path):
