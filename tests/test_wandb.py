@@ -43,9 +43,9 @@ def test_a_run_without_a_key_is_offline_and_its_file_holds_config_history_summar
     logger = start(tmp_path)
     offline = [path for path in (tmp_path / "wandb").iterdir() if path.name.startswith("offline-run-")]
     assert len(offline) == 1
-    assert sync_command(tmp_path) == f"wandb sync {offline[0]}"
+    assert sync_command(tmp_path) == f"wandb sync {tmp_path}/wandb"
     said = [record.getMessage() for record in caplog.records if record.name.startswith("litconv")]
-    assert said == [f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {offline[0]}"]
+    assert said == [f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {tmp_path}/wandb"]
     for step, loss in enumerate([3.0, 2.0, 1.5]):
         logger.log_metrics({"train/loss": loss, "epoch": step}, step)
         logger.log_metrics({"val/accuracy": 1 - loss / 4}, step)
