@@ -60,6 +60,7 @@ def test_only_these_are_imported_to_learn_what_they_take():
         "litconv.sweep.pareto.ParetoFile",  # these are Hydra's affair
         "hydra_plugins.litconv_launcher.local.LocalLauncher",
         "hydra_plugins.litconv_launcher.slurm.SlurmLauncher",
+        "hydra_plugins.litconv_launcher.ray.RayLauncher",
         "hydra_plugins.litconv_sweeper.grid.GridSweeper",
         "hydra_plugins.litconv_sweeper.listed.ListedSweeper",
     }

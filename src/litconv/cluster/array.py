@@ -60,9 +60,7 @@ class Asked:
         """Points; by default those that a task trains at a time."""
         if self.points_per_task is not None:
             return self.points_per_task
-        if options.n_jobs > 0:
-            return options.n_jobs
-        return self.gpus_per_node * options.slots_per_gpu if self.gpus_per_node else self.cpus_per_task
+        return options.at_a_time(self.cpus_per_task, self.gpus_per_node or 0)
 
 
 class Array:

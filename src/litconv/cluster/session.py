@@ -85,6 +85,10 @@ class TaskOptions:
         ]
         return cls(command_line, n_jobs, slots_per_gpu, rerun)
 
+    def at_a_time(self, cpus: int, gpus: int) -> int:
+        """How many points a task with so many trains at once."""
+        return self.n_jobs if self.n_jobs > 0 else gpus * self.slots_per_gpu or cpus
+
 
 @dataclass
 class Awaited:
