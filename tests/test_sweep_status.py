@@ -421,6 +421,8 @@ def test_ctrl_c_leaves_a_watched_sweep_with_the_status_it_had(made, capsys, monk
         (["sweep=mad"], "sweep=mad: no such sweep in outputs/sweeps (did you mean 'made'?); there: made"),
         (["cancel=true"], "cancel=true needs sweep=NAME; without it the sweeps of outputs/sweeps are listed"),
         (["sweep=made", "wach=true"], "wach: unknown key (did you mean 'watch'?)"),
+        (["sweep="], "sweep= must be letters, digits"),
+        (["sweep=../runs"], "sweep=../runs must be letters, digits"),
         (["sweep=made", "watch=often"], "watch=often must be true or false"),
         (["sweep=made", "watch=true", "json=true"], "json=true shows a sweep once"),
         (["sweep=made", "cancel=true"], "cancel=true: nothing of sweep=made runs or waits"),

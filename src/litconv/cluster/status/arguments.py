@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from litconv.config.sweep_name import check_sweep_name
 from litconv.errors import ConfigError
 from litconv.files import local
 from litconv.sweep.folders import sweep_folder
@@ -24,7 +25,10 @@ def check(given: Mapping[str, Any]) -> Arguments:
         if not isinstance(given[key], bool):
             raise ConfigError(f"{key}={given[key]} must be true or false")
     root = local(str(given["output_dir"]), "output_dir")
-    sweep = None if given["sweep"] is None else sweep_folder(root, str(given["sweep"]))
+    sweep = None
+    if given["sweep"] is not None:
+        check_sweep_name(str(given["sweep"]))
+        sweep = sweep_folder(root, str(given["sweep"]))
     for key in ("watch", "cancel"):
         if given[key] and sweep is None:
             raise ConfigError(f"{key}=true needs sweep=NAME; without it the sweeps of {root / 'sweeps'} are listed")
