@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 from litconv.cluster import batch as batches
 from litconv.cluster.batch import Batch
 from litconv.cluster.slurm import SlurmError, TaskState
-from litconv.config import composed, front
+from litconv.config import composed
 from litconv.config.places import commands
-from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.run import state
 from litconv.sweep import points
-from litconv.sweep.board import Board, table
+from litconv.sweep.board import Board
+from litconv.sweep.memory import Memory
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.points import SweepPoint
 from litconv.sweep.running import Point
@@ -99,14 +99,20 @@ class Session:
         self.folder = self.folder.resolve()
         self.board = Board(self.folder.name)
 
-    def launch(self, given: Sequence[Point]) -> list[Outcome]:
+    @property
+    def rerun(self) -> str:
+        return self.options.rerun
+
+    def launch(self, given: Sequence[Point], memory: Memory) -> list[Outcome]:
         """An outcome for each point; equal points share theirs. Without waiting it is `submitted` for those under way."""
         self.cluster.check()
         planned = [points.planned(point) for point in given]
         points.add(self.folder, planned)
+        memory.add(planned)
         self.say_refused(planned)
         under_way = self.under_way()
         new, awaited = [], []
+        left_out: dict[str, list[str]] = {}
         for point in planned:
             if point.key in self.outcomes:
                 continue
@@ -121,7 +127,8 @@ class Session:
                 new.append((point, before))
             else:
                 self.end(outcome, run)
-                self.board.say(f"{point.name}: {outcome.status} before in this sweep; not trained again")
+                left_out.setdefault(f"{outcome.status} before in this sweep", []).append(point.name)
+        self.board.say_left_out(left_out)
         if awaited:
             self.board.say(
                 f"{len(awaited)} points are in tasks that were submitted before; they are not submitted again"
@@ -164,7 +171,7 @@ class Session:
             tasks=tasks,
             restarts_rerun="failed" if self.options.rerun == "all" else self.options.rerun,
         )
-        batch.write_points([[of_its_run(by_name[name].overrides) for name in names] for names in tasks])
+        batch.write_points([[points.of_its_run(by_name[name].overrides) for name in names] for names in tasks])
         batch.write()  # before it is submitted: a task may begin at once
         try:
             batch.job = self.cluster.submit(batch)
@@ -184,8 +191,7 @@ class Session:
         for point in awaited:
             point.outcome.status = SUBMITTED
         if awaited:
-            command = " ".join([*front.spelled("sweep"), f"sweep={self.folder.name}"])
-            self.board.say(f"{command} shows how they are; cancel=true beside it cancels them")
+            self.board.say(f"{self.board.command} shows how they are; cancel=true beside it cancels them")
 
     def wait_for(self, awaited: list[Awaited]) -> None:
         total, unanswered = len(awaited), False
@@ -235,13 +241,8 @@ class Session:
         """Of all points; returns how many of them failed."""
         outcomes = list(self.outcomes.values())
         if outcomes and self.waits:
-            self.board.say(table(outcomes))
+            self.board.show(outcomes)
         return sum(outcome.status not in ("completed", SUBMITTED) for outcome in outcomes)
-
-
-def of_its_run(overrides: Sequence[str]) -> list[str]:
-    """Without those of the launch, which a task gets on its command line."""
-    return [override for override in overrides if override.lstrip("+~").partition("=")[0] not in LAUNCH_KEYS]
 
 
 def unique(found: object) -> list[Batch]:

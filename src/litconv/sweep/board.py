@@ -4,12 +4,17 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from litconv.config.front import spelled
 from litconv.sweep.outcome import NOT_STARTED, Outcome
 
 REDRAW_SECONDS = 1.0
+LISTED = 8  # points that are left out, a line each; more stand in one line
+ROWS = 200  # of the table at the end
+COMPLETED_BEFORE, EQUAL = "completed before in this sweep", "equal to another point of this sweep"
 METRICS = ("val/accuracy", "val/miou", "test/accuracy", "test/miou")
 
 
@@ -41,6 +46,24 @@ class Board:
         """A line that stays."""
         self.clear()
         print(line, flush=True)
+
+    def show(self, outcomes: Sequence[Outcome]) -> None:
+        """As a table; of very many those that failed and those that were trained now."""
+        shown = sorted(outcomes, key=lambda outcome: (outcome.status == "completed", not outcome.trained))[:ROWS]
+        self.say(table(shown))
+        if rest := len(outcomes) - len(shown):
+            self.say(f"and {rest:,} more: {self.command}")
+
+    @property
+    def command(self) -> str:
+        """That shows each point, now and later."""
+        return " ".join([*spelled("sweep"), f"sweep={self.sweep}"])
+
+    def say_left_out(self, names_of: Mapping[str, Sequence[str]]) -> None:
+        """`names_of`: why points are not trained → their names."""
+        for why, names in names_of.items():
+            for who in names if len(names) <= LISTED else [f"{len(names):,} points"]:
+                self.say(f"{who}: {why}; not trained again")
 
     def clear(self) -> None:
         if self.height:
@@ -88,8 +111,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """All points of a sweep; equal points stand in it once."""
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Equal points of a sweep stand in it once."""
     metrics = [key for key in METRICS if any(outcome.summary.get(key) is not None for outcome in outcomes)]
     told: set[str] = set()  # errors that stand in a row above
     rows = [["status", "name", *metrics, "MACs", "seconds", "error"]]
