@@ -96,6 +96,9 @@ def check(sweep: Path, names: int) -> None:
         for file in sweep.rglob("*.wandb")
         if file.stat().st_size
     }
+    # What `finish` has closed is whole when the sweep returns. A killed job's file may be empty, or still be written.
+    ends = [[r for file in run.rglob("*.wandb") for r in records_of(file) if r["type"] == "exit"] for run in runs]
+    assert all(any(end["exit"].get("exit_code", 0) == 0 for end in found) for found in ends), kept
     ids = [set(found) for found in kept.values() if found]
     assert all(len(found) == 1 for found in ids), kept
     assert len(set.union(*ids)) == len(ids) >= names, kept

@@ -176,6 +176,7 @@ def core_of_this_process() -> int:
 
 
 def test_a_wandb_process_that_dies_costs_two_warnings_and_the_next_run_has_a_new_one(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
     logger = start(tmp_path / "first")
     os.kill(core_of_this_process(), signal.SIGKILL)
     caplog.clear()

@@ -75,12 +75,7 @@ def checkpoint_epochs(folder: Path) -> list[int]:
 
 def processes(job: str) -> list[int]:
     """Of this machine, those which Slurm started for this array."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"SLURM_ARRAY_JOB_ID={job}\0".encode() in place.read_bytes():
-                found.append(int(place.parent.name))
-    return found
+    return [int(pid) for pid in pids() if f"SLURM_ARRAY_JOB_ID={job}\0".encode() in read(int(pid), "environ")]
 
 
 def jobs(cluster: ToySlurm) -> dict[str, tuple[str, str]]:
@@ -94,19 +89,30 @@ def running(cluster: ToySlurm) -> list[str]:
 
 
 def lose_node(cluster: ToySlurm, node: str) -> None:
-    """Its daemon and all that it runs, at once, as a power cut does."""
-    doomed = [cluster.pid(f"slurmd_{node}")]
-    for place in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if f"SLURMD_NODENAME={node}\0".encode() in place.read_bytes() + b"\0":
-                doomed.append(int(place.parent.name))
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if place.read_bytes().startswith(b"slurmstepd") and f"spool_{node}".encode() in place.read_bytes():
-                doomed.append(int(place.parent.name))
-    for pid in doomed:
+    """Its daemon and all that it runs, as a power cut does: those that could still tell Slurm first."""
+    run = [pid for pid in map(int, pids()) if f"SLURMD_NODENAME={node}\0".encode() in read(pid, "environ")]
+    parents = {parent(pid) for pid in run}
+    steps = [pid for pid in parents if read(pid, "cmdline").startswith(b"slurmstepd")]
+    assert steps, f"{node} runs nothing"
+    for pid in [cluster.pid(f"slurmd_{node}"), *steps, *run]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def pids() -> list[str]:
+    return [place.name for place in Path("/proc").iterdir() if place.name.isdigit()]
+
+
+def read(pid: int, what: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:
+        return b""
+
+
+def parent(pid: int) -> int:
+    fields = read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def disturb(cluster: ToySlurm, command: subprocess.Popen, chance: random.Random) -> str:
@@ -132,8 +138,4 @@ def disturb(cluster: ToySlurm, command: subprocess.Popen, chance: random.Random)
 
 
 def is_fit(pid: int, what: str) -> bool:
-    try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return (b"forkserver" in line) if what == "kill a job" else (b"train.py" in line)
+    return (b"forkserver" if what == "kill a job" else b"train.py") in read(pid, "cmdline")

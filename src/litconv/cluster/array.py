@@ -131,10 +131,10 @@ class Array:
         if not batch.starts(task):
             where = f"on {node} " if node else ""
             return (
-                f"task {batch.job}_{task} ended {where}before it began; does that node see {batch.sweep}, and Python? "
+                f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
                 "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
             )
-        return f"task {batch.job}_{task} is over; its end stands in {batch.log(task)}"
+        return f"its task is over; what it said stands in {batch.log(task)}"
 
 
 def option(written: str) -> tuple[str, str]:

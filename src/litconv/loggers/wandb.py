@@ -14,9 +14,11 @@ from urllib.parse import urlparse
 import numpy as np
 
 from litconv.loggers.run_logger import LoggerOffError, one_line
+from litconv.loggers.wandb_file import wait_for_end
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+END_SECONDS = 5.0  # for what its process has in memory; it takes milliseconds
 
 
 class Wandb:
@@ -101,6 +103,8 @@ class Wandb:
             with suppress(Exception):  # its process is gone; this ends what would otherwise fail again at exit
                 sys.modules["wandb"].teardown(exit_code)
             raise
+        # A Slurm job's processes are killed when its script ends, wandb's among them.
+        wait_for_end(Path(self.run.settings.sync_file), END_SECONDS)
 
 
 def options_of(logger: Mapping[str, Any] | None) -> dict[str, str]:

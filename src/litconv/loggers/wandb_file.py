@@ -1,0 +1,54 @@
+"""The file of a wandb run, as wandb's own process writes it: blocks of 32 KiB, whose chunks are records of protobuf.
+
+That process keeps the end of it in memory until the run is closed, and `Run.finish` does not wait for the closing.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HEADER_BYTES = 7  # of the file as of each chunk: checksum (4), length (2), kind (1)
+BLOCK_BYTES = 2**15
+FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+POLL_SECONDS = 0.002
+
+
+def wait_for_end(file: Path, seconds: float) -> None:
+    """Until the run's exit record stands in the file, which is the last that its process has to write."""
+    patience = time.monotonic() + seconds
+    while not holds_exit(file):
+        if time.monotonic() > patience:
+            raise TimeoutError(f"{file} was not written to its end within {seconds:g} s")
+        time.sleep(POLL_SECONDS)
+
+
+def holds_exit(file: Path) -> bool:
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    return any(Record.FromString(record).WhichOneof("record_type") == "exit" for record in last_records(file))
+
+
+def last_records(file: Path) -> Iterator[bytes]:
+    """The whole records of the last two blocks; a record cut by the end of the file is none."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, 2)
+        start = max(0, (size // BLOCK_BYTES - 1) * BLOCK_BYTES)
+        stream.seek(start)
+        data = stream.read()
+    at, record = 0 if start else HEADER_BYTES, None
+    while at + HEADER_BYTES <= len(data):
+        if at % BLOCK_BYTES > BLOCK_BYTES - HEADER_BYTES:  # no chunk begins in the last bytes of a block
+            at += BLOCK_BYTES - at % BLOCK_BYTES
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        chunk = data[at + HEADER_BYTES : at + HEADER_BYTES + length]
+        if len(chunk) < length:
+            return
+        at += HEADER_BYTES + length
+        if kind in (FULL, FIRST):
+            record = chunk
+        elif record is not None:
+            record += chunk
+        if kind in (FULL, LAST) and record is not None:
+            yield record
+            record = None

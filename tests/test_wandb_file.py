@@ -1,0 +1,76 @@
+"""The end of a wandb run stands in its file when the run is closed, whatever wandb's own process still has in memory."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from litconv.loggers.wandb import Wandb
+from litconv.loggers.wandb_file import BLOCK_BYTES, holds_exit, last_records
+from wandb_reader import records_of
+
+
+def start(folder: Path) -> Wandb:
+    folder.mkdir()
+    return Wandb(folder, name="run", group="runs", job_type="train", tags=[], config={"seed": 0}, mode="offline")
+
+
+def file_below(folder: Path) -> Path:
+    (file,) = folder.rglob("*.wandb")
+    return file
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> bytes:
+    """A file of several blocks, whose last records are small."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run = start(folder)
+    for step in range(600):
+        run.metrics({"train/loss": step / 2, "epoch": step}, step)
+    run.finish(0, {"status": "completed"})
+    data = file_below(folder).read_bytes()
+    assert len(data) > 3 * BLOCK_BYTES
+    return data
+
+
+def test_an_end_is_found_only_in_a_file_that_is_whole_by_wandbs_own_reader(tmp_path, written):
+    cut = tmp_path / "run" / "offline-run" / "cut.wandb"
+    cut.parent.mkdir(parents=True)
+    answers = set()
+    for size in (7, 8, *(BLOCK_BYTES + k for k in (-1, 0, 3)), *(len(written) - k for k in (40_000, 2000, 0))):
+        cut.write_bytes(written[:size])
+        assert holds_exit(cut) == any(record["type"] == "exit" for record in records_of(cut)), size
+        answers.add(holds_exit(cut))
+    assert answers == {True, False}
+
+
+def test_the_last_records_are_those_of_wandbs_own_reader(tmp_path, written):
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    file = tmp_path / "run" / "offline-run" / "whole.wandb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(written)
+    mine = [Record.FromString(record).WhichOneof("record_type") for record in last_records(file)]
+    theirs = [record["type"] for record in records_of(file)]
+    assert len(mine) > 100
+    assert mine == theirs[-len(mine) :]
+
+
+def test_a_run_that_is_closed_late_by_wandbs_process_is_waited_for(tmp_path, monkeypatch):
+    run = start(tmp_path / "run")
+    close = run.run.finish
+    late = threading.Timer(0.5, close, kwargs={"exit_code": 3})
+    monkeypatch.setattr(run.run, "finish", lambda exit_code: late.start())
+    run.finish(3, {"status": "failed"})
+    assert holds_exit(file_below(tmp_path))
+    late.join()
+
+
+def test_a_file_that_is_never_finished_is_said_so(tmp_path, monkeypatch):
+    run = start(tmp_path / "run")
+    close = run.run.finish
+    monkeypatch.setattr(run.run, "finish", lambda exit_code: None)
+    monkeypatch.setattr("litconv.loggers.wandb.END_SECONDS", 0.05)
+    with pytest.raises(TimeoutError, match=r"run-\w+\.wandb was not written to its end within 0\.05 s"):
+        run.finish(0, {})
+    close()
