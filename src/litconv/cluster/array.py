@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
-from litconv.cluster.session import TaskOptions
+from litconv.cluster.options import TaskOptions
 from litconv.errors import ConfigError
 
 KEY = "hydra.launcher"

@@ -6,13 +6,14 @@ point the later counts. Several launches at once are told apart by a lock on the
 
 import fcntl
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from litconv.config import checks
 from litconv.config.messages import one_line
+from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.run.asked import Asked
 from litconv.sweep import launches
 from litconv.sweep.running import Point
@@ -89,3 +90,8 @@ def planned(point: Point) -> SweepPoint:
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return SweepPoint("", point.number, overrides, point.overrides, error=one_line(error))
     return SweepPoint(asked.name, point.number, overrides, point.overrides, epochs)
+
+
+def of_its_run(overrides: Sequence[str]) -> list[str]:
+    """Without those of the launch, on which no run depends."""
+    return [override for override in overrides if override.lstrip("+~").partition("=")[0] not in LAUNCH_KEYS]

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from litconv.cluster.session import of_its_run
 from litconv.cluster.status.survey import Survey
 from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.sweep.folders import place_of
 from litconv.sweep.given import Given, last_given, merged, multirun, split
+from litconv.sweep.points import of_its_run
 
 MOST_COMMANDS, MOST_CHARACTERS = 3, 4000
 # rerun=all would train everything, rerun=none leave what failed; the seeds and values are those of the points.

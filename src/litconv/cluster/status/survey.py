@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from litconv.cluster.session import of_its_run
 from litconv.cluster.status.duties import Duties, duties
 from litconv.cluster.status.seen import DONE, QUEUED, RUNNING, Ended, Look, Seen, is_run, with_positions
 from litconv.run import state
 from litconv.sweep import points as recorded
 from litconv.sweep.launches import Launch, launches
-from litconv.sweep.points import SweepPoint
+from litconv.sweep.points import SweepPoint, of_its_run
 from litconv.sweep.tuning import FILE as TUNING
 
 ALL_DONE, INCOMPLETE, UNDER_WAY = 0, 1, 3  # exit status

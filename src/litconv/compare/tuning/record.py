@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from litconv.compare.inference.planned import sweeps_of
 from litconv.errors import ConfigError
 from litconv.sweep.given import last_given
 from litconv.sweep.tuning import FILE
@@ -22,8 +23,7 @@ class Record:
 
 def record(runs: pd.DataFrame, best_of: Any) -> Record:
     """Of the sweeps of these runs. `best_of`: keys, None, or "auto": as the sweeps were tuned."""
-    folders = list(dict.fromkeys(Path(folder).parent for folder in runs["folder"]))
-    files = {folder: read(folder) for folder in folders}
+    files = {folder: read(folder) for folder in sweeps_of(runs["folder"])}
     written = [found for found in files.values() if found is not None]
     seeds = frozenset(seed for found in written for seed in found["seeds"])
     tuned = list(dict.fromkeys(tuple(found["best_of"]) for found in written))
