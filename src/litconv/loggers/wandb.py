@@ -60,7 +60,7 @@ class Wandb:
         id = earlier_id or secrets.token_hex(8)  # no two may be equal: one would go on in the other
         if resume and earlier_id is None:
             keep_id(folder, "wandb", id)
-        for file in (folder / "wandb").glob("offline-run-*/*.wandb"):
+        for file in (folder / "wandb").glob("offline-run-*/*.wandb") if resume else ():  # under the lock of the run
             drop_torn_end(file)
         self.offline_parts = sorted((folder / "wandb").glob(f"offline-run-*-{id}/*.wandb"))
         self.online_parts = sorted((folder / "wandb").glob(f"run-*-{id}/*.wandb"))
