@@ -18,7 +18,7 @@ def train(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, ROOT / "train.py", *arguments], capture_output=True, text=True, timeout=600)
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_other_launchers_train_each_point_once_and_report_failures(tmp_path, launcher):
     grid = ("conv=standard,grouped", "groups=2,3", f"hydra/launcher={launcher}", "sweep=s", f"output_dir={tmp_path}")
     for _ in range(2):
@@ -32,7 +32,7 @@ def test_other_launchers_train_each_point_once_and_report_failures(tmp_path, lau
         ]
 
 
-@pytest.mark.parametrize("launcher", ["local", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["local", "joblib"])
 def test_ddp_inside_a_sweep_starts_each_run_once_and_not_the_sweep_again(tmp_path, launcher):
     grid = ("conv=standard,grouped", "groups=2", f"hydra/launcher={launcher}", "sweep=s", f"output_dir={tmp_path}")
     done = train("-m", *ONE, *DDP, *grid)

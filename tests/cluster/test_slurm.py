@@ -45,6 +45,12 @@ def is_complete(folder, points):
     assert not (sweep_of(folder) / "aside").exists()
 
 
+def no_epoch_is_lost(folder):
+    """The last row may be of an epoch whose checkpoint was just being written."""
+    pairs = zip(epochs_done(folder), checkpoint_epochs(folder), strict=True)
+    return all(rows - saved in (0, 1) for rows, saved in pairs)
+
+
 def test_an_array_trains_each_point_once_and_a_requeued_task_goes_on_from_its_last_epoch(slurm, tmp_path):
     command = start(slurm, tmp_path, *TWO, "hydra.launcher.points_per_task=2")
     wait_for_epochs(tmp_path, runs=1, epochs=2)
@@ -52,8 +58,7 @@ def test_an_array_trains_each_point_once_and_a_requeued_task_goes_on_from_its_la
     slurm.run("scontrol", "requeue", task)
     assert wait_until(lambda: "interrupted" in statuses(tmp_path), 60), said(tmp_path)
     assert set(statuses(tmp_path)) <= {"interrupted", "completed"}
-    before = checkpoint_epochs(tmp_path)
-    assert before == epochs_done(tmp_path)
+    assert no_epoch_is_lost(tmp_path)
     assert waits_to_end(command, tmp_path) == 0, said(tmp_path)
     is_complete(tmp_path, 2)
     log = next(sweep_of(tmp_path).glob("*standard*/console.log")).read_text()
@@ -101,7 +106,7 @@ def test_a_time_limit_interrupts_and_requeues_until_all_is_done(slurm, tmp_path)
     limits = ("hydra.launcher.timeout_min=1", "hydra.launcher.grace_seconds=15", "epochs=1500", "++data.n_train=64")
     command = start(slurm, tmp_path, "conv=standard", *limits)
     assert wait_until(lambda: "interrupted" in statuses(tmp_path), 240), said(tmp_path)
-    assert checkpoint_epochs(tmp_path) == epochs_done(tmp_path)
+    assert no_epoch_is_lost(tmp_path)
     assert wait_until(lambda: "the task is requeued" in said(tmp_path), 60)
     assert wait_until(lambda: statuses(tmp_path) == [], 120)  # it was taken up again
     slurm.run("scancel", next(iter(jobs(slurm))))
@@ -125,7 +130,7 @@ def test_scancel_interrupts_and_the_same_command_goes_on(slurm, tmp_path):
     slurm.run("scancel", next(iter(jobs(slurm))).partition("_")[0])
     assert waits_to_end(command, tmp_path) == 1, said(tmp_path)
     assert statuses(tmp_path) == ["interrupted"] * 2
-    assert checkpoint_epochs(tmp_path) == epochs_done(tmp_path)
+    assert no_epoch_is_lost(tmp_path)
     assert waits_to_end(start(slurm, tmp_path, *TWO), tmp_path) == 0, said(tmp_path)
     is_complete(tmp_path, 2)
 
@@ -153,6 +158,12 @@ def test_without_waiting_the_command_returns_at_once_with_the_number_of_the_job(
     assert wait_until(lambda: statuses(tmp_path) == ["completed"] * 2, 240), said(tmp_path)
 
 
+def wait_for_a_job(folder, command):
+    """One that was not there before."""
+    seen = len(list(sweep_of(folder).rglob("console.log")))
+    wait_until(lambda: len(list(sweep_of(folder).rglob("console.log"))) > seen or command.poll() is not None, 120)
+
+
 TWELVE = (
     "conv=standard,grouped,depthwise_separable,dilated",
     "groups=2",
@@ -166,19 +177,18 @@ TWELVE = (
 @pytest.mark.parametrize("seed", range(4))
 def test_an_array_killed_again_and_again_completes_every_point_once(slurm, tmp_path, seed):
     chance, befell = random.Random(seed), []
-    for _ in range(6):
-        command = start(slurm, tmp_path, *TWELVE, "hydra.launcher.points_per_task=3")
+    grid = (*TWELVE, "hydra.launcher.points_per_task=3")
+    while len(befell) < 10:
+        command = start(slurm, tmp_path, *grid)
         for _ in range(2):
-            seen = len(list(sweep_of(tmp_path).rglob("console.log")))
-            wait_until(lambda seen=seen: len(list(sweep_of(tmp_path).rglob("console.log"))) > seen, 60)
-            time.sleep(chance.uniform(0, 6))
+            wait_for_a_job(tmp_path, command)
+            time.sleep(chance.uniform(0, 4))
             befell.append(disturb(slurm, command, chance))
-        if command.poll() is None:
-            command.send_signal(signal.SIGINT)
+        if command.poll() == 0:
+            break
+        command.send_signal(signal.SIGINT)
         command.wait(60)
-    assert waits_to_end(start(slurm, tmp_path, *TWELVE, "hydra.launcher.points_per_task=3"), tmp_path) == 0, (
-        f"{befell}\n{said(tmp_path)}"
-    )
+    assert waits_to_end(start(slurm, tmp_path, *grid), tmp_path) == 0, f"{befell}\n{said(tmp_path)}"
     sweep_process.check(sweep_of(tmp_path), names=12)
 
 

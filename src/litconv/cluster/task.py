@@ -82,8 +82,6 @@ class Task:
             slurm.requeue(slurm.task_number(os.environ))
         except slurm.SlurmError as error:
             print(f"error: not requeued ({error}); give the sweep's command again", flush=True)
-            return
-        time.sleep(60)  # it ends this process
 
 
 def epochs_done(run: Path) -> int:

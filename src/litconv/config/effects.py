@@ -78,7 +78,7 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
     elif key == "tuning_seeds" and select(config, "best_of") is None:
         yield f"{key}={value} has no effect: nothing is tuned; name what is, such as best_of=optim.lr, or remove {key}"
     elif key in LAUNCH_KEYS and key not in ("rerun", "seeds", *OF_SWEEPER) and not launcher_reads(config, key):
-        yield f"{key}={value} has no effect: the chosen hydra/launcher has options of its own, hydra.launcher.…"
+        yield f"{key}={value} has no effect: {unread_by_launcher(key)}"
     if key == "compile.mode" and not select(config, "compile.enabled"):
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"
     if group.startswith("deploy.") and key != "deploy.runtimes" and not select(config, "deploy.runtimes"):
@@ -90,6 +90,12 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
             f"epochs={value} has no effect: trainer={chosen.get('trainer')} sets max_epochs={shown(limit)}; "
             f"remove epochs, or set trainer.max_epochs={value}"
         )
+
+
+def unread_by_launcher(key: str) -> str:
+    if key == "wait":
+        return "the chosen hydra/launcher trains on this machine, until its command ends; hydra/launcher=slurm does not"
+    return "the chosen hydra/launcher has options of its own, hydra.launcher.…"
 
 
 def backbone_faults(config: Mapping, overrides: list[str], chosen: dict[str, str], multirun: bool) -> Iterator[str]:

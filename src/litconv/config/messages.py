@@ -11,8 +11,6 @@ from litconv.config.own_yamls import options as stems
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
-    "hydra/launcher/submitit_local": "slurm",
-    "hydra/launcher/submitit_slurm": "slurm",
     "hydra/sweeper/optuna": "search",
 }
 LISTS = {

@@ -24,6 +24,10 @@ FLAGS = {  # Hydra's own
     *("-i", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
     "--experimental-rerun",
 }
+NOT_TAKEN = {  # whether they are installed or not: under them a status would not be true (docs/sweeps.md)
+    "hydra/launcher=submitit_slurm": "litconv has a launcher of its own for Slurm; write hydra/launcher=slurm",
+    "hydra/launcher=submitit_local": "this machine's launcher is hydra/launcher=local, the default; leave it out",
+}
 
 
 def check_written(arguments: Sequence[str]) -> None:
@@ -33,5 +37,7 @@ def check_written(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{argument}: no such flag; keys have no dashes: {key if '=' in key else f'{key}=VALUE'}")
         if re.fullmatch(r"logger=\[(.*,)?\s*null\s*(,.*)?\]", argument):
             raise ConfigError(f"{argument}: null is no logger; logger=csv logs to metrics.csv alone")
+        if argument in NOT_TAKEN:
+            raise ConfigError(f"{argument}: {NOT_TAKEN[argument]}")
         if argument.startswith("sweep="):
             check_sweep_name(argument.removeprefix("sweep="))
