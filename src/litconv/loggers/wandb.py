@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -99,6 +100,7 @@ class Wandb:
             mode, reason = "offline", one_line(error)
             end_service(1)  # it goes on trying, and the id is in use until it ends
             self.run = init(mode)
+        self.another_part = partial(init, mode)
         if mode == "offline":
             log.warning("wandb: offline (%s). To upload the run later: %s", reason, sync_command(folder))
         else:
@@ -127,11 +129,17 @@ class Wandb:
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         try:
-            self.run.summary.update(summary)
-            self.run.finish(exit_code=exit_code)
+            self.end(exit_code, summary)
         except Exception:
             end_service(exit_code)  # its process is gone; what is left here would fail again at exit
-            raise
+            if not (self.folder / "wandb").exists():
+                raise
+            self.run = self.another_part()  # Slurm's SIGTERM goes to every process of a job, that one included
+            self.end(exit_code, summary)
+
+    def end(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        self.run.summary.update(summary)
+        self.run.finish(exit_code=exit_code)
         # A Slurm job's processes are killed when its script ends, wandb's among them.
         wait_for_end(Path(self.run.settings.sync_file), END_SECONDS)
 
