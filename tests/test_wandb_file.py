@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litconv.loggers.wandb import Wandb
-from litconv.loggers.wandb_file import BLOCK_BYTES, holds_exit, logged, records
+from litconv.loggers.wandb_file import BLOCK_BYTES, drop_torn_end, holds_exit, logged, records
 from wandb_reader import records_of
 
 
@@ -55,6 +55,28 @@ def test_records_and_rows_are_those_of_wandbs_own_reader(tmp_path, written):
     assert 100 < len(later) < len(theirs)
     rows = [record["history"]["item"] for record in theirs if record["type"] == "history"]
     assert logged(file, "trainer/global_step") == [row["trainer/global_step"] for row in rows] == list(range(600))
+
+
+@pytest.mark.parametrize("size", [20_000, BLOCK_BYTES, 2 * BLOCK_BYTES])
+def test_a_torn_end_is_dropped_up_to_the_last_whole_record(tmp_path, written, size):
+    file = tmp_path / "run" / "offline-run" / "torn.wandb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(written[:size])
+    before = records_of(file)
+    drop_torn_end(file)
+    left = file.read_bytes()
+    assert written.startswith(left)
+    assert records_of(file) == before
+    file.write_bytes(left[:-1])
+    assert len(records_of(file)) == len(before) - 1  # nothing stood behind the last record
+
+
+@pytest.mark.parametrize("size", [0, 7, 9])
+def test_a_file_without_a_record_is_removed(tmp_path, written, size):
+    file = tmp_path / "began.wandb"
+    file.write_bytes(written[:size])
+    drop_torn_end(file)
+    assert not file.exists()
 
 
 def test_a_run_that_is_closed_late_by_wandbs_process_is_waited_for(tmp_path, monkeypatch):
