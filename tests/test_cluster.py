@@ -14,7 +14,7 @@ from command import ROOT, TINY
 from litconv.cluster import slurm
 from litconv.cluster.array import Array, Asked
 from litconv.cluster.batch import Batch, batches, chunks, new_folder
-from litconv.cluster.session import TaskOptions
+from litconv.cluster.options import TaskOptions
 from litconv.cluster.task import Task
 from litconv.config.environment import cores
 from litconv.errors import ConfigError
@@ -142,7 +142,6 @@ def test_a_point_on_several_nodes_is_a_task_of_its_own_whose_processes_srun_star
         "seed=0,1",
         "wait=false",
         "n_jobs=3",
-        "time_limit_minutes=5",
         "hydra.launcher.cpus_per_task=2",
     )
     done = train(tmp_path, *grid, *SPREAD)

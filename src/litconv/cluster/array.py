@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
-from litconv.cluster.session import TaskOptions
+from litconv.cluster.options import TaskOptions
 from litconv.errors import ConfigError
 
 KEY = "hydra.launcher"
@@ -60,9 +60,7 @@ class Asked:
         """Points; by default those that a task trains at a time."""
         if self.points_per_task is not None:
             return self.points_per_task
-        if options.n_jobs > 0:
-            return options.n_jobs
-        return self.gpus_per_node * options.slots_per_gpu if self.gpus_per_node else self.cpus_per_task
+        return options.at_a_time(self.cpus_per_task, self.gpus_per_node or 0)
 
 
 class Array:
@@ -133,15 +131,23 @@ class Array:
         return slurm.tasks(batch.job)
 
     def why_ended(self, batch: Batch, task: int) -> str:
-        """Of a task that is over although a point of it has not ended."""
-        node = slurm.ended_on(batch.job, task)
-        if not batch.starts(task):
-            where = f"on {node} " if node else ""
-            return (
-                f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
-                "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
-            )
+        return why_ended(batch, task)
+
+
+def why_ended(batch: Batch, task: int) -> str:
+    """Of a task that is over although a point of it has not ended."""
+    if batch.cancelled.exists():
+        return "its task was cancelled"
+    if batch.starts(task):
         return f"its task is over; what it said stands in {batch.log(task)}"
+    state, node = slurm.end_of(batch.job, task)
+    if state == "CANCELLED":
+        return "its task was cancelled before it began"
+    where = f"on {node} " if node else ""
+    return (
+        f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
+        "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
+    )
 
 
 def option(written: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@
                          task_<i>.txt    a line of overrides for each point, as hydra/sweeper=listed reads it
                          task_<i>.log    what the task printed, in all its starts
                          task_<i>.begun  a line for each start: the node and the time
+                         cancelled       if it was, by scripts/sweep.py
 """
 
 import json
@@ -50,6 +51,18 @@ class Batch:
             return [line.split()[0] for line in self.begun(task).read_text().splitlines() if line.strip()]
         except FileNotFoundError:
             return []
+
+    def last_start(self, task: int) -> float:
+        """When it last began; 0 of one that never did."""
+        try:
+            return float(self.begun(task).read_text().split()[-1])
+        except (FileNotFoundError, IndexError, ValueError):
+            return 0.0
+
+    @property
+    def cancelled(self) -> Path:
+        """Stands where the user has cancelled it."""
+        return self.folder / "cancelled"
 
     def task_of(self, name: str) -> int | None:
         return next((index for index, names in enumerate(self.tasks) if name in names), None)

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
 from litconv.config.environment import TASK
 from litconv.run import state
+from litconv.sweep.parenthood import die_with_parent
 
 NOT_SHARED = 78  # EX_CONFIG
 
@@ -39,9 +41,11 @@ class Task:
         before = self.progress()
         signal.signal(signal.SIGTERM, lambda *_: None)  # the launch has it as well, and this waits for it
         signal.signal(slurm.WARNING, self.warn)
-        environment = {**os.environ, TASK: slurm.task_number(os.environ)}
+        environment = {TASK: slurm.task_number(os.environ), **os.environ}  # Ray's is told beforehand
         environment.pop("HYDRA_FULL_ERROR", None)  # the submitting command's own
-        self.launch = subprocess.Popen(self.command(restarted), env=environment)
+        # If this is killed, the runs are interrupted rather than left behind.
+        dies = partial(die_with_parent, signal.SIGTERM)
+        self.launch = subprocess.Popen(self.command(restarted), env=environment, preexec_fn=dies)
         status = self.launch.wait()
         if self.warned and status != 0:
             self.requeue(self.progress() > before)

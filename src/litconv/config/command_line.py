@@ -195,6 +195,7 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     check_written(sys.argv[1:])
     caches.spare_the_home()
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # at its end, without a network, wandb waits for 10 to 20 s
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():
