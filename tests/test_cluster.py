@@ -195,7 +195,7 @@ def test_several_nodes_need_one_run_a_task_and_a_number_of_devices(tmp_path, fak
 def test_a_cluster_without_srun_refuses_a_run_on_several_nodes(tmp_path):
     config = OmegaConf.create({"trainer": {"num_nodes": 2, "devices": 3}})
     handing = HandingOver(tmp_path, SimpleNamespace(launcher="ray", spans_nodes=RayTasks.spans_nodes), OPTIONS)
-    with pytest.raises(ConfigError, match="^trainer.num_nodes=2 with hydra/launcher=ray: .* use hydra/launcher=slurm"):
+    with pytest.raises(ConfigError, match=r"^trainer.num_nodes=2 with hydra/launcher=ray: .* use hydra/launcher=slurm"):
         handing.shape(config)
 
 
