@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 from command import ROOT, TINY
 from litconv.cluster import slurm
 from litconv.cluster.array import Array, Asked
 from litconv.cluster.batch import Batch, batches, chunks, new_folder
+from litconv.cluster.handing_over import HandingOver
 from litconv.cluster.options import TaskOptions
+from litconv.cluster.ray_tasks import RayTasks
 from litconv.cluster.task import Task
 from litconv.config.environment import cores
 from litconv.errors import ConfigError
@@ -186,6 +190,13 @@ def test_several_nodes_need_one_run_a_task_and_a_number_of_devices(tmp_path, fak
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {said}")
     assert not list(tmp_path.rglob("batch.json"))
+
+
+def test_a_cluster_without_srun_refuses_a_run_on_several_nodes(tmp_path):
+    config = OmegaConf.create({"trainer": {"num_nodes": 2, "devices": 3}})
+    handing = HandingOver(tmp_path, SimpleNamespace(launcher="ray", spans_nodes=RayTasks.spans_nodes), OPTIONS)
+    with pytest.raises(ConfigError, match=r"^trainer.num_nodes=2 with hydra/launcher=ray: .* use hydra/launcher=slurm"):
+        handing.shape(config)
 
 
 def test_points_in_tasks_that_still_wait_are_not_submitted_again(tmp_path, fake):
