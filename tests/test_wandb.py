@@ -98,6 +98,7 @@ def test_without_a_network_a_run_with_a_key_goes_offline(tmp_path, monkeypatch, 
     ("netrc", "mode"),
     [
         ("machine api.wandb.ai login user password secret", "online"),
+        ("machine api.forge.coreweave.com login user password secret", "online"),
         ("machine example.org login user password secret", "offline"),
         ("not a netrc", "offline"),
     ],

@@ -25,6 +25,7 @@ from litconv.loggers.wandb_file import drop_torn_end, logged, wait_for_end
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # that `wandb login` names in ~/.netrc, before and since wandb 0.31
 END_SECONDS = 5.0  # for what its process has in memory; it takes milliseconds
 FLUSH_SECONDS = 0.2  # what is lost at most of an offline run whose wandb process is killed; wandb's own is 15
 
@@ -180,9 +181,10 @@ def automatic_mode() -> tuple[str, str]:
 def has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    own = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlparse(own).hostname or ""] if own else HOSTS
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     try:
-        return netrc.netrc(path).authenticators(host) is not None
+        return any(map(netrc.netrc(path).authenticators, hosts))
     except (OSError, netrc.NetrcParseError):
         return False
