@@ -106,7 +106,7 @@ def check_wandb(run: Path) -> str:
             part_of = file.stem.removeprefix("run-")
             epochs.setdefault(part_of, []).extend(row["epoch"] for row in rows if "train/loss" in row)
     assert epochs == {part_of: [0, 1] if part_of == id else [] for part_of in epochs}, run
-    last = records_of(max((run / "wandb").glob(f"offline-run-*-{id}/*.wandb")))
+    last = records_of(max((run / "wandb").glob(f"offline-run-*-{id}*/*.wandb")))
     assert [r["run"]["run_id"] for r in last if r["type"] == "run"][:1] == [id]
     assert [r["exit"].get("exit_code", 0) for r in last if r["type"] == "exit"] == [0], last[-3:]
     return id

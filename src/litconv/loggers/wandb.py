@@ -62,10 +62,11 @@ class Wandb:
         id = earlier_id or secrets.token_hex(8)  # no two may be equal: one would go on in the other
         if resume and earlier_id is None:
             keep_id(folder, "wandb", id)
-        for file in (folder / "wandb").glob("offline-run-*/*.wandb") if resume else ():  # under the lock of the run
+        self.parts = folder / "wandb"
+        for file in self.parts.glob("offline-run-*/*.wandb") if resume else ():  # under the lock of the run
             drop_torn_end(file)
-        self.offline_parts = sorted((folder / "wandb").glob(f"offline-run-*-{id}/*.wandb"))
-        self.online_parts = sorted((folder / "wandb").glob(f"run-*-{id}/*.wandb"))
+        self.offline_parts = sorted(self.parts.glob(f"offline-run-*-{id}*/*.wandb"))
+        self.online_parts = sorted(self.parts.glob(f"run-*-{id}*/*.wandb"))
 
         def init(mode: str) -> "wandb.Run":
             run = wandb.init(
@@ -133,8 +134,10 @@ class Wandb:
             self.end(exit_code, summary)
         except Exception:
             end_service(exit_code)  # its process is gone; what is left here would fail again at exit
-            if not (self.folder / "wandb").exists():
+            if not self.parts.exists():
                 raise
+            for file in self.parts.glob(f"offline-run-*-{self.run.id}*/*.wandb"):
+                drop_torn_end(file)
             self.run = self.another_part()  # Slurm's SIGTERM goes to every process of a job, that one included
             self.end(exit_code, summary)
 
