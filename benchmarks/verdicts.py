@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from litconv.compare.inference.statistics import ALPHA, Comparison, Rule, compare_all, holm, sign_flip_p
+from litconv.compare.inference.sign_flip import sign_flip_p
+from litconv.compare.inference.statistics import ALPHA, Comparison, Rule, compare_all, holm
 
 Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 STUDENT_3 = np.sqrt(3.0)  # its standard deviation

@@ -54,6 +54,7 @@ LIGHT = (
     "litconv.sweep.session",
     "litconv.cluster.session",
     "litconv.cluster.array",
+    "litconv.cluster.status",
     "litconv.cluster.ray_tasks",
 )
 # Names that another package keeps private, with the reason why no public one serves. The list may only shrink.

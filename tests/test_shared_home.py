@@ -394,3 +394,19 @@ def test_photographs_that_were_half_unpacked_are_unpacked_anew(tmp_path, monkeyp
     data.prepare_data()
     assert asked == [str(tmp_path)]
     assert not (data.folder / "half").exists()
+
+
+@pytest.mark.slow
+@needs_hosts
+@needs_compiler
+@pytest.mark.parametrize("kills", [False, True])
+def test_sixteen_hosts_that_start_together_make_each_thing_once_and_have_the_same(kills):
+    command = [sys.executable, "benchmarks/shared_start.py", "--parts", "kernels", "data", *["--kill"] * kills]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{16 - kills} of 16 tasks" in done.stdout
+    assert (
+        f"outputs of the compiler: 4, made again: {int(kills)}" in done.stdout
+    )  # what was cut off, if it was a kernel
+    assert "blocks of images drawn: 34;" in done.stdout
+    assert "left unfinished: nothing" in done.stdout

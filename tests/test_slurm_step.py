@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 
 import pytest
@@ -17,6 +18,7 @@ from litconv.config import said_once
 from litconv.config.command_line import quiet
 from litconv.config.composed import compose
 from litconv.config.slurm_step import Step, counts, first_node, is_first
+from litconv.errors import ConfigError
 from litconv.fit import lost_process
 from litconv.fit.training import in_one_line
 from litconv.run.folder import RunFolder
@@ -202,6 +204,19 @@ def test_a_killed_process_is_one_line_in_the_others(tmp_path):
     )
     assert "\n" not in said
     assert ".cc" not in said
+
+
+def test_a_port_that_is_taken_is_one_line_with_the_remedy(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("MASTER_PORT", str(port))
+        with (
+            pytest.raises(ConfigError, match=f"^MASTER_PORT={port}, at which .* set MASTER_PORT to a free port"),
+            in_one_line(),
+        ):
+            torch.distributed.TCPStore("127.0.0.1", port, 2, is_master=True, wait_for_workers=False)
 
 
 @pytest.mark.parametrize(("is_cancelled", "status"), [(True, "interrupted"), (False, "failed")])

@@ -10,16 +10,8 @@ from statsmodels.stats.multitest import multipletests
 
 from litconv.compare.inference import looks
 from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle, settled
-from litconv.compare.inference.statistics import (
-    Rule,
-    compare_all,
-    holm_in_either_direction,
-    interval,
-    n_min,
-    sign_flip_p,
-    sign_patterns,
-    student_interval,
-)
+from litconv.compare.inference.sign_flip import judged, sign_flip_p, sign_patterns
+from litconv.compare.inference.statistics import Rule, compare_all, holm_in_either_direction, n_min, student_interval
 from litconv.compare.pareto import front
 
 # Top-1 of two networks over ten seeds, written down once.
@@ -125,7 +117,7 @@ def test_one_seed_or_none_claims_nothing():
 def test_an_interval_leaves_out_what_the_test_rejects(n):
     """Of the exact test: by trying values one by one."""
     d, level = np.random.default_rng(n).normal(0.3, 1, n), 0.08
-    low, high = interval("exact", d, level)
+    ((_, (low, high)),) = judged([d], [level])
     tried = np.linspace(-6, 6, 2401)
     kept = tried[[sign_flip_p(d - value) > level for value in tried]]
     if n == 3:

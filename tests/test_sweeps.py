@@ -20,9 +20,11 @@ from pathlib import Path
 import hydra
 import pytest
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
+from omegaconf import DictConfig
 
 from command import TINY, command
 from hydra_plugins.litconv_sweeper.grid import GridSweeper
@@ -75,6 +77,20 @@ def test_the_same_command_again_trains_only_what_is_missing(swept, capsys):
     assert "[1/1]  completed" in printed
     assert runs(swept).keys() == {0, 1, 2}
     assert before.items() <= {path: path.stat().st_mtime_ns for path in swept.rglob("*.ckpt")}.items()
+
+
+def test_points_are_composed_once_and_those_that_are_known_to_be_completed_are_not(swept, monkeypatch):
+    composed, compose = [], ConfigLoaderImpl.load_sweep_config
+
+    def counted(self: ConfigLoaderImpl, config: DictConfig, overrides: list[str]) -> DictConfig:
+        composed.append(overrides)
+        return compose(self, config, overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
+    assert sweep(swept, "seed=0,1") == 0  # of another output_dir, in which nothing is known
+    assert sweep(swept, "seed=0,1,2", "n_jobs=1") == 0
+    seeds = [next(override for override in point if "seed=" in override) for point in composed]
+    assert seeds == ["seed=0", "seed=1", "seed=0", "seed=2"]  # the third stands for all that are known
 
 
 def test_jobs_that_end_badly_are_recorded_and_the_others_go_on(tmp_path, capsys):

@@ -28,7 +28,8 @@ def local(path: str | os.PathLike[str], key: str) -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """The file is the old one or the new one, never a part, whenever the process or the machine stops."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    writer = f"{os.uname().nodename}-{os.getpid()}"  # of another machine that shares the folder, too
+    unfinished = path.with_name(f".{path.name}.{writer}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)

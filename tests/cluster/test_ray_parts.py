@@ -16,9 +16,9 @@ import pytest
 from command import TINY, command
 from litconv.cluster import on_ray, ray_connection
 from litconv.cluster.batch import Batch
+from litconv.cluster.options import TaskOptions
 from litconv.cluster.ray_asked import Asked
 from litconv.cluster.ray_tasks import RayTasks
-from litconv.cluster.session import TaskOptions
 from litconv.errors import ConfigError
 from sweep_process import is_alive, wait_until
 

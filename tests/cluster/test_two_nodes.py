@@ -18,7 +18,7 @@ from sweep_process import wait_until
 
 pytestmark = pytest.mark.slow
 SMALL = [a for a in TINY if not a.startswith(("data.batch_size", "epochs"))]
-LONG = ("++data.n_train=480", "epochs=60")
+LONG = ("++data.n_train=128", "epochs=20")
 PATIENCE_SECONDS = 600
 
 
@@ -150,7 +150,9 @@ def test_a_lost_process_ends_the_run_and_the_same_command_goes_on(slurm, start, 
     else:
         ended = summary(tmp_path)
         assert ended["status"] in ("failed", "interrupted"), said(tmp_path)
-        assert "one of the 2 processes of this run has ended" in ended["error"]
+        # Slurm's signal may reach the first process before it misses the other.
+        if ended["status"] == "failed" or "error" in ended:
+            assert "one of the 2 processes of this run has ended" in ended["error"]
         assert "Traceback" not in said(tmp_path)
     before = epochs_done(tmp_path)
     assert checkpoint_epochs(tmp_path) == before
@@ -158,10 +160,10 @@ def test_a_lost_process_ends_the_run_and_the_same_command_goes_on(slurm, start, 
         slurm.start_node("n2")
         assert wait_until(slurm.is_up, 120)
     assert start(command).wait(PATIENCE_SECONDS) == 0, said(tmp_path)
-    assert f"epoch {before + 1}/60" in said(tmp_path)
-    assert f"epoch {before}/60" not in said(tmp_path)
+    assert f"epoch {before + 1}/20" in said(tmp_path)
+    assert f"epoch {before}/20" not in said(tmp_path)
     assert summary(tmp_path)["status"] == "completed"
-    assert [row["epoch"] for row in rows(tmp_path)] == list(range(60))
+    assert [row["epoch"] for row in rows(tmp_path)] == list(range(20))
 
 
 @pytest.fixture
@@ -195,12 +197,13 @@ def test_a_cancelled_job_leaves_the_run_interrupted_at_its_last_epoch(slurm, env
 
 
 def test_the_script_of_the_documentation_goes_on_by_itself_at_its_time_limit(slurm, environment, script, tmp_path):
-    script.write_text(script.read_text().replace("epochs=60", "epochs=400"))  # more than fits into 45 s
+    script.write_text(script.read_text().replace("epochs=20", "epochs=400"))  # more than fits into 45 s
     sbatch = ["sbatch", "--parsable", script]
     job = subprocess.run(sbatch, env=environment, capture_output=True, text=True, check=True).stdout.strip()
     restarts = lambda: int(re.search(r"Restarts=(\d+)", slurm.run("scontrol", "show", "job", job))[1])  # noqa: E731
     assert wait_until(lambda: restarts() == 1, 180), said(tmp_path)
-    assert wait_until(lambda: summary(tmp_path)["status"] == "interrupted", 60), said(tmp_path)
+    assert wait_until(lambda: list(tmp_path.rglob("summary.json")), 60), said(tmp_path)
+    assert summary(tmp_path)["status"] == "interrupted"
     before = checkpoint_epochs(tmp_path)
     assert before == epochs_done(tmp_path)
     assert wait_until(lambda: epochs_done(tmp_path) > before, 300), said(tmp_path)
@@ -208,6 +211,23 @@ def test_the_script_of_the_documentation_goes_on_by_itself_at_its_time_limit(slu
     assert wait_until(lambda: not slurm.run("squeue", "--noheader"), 120)
     printed = re.findall(r"epoch (\d+)/400", said(tmp_path))
     assert len(printed) == len(set(printed))  # none was trained twice
+
+
+def test_a_point_of_a_sweep_on_two_nodes_is_requeued_and_goes_on(slurm, environment, start, tmp_path):
+    sweep = ["-m", "sweep=far", "hydra/launcher=slurm", "trainer=ddp", "trainer.num_nodes=2", "trainer.devices=1"]
+    run = start(train_py(tmp_path, *sweep, *LONG, "data.batch_size=8"))
+    assert wait_until(lambda: epochs_done(tmp_path) >= 2, PATIENCE_SECONDS), said(tmp_path)
+    assert len(tasks(slurm)) == 2
+    (job,) = slurm.run("squeue", "--noheader", "--array", "--format=%i").split()
+    slurm.run("scontrol", "requeue", job)
+    assert wait_until(lambda: list(tmp_path.rglob("summary.json")), 60), said(tmp_path)
+    assert summary(tmp_path)["status"] == "interrupted"
+    before = checkpoint_epochs(tmp_path)
+    assert run.wait(PATIENCE_SECONDS) == 0, said(tmp_path)
+    assert summary(tmp_path)["status"] == "completed"
+    assert [row["epoch"] for row in rows(tmp_path)] == list(range(20))
+    (log,) = tmp_path.rglob("task_0.log")
+    assert log.read_text().count(f"epoch {before}/20") == 1
 
 
 def test_what_is_wrong_is_said_once(environment, tmp_path):

@@ -21,17 +21,18 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from litconv.config.command_line import at_end_of_sweep
+        from litconv.sweep.memory import Memory
         from litconv.sweep.session import Options, Session
 
-        self.config, self.context = config, hydra_context
+        self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         task = (task_function.__module__, task_function.__qualname__)
         self.session = Session(Path(str(config.hydra.sweep.dir)), task, hydra_context, Options(*self.options))
         at_end_of_sweep(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from litconv.sweep.composing import points_of
+        from litconv.sweep.composing import outcomes_of
 
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        outcomes = self.session.launch(points_of(self.config, self.context, job_overrides, initial_job_idx))
+        outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
         return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]

@@ -36,9 +36,10 @@ class RayLauncher(Launcher):
         self.asked = (address, points_per_task, cpus_per_task, gpus_per_task)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from litconv.cluster.options import TaskOptions
         from litconv.cluster.ray_asked import Asked, refuse_to_leave
         from litconv.cluster.ray_tasks import RayTasks
-        from litconv.cluster.session import Session, TaskOptions
+        from litconv.cluster.session import Session
         from litconv.config.command_line import at_end_of_sweep
 
         if not self.wait:

@@ -55,18 +55,20 @@ class SlurmLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from litconv.cluster.array import Array, Asked
-        from litconv.cluster.session import Session, TaskOptions
+        from litconv.cluster.options import TaskOptions
+        from litconv.cluster.session import Session
         from litconv.config.command_line import at_end_of_sweep
+        from litconv.sweep.memory import Memory
 
-        self.config, self.context = config, hydra_context
+        self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         options = TaskOptions.of(config, self.rerun, *self.task_options)
         cluster = Array(Asked(*self.asked), options)
         self.session = Session(Path(str(config.hydra.sweep.dir)), cluster, options, self.wait)
         at_end_of_sweep(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from litconv.sweep.composing import points_of
+        from litconv.sweep.composing import outcomes_of
 
         setup_globals()
-        outcomes = self.session.launch(points_of(self.config, self.context, job_overrides, initial_job_idx))
+        outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
         return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]

@@ -47,6 +47,7 @@ class GridSweeper(Sweeper):
 
     def two_stages(self, axes: dict[str, list[str]], points: list[list[str]]) -> Any:
         from litconv.errors import JobError
+        from litconv.sweep.memory import Memory
         from litconv.sweep.tuned_grid import Grid, key_of, refuse_swept
         from litconv.sweep.tuning import Tuned
 
@@ -54,7 +55,7 @@ class GridSweeper(Sweeper):
         refuse_swept(by_key.get("best_of", ()))
         grid = Grid.of(self.best_of, self.tuning_seeds, by_key, points)
         grid.check(self.config, by_key)
-        grid.check_arms(self.compose)
+        grid.check_arms(self.compose, Memory.of(self.config).name_of)
         self.record()
         Tuned(grid, {}).write(self.folder)  # a comparison of what there is so far knows that it is tuned
         print(grid.plan(), flush=True)
@@ -94,10 +95,10 @@ class GridSweeper(Sweeper):
         OmegaConf.save(self.config, self.folder / "multirun.yaml")
 
     def launch(self, points: Sequence[list[str]]) -> Iterator[Sequence[JobReturn]]:
-        """In batches."""
+        """In batches. Each point of one is composed before any is trained, by the launcher or to be recorded, so that it is
+        not composed once more to be found legal."""
         waiting = iter(points)
         while batch := list(islice(waiting, self.max_batch_size)):
-            self.validate_batch_is_legal(batch)
             first, self.launched = self.launched, self.launched + len(batch)
             self.record_points(batch, first)
             yield self.launcher.launch(batch, initial_job_idx=first)

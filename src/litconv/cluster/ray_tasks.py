@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from litconv.cluster import on_ray
 from litconv.cluster.batch import Batch
+from litconv.cluster.options import TaskOptions
 from litconv.cluster.ray_asked import Asked
 from litconv.cluster.ray_connection import connected
-from litconv.cluster.session import TaskOptions
 from litconv.cluster.slurm import TaskState
 from litconv.cluster.task import Task
 from litconv.config.environment import CORES, TASK

@@ -53,15 +53,28 @@ class Task:
 
     def command(self, restarted: bool) -> list[str]:
         rerun = [f"rerun={self.batch.restarts_rerun}"] if restarted else []
+        is_alone = self.batch.nodes == 1
         return [
+            *([] if is_alone else self.srun()),
             *self.batch.script,
             "-m",
-            "hydra/launcher=local",
+            f"hydra/launcher={'local' if is_alone else 'basic'}",  # basic: the run is this very process
             "hydra/sweeper=listed",
             f"hydra.sweeper.file={self.batch.points_file(self.number)}",
             "hydra.sweeper.records=false",
             *self.batch.options,
             *rerun,
+        ]
+
+    def srun(self) -> list[str]:
+        """What starts the processes of one run on all nodes of the task."""
+        cpus = os.environ.get("SLURM_CPUS_PER_TASK")  # which srun does not take over from its job
+        return [
+            "srun",
+            f"--nodes={self.batch.nodes}",
+            f"--ntasks-per-node={self.batch.per_node}",
+            *([f"--cpus-per-task={cpus}"] if cpus else []),
+            "--kill-on-bad-exit=1",
         ]
 
     def warn(self, *_: object) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from litconv.compare.inference.statistics import student_interval
 from litconv.compare.labels import labels
 from litconv.compare.metric import Metric, costs_among
-from litconv.compare.settings import Settings, hash_of, read_config, settings
+from litconv.compare.settings import CHOSEN_LAYOUT, Settings, hash_of, read_config, settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +96,14 @@ def first(runs: pd.DataFrame, key: str) -> float | None:
 def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]]:
     """The runs with `arm_hash` filled in, and what each arm was asked for."""
     runs, asked = runs.copy(), {}
-    written = runs["arm_hash"] if "arm_hash" in runs else [None] * len(runs)
+    nothing = [None] * len(runs)
+    written, chosen = runs.get("arm_hash", nothing), runs.get(CHOSEN_LAYOUT, nothing)
     hashes = []
-    for row, arm in zip(runs.to_dict("records"), written, strict=True):
+    for place, (folder, arm, layout) in enumerate(zip(runs["folder"], written, chosen, strict=True)):
         if not isinstance(arm, str) or arm not in asked:
-            config = read_config(row["folder"])
-            options = settings(config, row)
+            config = read_config(folder)
+            summary = {CHOSEN_LAYOUT: layout} if config else runs.iloc[[place]].to_dict("records")[0]
+            options = settings(config, summary)
             arm = arm if isinstance(arm, str) else hash_of(options)
             asked[arm] = options
         hashes.append(arm)
@@ -111,14 +113,14 @@ def with_arm_hash(runs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Settings]
 
 def group(runs: pd.DataFrame, asked: dict[str, Settings], metric: Metric) -> list[Arm]:
     """The arms, the best first."""
-    hashes = list(dict.fromkeys(runs["arm_hash"]))
-    found = [found_width(runs[runs["arm_hash"] == h]) for h in hashes]
-    names = labels([asked[h] for h in hashes], hashes, found)
+    runs_of = {str(arm_hash): own for arm_hash, own in runs.groupby("arm_hash", sort=False)}
+    names = labels([asked[h] for h in runs_of], list(runs_of), [found_width(own) for own in runs_of.values()])
+    keys = [key for key in costs_among(runs.columns) if key != metric.key]
+    medians = runs.groupby("arm_hash")[keys].median().to_dict("index")
     arms = []
-    for name, arm_hash in zip(names, hashes, strict=True):
-        own = runs[runs["arm_hash"] == arm_hash].sort_values("seed")
+    for name, (arm_hash, own) in zip(names, runs_of.items(), strict=True):
+        own = own.sort_values("seed")
         scores = {int(s): float(v) for s, v in zip(own["seed"], own[metric.key], strict=True)}
-        others = [key for key in costs_among(own.columns) if key != metric.key]
-        costs = {key: float(own[key].median()) for key in others if own[key].notna().any()}
+        costs = {key: float(value) for key, value in medians[arm_hash].items() if value == value}
         arms.append(Arm(name, arm_hash, asked[arm_hash], own, scores, costs))
     return sorted(arms, key=lambda arm: (-metric.sign(arm.mean), arm.name))

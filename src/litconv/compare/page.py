@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion, by_class, by_spread
-from litconv.compare.columns import cost_name, default
+from litconv.compare.columns import Column, cost_name, default
 from litconv.compare.confounds import of_arms
 from litconv.compare.deployed.view import CHANGE_HEADINGS, CHOICE_HEADINGS, Deployed
 from litconv.compare.diagnosed import KINDS, Diagnosed
@@ -44,6 +44,7 @@ def write_page(
 ) -> None:
     loader = FunctionLoader(lambda name: (PARTS / name).read_text())
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    columns = default(result)
     html = environment.get_template("page.html").render(
         result=result,
         verdict=verdict(result),
@@ -52,8 +53,8 @@ def write_page(
         other=result.rule.other.test,
         margin=margin(result) if result.rule.margin is not None else "",
         facts=facts(result),
-        headings=[column.heading for column in default(result)],
-        rows=[row(result, arm) for arm in result.arms],
+        headings=[column.heading for column in columns],
+        rows=[row(result, arm, columns) for arm in result.arms],
         costs=[{"key": key, "label": cost_heading(key)} for key in result.cost_keys if not place_of(key)],
         deployed_costs=by_place(result.cost_keys),
         confounds=of_arms(result.arms, result.references),
@@ -106,14 +107,14 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def row(result: Result, arm: Arm) -> list[dict[str, Any]]:
+def row(result: Result, arm: Arm, columns: Sequence[Column]) -> list[dict[str, Any]]:
     """Cells of the table: what is shown and what it is sorted by."""
     known = numbers(result, arm)
     by = {"seeds": arm.n, "gap": known.get("gap"), "interval": known.get("gap_low"), "p": known.get("p_holm")}
     by |= {"width": arm.width, "score": arm.mean}
     costs = {cost_name(key): arm.costs.get(key) for key in result.table_keys}
     details = []
-    for column in default(result):
+    for column in columns:
         text = column.cell(arm)
         value = (by | costs).get(column.name, text)
         value = "" if value is None or (isinstance(value, float) and not isfinite(value)) else value

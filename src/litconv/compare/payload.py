@@ -2,14 +2,15 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from litconv.compare.arms import Arm
 from litconv.compare.classes import Confusion
 from litconv.compare.collect import number
-from litconv.compare.columns import default
+from litconv.compare.columns import Column, default
 from litconv.compare.deployed.view import drawing
 from litconv.compare.drawing.style import SYMBOLS, colours, marker
 from litconv.compare.metric import cost_heading
@@ -21,7 +22,8 @@ from litconv.files import finite
 
 def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, Any]:
     """What the page's script draws from."""
-    metric = result.metric
+    metric, shown = result.metric, default(result)
+    looks = Looks(colours(result.arms, result.baselines), marker(result.arms, result.baselines))
     return {
         "metric": {
             "key": metric.key,
@@ -30,7 +32,7 @@ def payload(result: Result, out: Path, confused: Confusion | None) -> dict[str, 
         },
         "validation": result.validation.key,
         "costs": [axis_payload(result, key) for key in result.cost_keys],
-        "arms": [arm_payload(result, arm, out) for arm in result.arms],
+        "arms": [arm_payload(result, arm, out, looks, shown) for arm in result.arms],
         "tuning": tuning.drawing(result),
         "deployed": drawing(result),
         "curves": {k: {name: asdict(c) for name, c in arms.items()} for k, arms in result.curves.items()},
@@ -44,13 +46,20 @@ def axis_payload(result: Result, key: str) -> dict[str, str]:
     return {"key": key, "label": cost_heading(key), "metric": metric.key, "metric_label": metric.label}
 
 
-def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
-    shapes = marker(result.arms, result.baselines)
+class Looks(NamedTuple):
+    """Of the arms in all plots, by their names."""
+
+    colours: dict[str, str]
+    markers: dict[str, int]
+
+
+def arm_payload(result: Result, arm: Arm, out: Path, looks: Looks, shown: Sequence[Column]) -> dict[str, Any]:
+    """`shown`: columns of the table."""
     reference = arm in result.baselines
     return {
         "name": arm.name,
-        "colour": colours(result.arms, result.baselines)[arm.name],
-        "symbol": "diamond" if reference else SYMBOLS[shapes[arm.name]],
+        "colour": looks.colours[arm.name],
+        "symbol": "diamond" if reference else SYMBOLS[looks.markers[arm.name]],
         "reference": reference,
         "verdict": word(result, arm),
         "mean": arm.mean,
@@ -60,21 +69,27 @@ def arm_payload(result: Result, arm: Arm, out: Path) -> dict[str, Any]:
             key: {"mean": arm.mean_of(key), "interval": arm.interval_of(key)} for key in result.deployed_metrics
         },
         "front": [key for key in result.cost_keys if arm.name in result.fronts[key]],
-        "table": {column.heading: column.cell(arm) for column in default(result)},
+        "table": {column.heading: column.cell(arm) for column in shown},
         "config": config_text(arm),
-        "runs": [
-            {
-                "name": str(run["name"]),
-                "seed": int(run["seed"]),
-                "score": float(run[result.metric.key]),
-                "folder": str(run["folder"]),
-                "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
-                "costs": {k: float(run[k]) for k in result.cost_keys if k in run and run[k] == run[k]},
-                "scores": {k: number(run[k]) for k in result.deployed_metrics},
-            }
-            for run in arm.runs.to_dict("records")
-        ],
+        "runs": run_payloads(result, arm, out),
     }
+
+
+def run_payloads(result: Result, arm: Arm, out: Path) -> list[dict[str, Any]]:
+    costs = [key for key in result.cost_keys if key in arm.runs]
+    keys = dict.fromkeys(("name", "seed", "folder", result.metric.key, *costs, *result.deployed_metrics))
+    return [
+        {
+            "name": str(run["name"]),
+            "seed": int(run["seed"]),
+            "score": float(run[result.metric.key]),
+            "folder": str(run["folder"]),
+            "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
+            "costs": {k: float(run[k]) for k in costs if run[k] == run[k]},
+            "scores": {k: number(run[k]) for k in result.deployed_metrics},
+        }
+        for run in arm.runs[list(keys)].to_dict("records")
+    ]
 
 
 def config_text(arm: Arm) -> str:

@@ -11,9 +11,9 @@ import yaml
 
 from litconv.errors import ConfigError
 from litconv.run.naming import NOT_HASHED, without_what_is_off
+from litconv.sweep.given import LOADER
 
 Settings = dict[str, Any]
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 # Of config.yaml: what a run was trained and tested on. Two runs that differ here answer different questions.
 SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.limit_")
 SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "cache_dir", "cache_limit_mb", "download")
@@ -36,6 +36,7 @@ SUMMARISED = {
 # Keys of summary.json in which the runs of a comparison must agree, and what stands for those that older runs lack.
 MEASURED_BY = {"precision", "matmul_precision", "test/split"}
 ABSENT = {"matmul_precision": "default"}
+CHOSEN_LAYOUT = "memory_format/chosen"  # all that config.yaml leaves open
 OPTIONS = ("groups", "dilation", "kernel_size")
 
 
@@ -49,12 +50,12 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
 
 
 def settings(config: Mapping[str, Any] | None, summary: Mapping[str, Any]) -> Settings:
-    """Dotted key → value, without the seed."""
+    """Dotted key → value, without the seed. `summary`: all of it where there is no `config`, else CHOSEN_LAYOUT."""
     if config is None:
         names = SUMMARISED | {k: f"choices.conv@{k}" for k in summary if str(k).startswith("conv_stage")}
         names |= {key: f"conv.{key}" for key in OPTIONS}
         return {name: _plain(summary[key]) for key, name in names.items() if _there(summary.get(key))}
-    chosen_by_auto = ("memory_format",) if _there(summary.get("memory_format/chosen")) else ()
+    chosen_by_auto = ("memory_format",) if _there(summary.get(CHOSEN_LAYOUT)) else ()
     asked = without_what_is_off(config)
     kept = {k: v for k, v in asked.items() if k not in (*NOT_HASHED, *chosen_by_auto, "seed", "callbacks")}
     dotted = _dotted(kept)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -31,8 +32,12 @@ def write_tables(result: Result, runs: pd.DataFrame, folder: Path, columns: Sequ
         )
     (folder / "table.md").write_text(markdown(result.arms, shown))
     (folder / "table.tex").write_text(latex(result, shown))
-    listed = runs.map(lambda value: " ".join(map(str, value)) if isinstance(value, list) else value)
-    listed.to_csv(folder / "runs.csv", index=False)
+    lists = {key: runs[key].map(in_one_cell) for key in runs.columns if runs[key].dtype == object}
+    runs.assign(**lists).to_csv(folder / "runs.csv", index=False)
+
+
+def in_one_cell(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def markdown(arms: Sequence[Arm], columns: Sequence[Column]) -> str:

@@ -26,7 +26,7 @@ from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
 from litconv.config.said_once import tell_end, tell_error
-from litconv.config.slurm_step import is_first
+from litconv.config.slurm_step import Step, is_first
 from litconv.config.spelling import SWEEPERS, as_hydra_reads, planned_seeds
 from litconv.config.sweep_name import name_the_sweep
 from litconv.config.written import check_written
@@ -78,13 +78,17 @@ def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
             with as_single_run(main.__code__.co_filename, [*places(config), *overrides]):
                 return main(config)
         except BusyError as error:
-            if is_checked():  # by the launcher of this machine, which comes back to it
+            # By the launcher of this machine, which comes back to it; the other processes of a run would wait for this one.
+            if is_checked() or Step.of_run(config.get("trainer")):
                 raise JobError(str(error)) from error
             print(f"{error}: an equal point, or another launch of this sweep; not trained again")
             return None
         except Exception as error:
             text = f"{' '.join(overrides)}: {one_line(error)}"
-            print(f"error: {text}", file=sys.stderr)
+            if Step.of_run(config.get("trainer")):
+                tell_error(text)
+            else:
+                print(f"error: {text}", file=sys.stderr)
             raise JobError(text) from error
 
     return job
@@ -174,7 +178,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
         if wants_traceback and error.__cause__ is not None:
             raise
         failed = show_tables()
-        print(f"error: {f'{failed} runs of this sweep failed' if failed else error}", file=sys.stderr)
+        tell_end(f"error: {f'{failed} runs of this sweep failed' if failed else error}")
         return 1
     except OF_USER as error:
         if wants_traceback:
@@ -191,6 +195,7 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     check_written(sys.argv[1:])
     caches.spare_the_home()
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # at its end, without a network, wandb waits for 10 to 20 s
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():

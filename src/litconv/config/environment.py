@@ -31,7 +31,8 @@ def pass_on_arguments() -> None:
 
 def is_checked() -> bool:
     """Whether another process has checked this run's configuration: the launcher of its sweep, or the first process of a
-    DDP run, which started this one."""
+    DDP run, which started this one. The tasks of one srun start together and check each for themselves: all of them refuse
+    what is wrong, and none waits for one that has refused."""
     return CHECKED in os.environ or os.environ.get("LOCAL_RANK", "0") != "0"
 
 

@@ -70,8 +70,9 @@ class Step:
 
     @property
     def main_port(self) -> int:
-        """All tasks come to the same one; jobs that share a node have different ones."""
-        return 15000 + (self.job * 16 + self.number) % 16384
+        """All tasks come to the same one, below those that a kernel hands out by itself; jobs that share a node, and steps of
+        one job, have different ones."""
+        return 15000 + (self.job + 7919 * self.number) % 17700
 
     def check(self, devices: int, nodes: int) -> None:
         """Refuse a trainer for which srun has started too many processes, or too few."""

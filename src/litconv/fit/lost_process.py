@@ -1,11 +1,12 @@
 """When another process of a run is gone: what the libraries between them say then, in one line."""
 
+import os
 import re
 
 import torch
 
 from litconv import signals
-from litconv.errors import LostProcessError
+from litconv.errors import ConfigError, LostProcessError
 
 # Whoever ended one process of a run (scancel, a time limit, srun --kill-on-bad-exit=1) ends this one as well, but its
 # signal may arrive after the news that the other is gone.
@@ -16,6 +17,17 @@ LOST = re.compile(
     r"|Broken pipe|Connection reset by peer|Connection was likely closed|store.*timed? ?out",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+def port_taken(error: RuntimeError) -> ConfigError | None:
+    """The error to end with, where the processes cannot meet."""
+    if not isinstance(error, torch.distributed.DistNetworkError) or "EADDRINUSE" not in str(error):
+        return None
+    port = os.environ.get("MASTER_PORT", "?")
+    return ConfigError(
+        f"MASTER_PORT={port}, at which the processes of this run are to meet, is taken on its first node; set MASTER_PORT to a "
+        "free port for all of them"
+    )
 
 
 def lost_process(error: RuntimeError) -> LostProcessError | None:

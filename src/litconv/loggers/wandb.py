@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -24,6 +25,7 @@ from litconv.loggers.wandb_file import logged, wait_for_end
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # that `wandb login` names in ~/.netrc, before and since wandb 0.31
 END_SECONDS = 5.0  # for what its process has in memory; it takes milliseconds
 FLUSH_SECONDS = 0.2  # what is lost at most of an offline run whose wandb process is killed; wandb's own is 15
 
@@ -95,6 +97,7 @@ class Wandb:
             mode, reason = "offline", one_line(error)
             end_service(1)  # it goes on trying, and the id is in use until it ends
             self.run = init(mode)
+        self.another_part = partial(init, mode)
         if mode == "offline":
             log.warning("wandb: offline (%s). To upload the run later: %s", reason, sync_command(folder))
         else:
@@ -127,11 +130,17 @@ class Wandb:
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         try:
-            self.run.summary.update(summary)
-            self.run.finish(exit_code=exit_code)
+            self.end(exit_code, summary)
         except Exception:
             end_service(exit_code)  # its process is gone; what is left here would fail again at exit
-            raise
+            if not (self.folder / "wandb").exists():
+                raise
+            self.run = self.another_part()  # Slurm's SIGTERM goes to every process of a job, that one included
+            self.end(exit_code, summary)
+
+    def end(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        self.run.summary.update(summary)
+        self.run.finish(exit_code=exit_code)
         # A Slurm job's processes are killed when its script ends, wandb's among them.
         wait_for_end(Path(self.run.settings.sync_file), END_SECONDS)
 
@@ -169,9 +178,10 @@ def automatic_mode() -> tuple[str, str]:
 def has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    own = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlparse(own).hostname or ""] if own else HOSTS
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     try:
-        return netrc.netrc(path).authenticators(host) is not None
+        return any(map(netrc.netrc(path).authenticators, hosts))
     except (OSError, netrc.NetrcParseError):
         return False

@@ -4,12 +4,17 @@ import shutil
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from litconv.sweep.folders import asking
 from litconv.sweep.outcome import NOT_STARTED, Outcome
 
 REDRAW_SECONDS = 1.0
+LISTED = 8  # points that are left out, a line each; more stand in one line
+ROWS = 200  # of the table at the end
+COMPLETED_BEFORE, EQUAL = "completed before in this sweep", "equal to another point of this sweep"
 METRICS = ("val/accuracy", "val/miou", "test/accuracy", "test/miou")
 
 
@@ -30,8 +35,9 @@ class Running:
 
 
 class Board:
-    def __init__(self, sweep: str) -> None:
-        self.sweep = sweep
+    def __init__(self, folder: Path) -> None:
+        """`folder`: of the sweep."""
+        self.folder = folder
         self.live = sys.stdout.isatty()
         self.height = 0  # of what is to be drawn over
         self.drawn = 0.0
@@ -41,6 +47,19 @@ class Board:
         """A line that stays."""
         self.clear()
         print(line, flush=True)
+
+    def show(self, outcomes: Sequence[Outcome]) -> None:
+        """As a table; of very many those that failed and those that were trained now."""
+        shown = sorted(outcomes, key=lambda outcome: (outcome.status == "completed", not outcome.trained))[:ROWS]
+        self.say(table(shown))
+        if rest := len(outcomes) - len(shown):
+            self.say(f"and {rest:,} more: {asking(self.folder)}")
+
+    def say_left_out(self, names_of: Mapping[str, Sequence[str]]) -> None:
+        """`names_of`: why points are not trained → their names."""
+        for why, names in names_of.items():
+            for who in names if len(names) <= LISTED else [f"{len(names):,} points"]:
+                self.say(f"{who}: {why}; not trained again")
 
     def clear(self) -> None:
         if self.height:
@@ -61,7 +80,7 @@ class Board:
         self.clear()
         counts = Counter(outcome.status for outcome in outcomes if outcome.status != NOT_STARTED)
         ended = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-        head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", ended)))
+        head = ", ".join(filter(None, (f"sweep {self.folder.name}: {len(running)} running, {waiting} waiting", ended)))
         lines = [head + self.left(running, waiting, outcomes)]
         for job in running:
             done, epochs = job.progress()
@@ -88,8 +107,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """All points of a sweep; equal points stand in it once."""
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Equal points of a sweep stand in it once."""
     metrics = [key for key in METRICS if any(outcome.summary.get(key) is not None for outcome in outcomes)]
     told: set[str] = set()  # errors that stand in a row above
     rows = [["status", "name", *metrics, "MACs", "seconds", "error"]]

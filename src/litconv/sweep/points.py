@@ -6,14 +6,16 @@ point the later counts. Several launches at once are told apart by a lock on the
 
 import fcntl
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from litconv.config import checks
 from litconv.config.messages import one_line
+from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.run.asked import Asked
+from litconv.sweep import launches
 from litconv.sweep.running import Point
 
 FILE = "points.jsonl"
@@ -63,6 +65,8 @@ def read(sweep: Path) -> dict[str, SweepPoint]:
 def add(sweep: Path, points: Iterable[SweepPoint]) -> None:
     """Those that are new, and those of which something else is known now; they keep their number and what tells them."""
     sweep.mkdir(parents=True, exist_ok=True)
+    points = list(points)
+    launches.add_points(sweep, (point.name for point in points))
     with (sweep / FILE).open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         there = read(sweep)
@@ -86,3 +90,8 @@ def planned(point: Point) -> SweepPoint:
     except Exception as error:  # whatever it is, this point cannot run and the others can
         return SweepPoint("", point.number, overrides, point.overrides, error=one_line(error))
     return SweepPoint(asked.name, point.number, overrides, point.overrides, epochs)
+
+
+def of_its_run(overrides: Sequence[str]) -> list[str]:
+    """Without those of the launch, on which no run depends."""
+    return [override for override in overrides if override.lstrip("+~").partition("=")[0] not in LAUNCH_KEYS]

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -17,7 +17,8 @@ from hydra.types import HydraContext
 from litconv.config.environment import CHECKED, cores
 from litconv.run import state
 from litconv.sweep import job, server
-from litconv.sweep.board import Board, table
+from litconv.sweep.board import COMPLETED_BEFORE, EQUAL, Board
+from litconv.sweep.memory import Memory
 from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
 from litconv.sweep.plan import Plan, send_plans
 from litconv.sweep.points import SweepPoint
@@ -42,7 +43,7 @@ class Session:
     def __init__(self, folder: Path, task: tuple[str, str], context: HydraContext, options: Options) -> None:
         """`folder`: of the sweep."""
         self.folder, self.task, self.context, self.options = folder, task, context, options
-        self.board = Board(folder.name)
+        self.board = Board(folder)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []
@@ -51,23 +52,22 @@ class Session:
         self.running: list[Job] = []
         self.processes = server.start()
 
-    def launch(self, points: list[Point]) -> list[Outcome]:
+    @property
+    def rerun(self) -> str:
+        return self.options.rerun
+
+    def launch(self, points: Sequence[Point], memory: Memory) -> list[Outcome]:
         """Train what is to be trained of these; an outcome for each point, and equal points share theirs."""
-        keys, refused = [], {}
         with self.signals_noted() as noted:
             plans = self.plans(points)
-            record(self.folder, (planned(point, plan) for point, plan in zip(points, plans, strict=True)))
-            for point, plan in zip(points, plans, strict=True):
-                keys.append(plan.name or point.overrides)
-                if plan.error and keys[-1] not in self.outcomes:
-                    refused.setdefault(plan.error, []).append(keys[-1])
-                if self.is_new(keys[-1], point, plan):
-                    self.waiting.append((point, plan))
-            self.say_refused(refused)
+            found = [planned(point, plan) for point, plan in zip(points, plans, strict=True)]
+            record(self.folder, found)
+            memory.add(found)
+            self.take_up(points, plans)
             self.train(noted)
-        return [self.outcomes[key] for key in keys]
+        return [self.outcomes[point.key] for point in found]
 
-    def plans(self, points: list[Point]) -> list[Plan]:
+    def plans(self, points: Sequence[Point]) -> list[Plan]:
         """Made in a child of the fork server, since they need torch."""
         receive, send = self.processes.Pipe(duplex=False)
         asked = ([point.config for point in points], dict(os.environ), send)
@@ -80,21 +80,26 @@ class Session:
             planner.join()
             raise RuntimeError(f"the points could not be checked: exit status {planner.exitcode}") from None
 
-    def is_new(self, key: str, point: Point, plan: Plan) -> bool:
-        """Whether the point is still to be trained; if not, this says why."""
-        if key in self.outcomes:
-            self.board.say(f"{key}: equal to another point of this sweep; not trained again")
-            return False
-        self.outcomes[key] = Outcome(point.number, key, NOT_STARTED)
-        if plan.error:
-            self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
-            return False
-        if not self.is_wanted(plan):
-            self.outcomes[key] = outcome = self.earlier_outcome(point, plan)
-            why = "completed before in this sweep" if outcome.status == "completed" else "failed before, and rerun=none"
-            self.board.say(f"{key}: {why}; not trained again")
-            return False
-        return True
+    def take_up(self, points: Sequence[Point], plans: Sequence[Plan]) -> None:
+        """Those that are to be trained wait from here on; of the others this says why they are not."""
+        refused: dict[str, list[str]] = {}
+        left_out: dict[str, list[str]] = {}
+        for point, plan in zip(points, plans, strict=True):
+            key = plan.name or point.overrides
+            if key in self.outcomes:
+                left_out.setdefault(EQUAL, []).append(key)
+            elif plan.error:
+                self.outcomes[key] = Outcome(point.number, key, "refused", error=plan.error)
+                refused.setdefault(plan.error, []).append(key)
+            elif self.is_wanted(plan):
+                self.outcomes[key] = Outcome(point.number, key, NOT_STARTED)
+                self.waiting.append((point, plan))
+            else:
+                self.outcomes[key] = outcome = self.earlier_outcome(point, plan)
+                why = COMPLETED_BEFORE if outcome.status == "completed" else "failed before, and rerun=none"
+                left_out.setdefault(why, []).append(key)
+        self.board.say_left_out(left_out)
+        self.say_refused(refused)
 
     def say_refused(self, points_of: dict[str, list[str]]) -> None:
         """Of each fault the points that have it: a wrong value on the command line is in all of them."""
@@ -167,7 +172,7 @@ class Session:
         """Of all jobs; returns how many of them failed."""
         outcomes = list(self.outcomes.values())
         if outcomes:
-            self.board.say(table(outcomes))
+            self.board.show(outcomes)
         return sum(outcome.status != "completed" for outcome in outcomes)
 
     def end(self, outcome: Outcome) -> None:

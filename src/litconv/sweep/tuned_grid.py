@@ -67,10 +67,15 @@ class Grid:
                 "nothing; leave it out"
             )
 
-    def check_arms(self, compose: Callable[[Overrides], DictConfig]) -> None:
-        """Every arm has as many trials as values: none on which a key has no effect."""
+    def check_arms(
+        self, compose: Callable[[Overrides], DictConfig], name_of: Callable[[list[str]], str | None]
+    ) -> None:
+        """Every arm has as many trials as values: none on which a key has no effect. `name_of`: a point's run where it is
+        known, so that its arm need not be composed."""
         for arm, values in self.arms.items():
-            different = {identity(compose((*arm, *tuned)), tuned) for tuned in values.values()}
+            different = {name_of(self.overrides(arm, value, f"seed={self.seeds[0]}")) for value in values}
+            if None in different:
+                different = {identity(compose((*arm, *tuned)), tuned) for tuned in values.values()}
             if len(different) < len(values):
                 raise ConfigError(
                     f"best_of={','.join(self.keys)}: {self.name(arm)} has {len(different)} of the "

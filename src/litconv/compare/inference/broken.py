@@ -37,7 +37,7 @@ def broken_seeds(arms: Sequence[Arm], metric: Metric, validation: Metric) -> lis
     found = []
     for arm in arms:
         said = set(arm.runs.loc[diverged(arm), "seed"])
-        for seed, score in arm.scores.items():
+        for seed, score in suspects(arm, said, typical, metric).items():
             others = np.array([value for other, value in arm.scores.items() if other != seed])
             far = arm.n >= FEWEST and is_far(score, others, typical, metric)
             if far or seed in said:
@@ -48,6 +48,30 @@ def broken_seeds(arms: Sequence[Arm], metric: Metric, validation: Metric) -> lis
                 siblings = [points for other, points in drawn.items() if other != seed]
                 found.append(Broken(arm.name, seed, score, middle, seed in said, drawn[seed], siblings))
     return found
+
+
+def suspects(arm: Arm, said: set[int], typical: float, metric: Metric) -> dict[int, float]:
+    """The seeds that may be far, by what all arms have in common: only of these the siblings need be looked at."""
+    values = arm.values.to_numpy()
+    away = np.abs(values - medians_of_others(values))
+    return {
+        seed: score
+        for (seed, score), far in zip(arm.scores.items(), away > bound(typical, metric), strict=True)
+        if far or seed in said
+    }
+
+
+def medians_of_others(values: np.ndarray) -> np.ndarray:
+    """Of each value the median of all but it; NaN where it is the only one."""
+    count = len(values) - 1  # of the others
+    if count < 1:
+        return np.full(len(values), np.nan)
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values), dtype=int)
+    ranks[order] = np.arange(len(values))
+    middle = [(count - 1) // 2, count // 2]
+    low, high = (values[order][place + (place >= ranks)] for place in middle)
+    return (low + high) / 2
 
 
 def diverged(arm: Arm) -> list[bool]:
@@ -63,8 +87,12 @@ def spread(values: np.ndarray) -> float:
 
 def is_far(score: float, others: np.ndarray, typical: float, metric: Metric) -> bool:
     away = abs(score - float(np.median(others)))
-    least = LEAST if metric.fraction else 0.0 if typical > 0 else np.inf
-    return away > max(FAR * typical, FAR_OF_OWN * spread(others), least)
+    return away > max(bound(typical, metric), FAR_OF_OWN * spread(others))
+
+
+def bound(typical: float, metric: Metric) -> float:
+    """From the median of its siblings, of all arms."""
+    return max(FAR * typical, LEAST if metric.fraction else 0.0 if typical > 0 else np.inf)
 
 
 def curve(folder: str, key: str) -> list[tuple[int, float]]:

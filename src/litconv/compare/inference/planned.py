@@ -1,5 +1,6 @@
 """How many seeds a comparison was planned with."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,7 +11,12 @@ SEEDS = 5  # taken where no plan stands
 
 def plans_of(folders: Iterable[str | Path]) -> dict[Path, int | None]:
     """Sweep of these runs → how many seeds it planned; None where no plan is known."""
-    return {sweep: read_plan(sweep) for sweep in dict.fromkeys(Path(folder).parent for folder in folders)}
+    return {sweep: read_plan(sweep) for sweep in sweeps_of(folders)}
+
+
+def sweeps_of(folders: Iterable[str | Path]) -> list[Path]:
+    """The folders in which these lie, each once."""
+    return [Path(sweep) for sweep in dict.fromkeys(map(os.path.dirname, folders))]
 
 
 def smallest(plans: Mapping[Path, int | None]) -> int | None:

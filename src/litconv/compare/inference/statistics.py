@@ -20,7 +20,7 @@ Of an arm with gap 0 only `better` and `worse` are false, of one at or below −
 (https://arxiv.org/abs/2103.03098, https://www.jstor.org/stable/4615733)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import inf, nan
@@ -29,12 +29,10 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from litconv.compare.inference import looks
+from litconv.compare.inference import looks, sign_flip
 from litconv.compare.question import TESTS
 
 ALPHA = 0.05
-EXACT = 16  # seeds up to which all sign patterns are gone through; beyond, SAMPLED of them
-SAMPLED = 99_999
 Word = Literal["better", "worse", "as good", "cannot tell yet"]
 
 
@@ -109,13 +107,16 @@ def compare_all(pairs: Sequence[tuple[Mapping[int, float], Mapping[int, float]]]
         np.array([arm[s] - reference[s] for s in common]) for (arm, reference), common in zip(pairs, seeds, strict=True)
     ]
     m = len(pairs)
-    p = [p_of(rule.test, d) for d in differences]
+    levels = [looks.level(ALPHA / m, len(d), rule.planned) for d in differences]
+    judged = list(judge(rule.test, differences, levels))
+    p, intervals = [one for one, _ in judged], [bounds for _, bounds in judged]
     over_looks = [looks.over_all_looks(p_one, len(d), rule.planned) for p_one, d in zip(p, differences, strict=True)]
     means = [float(d.mean()) if len(d) else nan for d in differences]
     adjusted = holm_in_either_direction(over_looks, means)
     found = []
-    for common, d, mean, p_one, p_holm in zip(seeds, differences, means, p, adjusted, strict=True):
-        low, high = interval(rule.test, d, looks.level(ALPHA / m, len(d), rule.planned))
+    for common, d, mean, p_one, p_holm, (low, high) in zip(
+        seeds, differences, means, p, adjusted, intervals, strict=True
+    ):
         if p_holm <= ALPHA:
             low, high = (max(low, 0.0), high) if mean > 0 else (low, min(high, 0.0))
         sd = float(d.std(ddof=1)) if len(d) > 1 else nan
@@ -141,9 +142,13 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def p_of(test: str, differences: np.ndarray) -> float:
-    """Two-sided, of one look."""
-    return float(sign_flip_p(differences)) if test == "exact" else student_p(differences)
+def judge(
+    test: str, differences: Sequence[np.ndarray], levels: Sequence[float]
+) -> Iterator[tuple[float, tuple[float, float]]]:
+    """Of each arm its p of one look, two-sided, and its interval at its level."""
+    if test == "exact":
+        return sign_flip.judged(differences, levels)
+    return ((student_p(d), student_bounds(d, level)) for d, level in zip(differences, levels, strict=True))
 
 
 def student_p(differences: np.ndarray) -> float:
@@ -155,29 +160,13 @@ def student_p(differences: np.ndarray) -> float:
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
-def interval(test: str, differences: np.ndarray, level: float) -> tuple[float, float]:
+def student_bounds(differences: np.ndarray, level: float) -> tuple[float, float]:
     """What the test does not reject at this level; unbounded where so few values reject nothing."""
     n = len(differences)
     if n < 2 or level <= 0:
         return -inf, inf
-    if test == "student":
-        half = -stdtrit(n - 1, level / 2) * differences.std(ddof=1) / np.sqrt(n)
-        return float(differences.mean() - half), float(differences.mean() + half)
-    means = subset_means(differences)
-    out = int(np.floor(level * (len(means) + 1) / 2 + 1e-9))  # of the subsets, on either side
-    return (float(means[out - 1]), float(means[-out])) if out else (-inf, inf)
-
-
-def subset_means(differences: np.ndarray) -> np.ndarray:
-    """The means of all subsets but the empty one, sorted: a true centre of symmetry falls between any two neighbours with equal
-    probability (Hartigan 1969, https://doi.org/10.1080/01621459.1969.10501057). Of many values a random part of the subsets."""
-    n = len(differences)
-    if n > EXACT:
-        taken = (sign_patterns(n)[1:] < 0).astype(float)
-        taken = taken[taken.any(1)]
-    else:
-        taken = (np.arange(1, 2**n)[:, None] >> np.arange(n) & 1).astype(float)
-    return np.sort(taken @ differences / taken.sum(1))
+    half = -stdtrit(n - 1, level / 2) * differences.std(ddof=1) / np.sqrt(n)
+    return float(differences.mean() - half), float(differences.mean() + half)
 
 
 def student_interval(values: np.ndarray) -> tuple[float, float]:
@@ -186,22 +175,3 @@ def student_interval(values: np.ndarray) -> tuple[float, float]:
         return nan, nan
     half = -stdtrit(len(values) - 1, ALPHA / 2) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
-
-
-def sign_flip_p(differences: np.ndarray) -> np.ndarray:
-    """Two-sided p of the mean being 0, over the last axis: (…, n) → (…)."""
-    flipped = np.abs(differences @ sign_patterns(differences.shape[-1]).T)  # (…, patterns)
-    seen = np.abs(differences.sum(-1, keepdims=True))
-    rounding = 1e-9 * np.abs(differences).sum(-1, keepdims=True)  # sums that are equal but for it are ties
-    return (flipped >= seen - rounding).mean(-1)
-
-
-@cache
-def sign_patterns(n: int) -> np.ndarray:
-    """(patterns, n): half of the 2ⁿ, since a pattern and its negative give the same |Σ|; many seeds: a random sample of
-    them beside the one that was seen, which keeps the test valid."""
-    if n > EXACT:
-        drawn = np.random.default_rng(0).choice([-1.0, 1.0], (SAMPLED, n))
-        return np.vstack([np.ones(n), drawn])
-    bits = np.arange(2 ** max(n - 1, 0))[:, None] >> np.arange(n)
-    return 1.0 - 2 * (bits & 1)

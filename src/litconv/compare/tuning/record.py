@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from litconv.compare.commands import launch
+from litconv.compare.inference.planned import sweeps_of
 from litconv.errors import ConfigError
+from litconv.sweep.given import last_given
 from litconv.sweep.tuning import FILE
 
 
@@ -22,8 +23,7 @@ class Record:
 
 def record(runs: pd.DataFrame, best_of: Any) -> Record:
     """Of the sweeps of these runs. `best_of`: keys, None, or "auto": as the sweeps were tuned."""
-    folders = list(dict.fromkeys(Path(folder).parent for folder in runs["folder"]))
-    files = {folder: read(folder) for folder in folders}
+    files = {folder: read(folder) for folder in sweeps_of(runs["folder"])}
     written = [found for found in files.values() if found is not None]
     seeds = frozenset(seed for found in written for seed in found["seeds"])
     tuned = list(dict.fromkeys(tuple(found["best_of"]) for found in written))
@@ -51,5 +51,5 @@ def arguments(sweep: Path, found: Mapping[str, Any] | None) -> dict[str, str]:
     if found and isinstance(found.get("arguments"), list):
         split = [str(argument).partition("=") for argument in found["arguments"]]
         return {key: value for key, _, value in split if key not in ("-m", "--multirun")}
-    launched = launch(sweep)
-    return {} if launched is None else launched.given
+    launched = last_given(sweep)
+    return {} if launched is None else launched.overrides
