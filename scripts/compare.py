@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 
-gc.set_threshold(100_000, 50, 100)  # a seventh of the time would go into looking through what imports and runs leave
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read with NumPy; a second thread of its small products only waits
 
 import hydra
@@ -23,6 +22,9 @@ from litconv.cost.device_csv import device_tables
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="compare")
 @guarded
 def main(config: DictConfig) -> None:
+    gc.set_threshold(
+        100_000, 50, 100
+    )  # a seventh of the time would go into looking through what imports and runs leave
     given = check(configuration.raw(config))
     check_extras(configuration.raw(config))
     columns = table_columns(configuration.raw(config)["columns"])
