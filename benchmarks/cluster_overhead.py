@@ -3,7 +3,7 @@
 Eight runs of about a second of training each, one after the other, wandb offline, no measured latencies: by the local
 launcher, as eight tasks of Slurm, as one task of eight points, and with --ray the same two on Ray. Slurm is the toy cluster of
 tests/cluster on this machine; its own waiting (a task begins when its scheduler looks again) is in the seconds, not in the CPU
-time. The ways take turns, round after round; the table has the medians.
+time, and neither is the CPU time of Ray's own processes. The ways take turns, round after round; the table has the medians.
 """
 
 import argparse
@@ -35,15 +35,11 @@ RUN = (
     "sweep=overhead",
 )
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.array_parallelism=1")
-RAY = ("hydra/launcher=ray", "hydra.launcher.address=local")
+RAY = {1: "a point", 8: "8 points"}
 WAYS = {
     "local": (),
     "Slurm, a point a task": (*SLURM, "hydra.launcher.points_per_task=1"),
     "Slurm, 8 points a task": (*SLURM, "hydra.launcher.points_per_task=8"),
-}
-WAYS_OF_RAY = {
-    "Ray, a point a task": (*RAY, "hydra.launcher.points_per_task=1"),
-    "Ray, 8 points a task": (*RAY, "hydra.launcher.points_per_task=8"),
 }
 
 
@@ -52,7 +48,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", action="store_true", help="Ray as well; it must be installed")
     asked = parser.parse_args()
-    ways = {**WAYS, **(WAYS_OF_RAY if asked.ray else {})}
+    ways = {**WAYS, **(ways_of_ray() if asked.ray else {})}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         cluster = ToySlurm(Path(folder)).start()
@@ -66,6 +62,16 @@ def main() -> None:
     for name, figures in found.items():
         wall, cpu = (statistics.median(column) for column in zip(*figures, strict=True))
         print(f"{name:<24}  {wall:5.2f} s by the clock  {cpu:5.2f} s of CPU")
+
+
+def ways_of_ray() -> dict[str, tuple[str, ...]]:
+    """On a node of one CPU, so that one task runs at a time; it is up beforehand, as the toy Slurm is."""
+    from ray.cluster_utils import Cluster
+
+    size = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
+    address = Cluster(initialize_head=True, head_node_args=size).address
+    ray = ("hydra/launcher=ray", f"hydra.launcher.address={address}")
+    return {f"Ray, {said} a task": (*ray, f"hydra.launcher.points_per_task={points}") for points, said in RAY.items()}
 
 
 def measured(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from litconv import build
-from litconv.callbacks import compilation as compiling
+from litconv.callbacks import programs
 from litconv.config import composed as config
 from litconv.config.command_line import quiet
 from litconv.cost import latency
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--uncompiled", action="store_true", help="leave out what torch.compile takes minutes for")
     arguments = parser.parse_args()
     quiet()
-    compiling.keep_programs()
+    programs.keep()
     latency.MIN_ROUNDS = 5
     torch.set_num_threads(arguments.threads)
     device = device_named(arguments.device, "--device")

@@ -29,6 +29,7 @@ def main(arguments: DictConfig) -> None:
 
     from litconv import build
     from litconv import device as precision
+    from litconv.build.processes import alone
     from litconv.fit import training
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
@@ -39,6 +40,7 @@ def main(arguments: DictConfig) -> None:
         trainer = pl.Trainer(
             accelerator=arguments.accelerator,
             devices=1,
+            plugins=alone(),
             precision=config.trainer.get("precision", "32-true"),
             logger=False,
             enable_checkpointing=False,

@@ -16,7 +16,7 @@ from litconv.cost.keys import COST_KEYS
 SRC = ROOT / "src"
 # From the ground up. A module imports its own room and rooms on lower floors, nothing else. A loose module is a room, too.
 FLOORS = (
-    ("errors",),
+    ("errors", "caches"),
     ("secrets", "signals", "files", "device", "distributed", "native"),
     ("conv",),
     ("optim", "sync_norm", "upsample", "loggers"),
@@ -54,6 +54,8 @@ LIGHT = (
     "litconv.sweep.session",
     "litconv.cluster.session",
     "litconv.cluster.array",
+    "litconv.cluster.status",
+    "litconv.cluster.ray_tasks",
 )
 # Names that another package keeps private, with the reason why no public one serves. The list may only shrink.
 PRIVATE = {

@@ -14,7 +14,7 @@ from command import ROOT, TINY
 from litconv.cluster import slurm
 from litconv.cluster.array import Array, Asked
 from litconv.cluster.batch import Batch, batches, chunks, new_folder
-from litconv.cluster.session import TaskOptions
+from litconv.cluster.options import TaskOptions
 from litconv.cluster.task import Task
 from litconv.config.environment import cores
 from litconv.errors import ConfigError
@@ -129,6 +129,63 @@ def test_what_is_handed_over_is_every_point_that_is_wanted_and_the_command_impor
     assert "#SBATCH --mail-type=END\n#SBATCH --exclusive\n" in script
     rows = [json.loads(line) for line in (tmp_path / "sweeps" / "s" / "points.jsonl").read_text().splitlines()]
     assert [row["name"] for row in rows] == [name for names in batch.tasks for name in names]
+
+
+SPREAD = ("trainer=ddp", "trainer.num_nodes=2", "trainer.devices=3")
+
+
+def test_a_point_on_several_nodes_is_a_task_of_its_own_whose_processes_srun_starts(tmp_path, fake, monkeypatch):
+    fake("sbatch", "41\n")
+    fake("squeue")
+    grid = (
+        "conv=standard",
+        "seed=0,1",
+        "wait=false",
+        "n_jobs=3",
+        "hydra.launcher.cpus_per_task=2",
+    )
+    done = train(tmp_path, *grid, *SPREAD)
+    assert done.returncode == 0, done.stderr
+    assert "submitted: job 41, 2 tasks of a point each" in done.stdout
+    folder = tmp_path / "sweeps" / "s" / ".cluster" / "0000"
+    assert (
+        "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=3\n#SBATCH --cpus-per-task=2\n"
+        in (folder / "array.sh").read_text()
+    )
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "2")
+    command = Task(Batch.read(folder), 1).command(restarted=False)
+    assert command[:5] == ["srun", "--nodes=2", "--ntasks-per-node=3", "--cpus-per-task=2", "--kill-on-bad-exit=1"]
+    assert command[5] == sys.executable
+    assert {"hydra/launcher=basic", f"hydra.sweeper.file={folder / 'task_1.txt'}", "sweep=s"} <= set(command)
+    assert not any(argument.startswith("n_jobs") for argument in command)
+    assert "seed=1" in (folder / "task_1.txt").read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            [*SPREAD, "hydra.launcher.points_per_task=2"],
+            "hydra.launcher.points_per_task=2 with trainer.num_nodes=2: a task on several nodes is one run; leave",
+        ),
+        (
+            [*SPREAD, "time_limit_minutes=5"],
+            "time_limit_minutes=5 ends jobs of the local launcher, and a run on several",
+        ),
+        (
+            [*SPREAD[:2], "trainer.devices=auto"],
+            "trainer.devices=auto with trainer.num_nodes=2: Slurm is told how many processes a node gets; set trainer.devices",
+        ),
+    ],
+)
+def test_several_nodes_need_one_run_a_task_and_a_number_of_devices(tmp_path, fake, given, said):
+    fake("sbatch", "41\n")
+    fake("squeue")
+    done = train(tmp_path, "conv=standard", "seed=0,1", *given)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert not list(tmp_path.rglob("batch.json"))
 
 
 def test_points_in_tasks_that_still_wait_are_not_submitted_again(tmp_path, fake):

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from litconv.compare import Question, analyse, load
-from litconv.compare.commands import merged, missing_seeds
+from litconv.compare.commands import missing_seeds
 from litconv.compare.drawing.places import places
 from litconv.compare.tables import word
 from litconv.compare.verdict import verdict
 from litconv.errors import ConfigError
+from litconv.sweep.given import merged
 from made_runs import OPERATORS, make_run, make_sweep
 
 

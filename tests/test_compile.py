@@ -1,9 +1,7 @@
 """compile.enabled=true: the same figures, the same names in checkpoints, and a true account of what was compiled."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
@@ -11,7 +9,7 @@ import torch
 from torch import nn
 
 from command import TINY, command
-from litconv.callbacks.compilation import Compilation, failure, keep_programs
+from litconv.callbacks.compilation import Compilation, failure
 
 QUICK = (*TINY, "logger=csv")
 
@@ -26,7 +24,7 @@ def train(folder, *arguments):
 def traced(monkeypatch):
     """The compiler's front half, which takes a second; its programs run operation by operation."""
 
-    def compile_module(self, mode, dynamic):
+    def compile_module(self, options, dynamic):
         self._compiled_call_impl = torch.compile(self._call_impl, backend="aot_eager", dynamic=dynamic)
 
     monkeypatch.setattr(nn.Module, "compile", compile_module)
@@ -89,16 +87,6 @@ def test_without_a_compiler_one_line_says_so_before_any_data_is_made(tmp_path, c
         "install it, or remove compile.enabled\n"
     )
     assert not list(tmp_path.glob("runs/*"))
-
-
-def test_programs_are_kept_where_the_user_says_or_in_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    keep_programs()
-    assert Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]) == tmp_path / "torchinductor"
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "elsewhere")
-    keep_programs()
-    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "elsewhere"
 
 
 def test_a_failure_of_the_compiler_is_one_line_and_others_are_left_alone():

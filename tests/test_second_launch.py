@@ -39,7 +39,7 @@ class Launch:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.board = Board("s")
+        self.board = Board(Path("outputs/sweeps/s"))
 
     def launch(self, given: Sequence[Point], memory: Memory) -> list[Outcome]:
         planned = [points.planned(point) for point in given]

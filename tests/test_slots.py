@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -167,7 +168,7 @@ def test_the_front_holds_exactly_the_runs_that_no_other_beats():
 
 
 def test_of_very_many_points_those_left_out_are_counted_and_the_table_begins_with_what_is_new(capsys):
-    board = Board("s")
+    board = Board(Path("outputs/sweeps/s"))
     board.say_left_out({"completed before": [f"run{i}" for i in range(3000)], "equal to another": ["a", "b"]})
     assert capsys.readouterr().out.splitlines() == [
         "3,000 points: completed before; not trained again",
@@ -183,7 +184,7 @@ def test_of_very_many_points_those_left_out_are_counted_and_the_table_begins_wit
 
 
 def test_a_terminal_is_drawn_over_at_most_once_a_second_and_lines_that_stay_are_not(capsys, tmp_path):
-    board = Board("s")
+    board = Board(Path("outputs/sweeps/s"))
     board.live = True
     (tmp_path / "metrics.csv").write_text("epoch\n0\n1\n")
     job = Running("a-run", tmp_path, epochs=4, started=0.0)

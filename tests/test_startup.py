@@ -55,10 +55,12 @@ def test_only_these_are_imported_to_learn_what_they_take():
         "torch.optim.AdamW",
         "pytorch_lightning.Trainer",
         "litconv.sync_norm.SyncNorm",  # it inherits __init__ from Lightning
+        "litconv.sweep.launch_file.LaunchFile",
         "litconv.sweep.plan_file.PlanFile",
         "litconv.sweep.pareto.ParetoFile",  # these are Hydra's affair
         "hydra_plugins.litconv_launcher.local.LocalLauncher",
         "hydra_plugins.litconv_launcher.slurm.SlurmLauncher",
+        "hydra_plugins.litconv_launcher.ray.RayLauncher",
         "hydra_plugins.litconv_sweeper.grid.GridSweeper",
         "hydra_plugins.litconv_sweeper.listed.ListedSweeper",
     }

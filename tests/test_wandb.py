@@ -18,7 +18,7 @@ import pytest
 from command import TINY, command
 from litconv.loggers.together import Loggers
 from litconv.loggers.wandb import Wandb, sync_command
-from wandb_reader import read_run
+from wandb_reader import read_run, records_of
 
 RUN = {"name": "resnet-grouped", "group": "sweep1", "job_type": "train", "tags": ["grouped", "shapes"]}
 CONFIG = {"conv": {"_target_": "litconv.conv.Grouped", "groups": 4}, "seed": 0, "widths": [1, 2]}
@@ -43,9 +43,9 @@ def test_a_run_without_a_key_is_offline_and_its_file_holds_config_history_summar
     logger = start(tmp_path)
     offline = [path for path in (tmp_path / "wandb").iterdir() if path.name.startswith("offline-run-")]
     assert len(offline) == 1
-    assert sync_command(tmp_path) == f"wandb sync {offline[0]}"
+    assert sync_command(tmp_path) == f"wandb sync {tmp_path}/wandb"
     said = [record.getMessage() for record in caplog.records if record.name.startswith("litconv")]
-    assert said == [f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {offline[0]}"]
+    assert said == [f"wandb: offline (no API key: `wandb login`). To upload the run later: wandb sync {tmp_path}/wandb"]
     for step, loss in enumerate([3.0, 2.0, 1.5]):
         logger.log_metrics({"train/loss": loss, "epoch": step}, step)
         logger.log_metrics({"val/accuracy": 1 - loss / 4}, step)
@@ -98,6 +98,7 @@ def test_without_a_network_a_run_with_a_key_goes_offline(tmp_path, monkeypatch, 
     ("netrc", "mode"),
     [
         ("machine api.wandb.ai login user password secret", "online"),
+        ("machine api.forge.coreweave.com login user password secret", "online"),
         ("machine example.org login user password secret", "offline"),
         ("not a netrc", "offline"),
     ],
@@ -175,7 +176,7 @@ def core_of_this_process() -> int:
     raise AssertionError("wandb-core does not run")
 
 
-def test_a_wandb_process_that_dies_costs_two_warnings_and_the_next_run_has_a_new_one(tmp_path, caplog):
+def test_a_wandb_process_that_dies_costs_a_warning_and_the_end_is_told_to_a_new_one(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     logger = start(tmp_path / "first")
     os.kill(core_of_this_process(), signal.SIGKILL)
@@ -185,7 +186,10 @@ def test_a_wandb_process_that_dies_costs_two_warnings_and_the_next_run_has_a_new
         logger.log_metrics({"a": step}, step)
     logger.finish(0, {"a": 1})
     said = [record.getMessage() for record in caplog.records if record.name.startswith("litconv.loggers")]
-    assert [line.partition(" failed")[0] for line in said] == ["wandb: table", "wandb: metrics", "wandb: finish"]
+    assert [line.partition(" failed")[0] for line in said] == ["wandb: table", "wandb: metrics"]
+    parts = [list(map(json.dumps, records_of(file))) for file in (tmp_path / "first").rglob("*.wandb")]
+    assert sorted(any('"exit"' in record for record in part) for part in parts) == [False, True]
+    assert len({file.name for file in (tmp_path / "first").rglob("*.wandb")}) == 1  # of one id
     second = start(tmp_path / "second")
     second.finish(0, {"a": 2})
     assert read_run(tmp_path / "second")["summary"]["a"] == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litconv.loggers.wandb import Wandb
-from litconv.loggers.wandb_file import BLOCK_BYTES, holds_exit, last_records
+from litconv.loggers.wandb_file import BLOCK_BYTES, holds_exit, logged, records
 from wandb_reader import records_of
 
 
@@ -44,16 +44,17 @@ def test_an_end_is_found_only_in_a_file_that_is_whole_by_wandbs_own_reader(tmp_p
     assert answers == {True, False}
 
 
-def test_the_last_records_are_those_of_wandbs_own_reader(tmp_path, written):
-    from wandb.proto.wandb_internal_pb2 import Record
-
+def test_records_and_rows_are_those_of_wandbs_own_reader(tmp_path, written):
     file = tmp_path / "run" / "offline-run" / "whole.wandb"
     file.parent.mkdir(parents=True)
     file.write_bytes(written)
-    mine = [Record.FromString(record).WhichOneof("record_type") for record in last_records(file)]
-    theirs = [record["type"] for record in records_of(file)]
-    assert len(mine) > 100
-    assert mine == theirs[-len(mine) :]
+    theirs = records_of(file)
+    assert [record.WhichOneof("record_type") for record in records(file)] == [record["type"] for record in theirs]
+    later = [record.num for record in records(file, 2 * BLOCK_BYTES)]
+    assert later == [record["num"] for record in theirs[-len(later) :]]
+    assert 100 < len(later) < len(theirs)
+    rows = [record["history"]["item"] for record in theirs if record["type"] == "history"]
+    assert logged(file, "trainer/global_step") == [row["trainer/global_step"] for row in rows] == list(range(600))
 
 
 def test_a_run_that_is_closed_late_by_wandbs_process_is_waited_for(tmp_path, monkeypatch):

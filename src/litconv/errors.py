@@ -21,5 +21,9 @@ class TrainingError(RuntimeError):
     """A training that cannot go on, such as a loss that is not finite."""
 
 
+class LostProcessError(TrainingError):
+    """Another process of the same run has ended, and this one cannot go on without it."""
+
+
 class JobError(RuntimeError):
     """What a job of a sweep failed of, in one line. It crosses processes."""

@@ -1,15 +1,19 @@
-"""Files of this machine that cannot be torn: written beside their place, synced to the disk, then put there at once."""
+"""Files that cannot be torn: written beside their place, synced to the disk, then put there at once; and locks."""
 
+import fcntl
+import logging
 import os
 import re
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from litconv.errors import ConfigError
 
+log = logging.getLogger(__name__)
 UNFINISHED = ".unfinished"  # the ending of a file that is being written
 
 
@@ -24,7 +28,8 @@ def local(path: str | os.PathLike[str], key: str) -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """The file is the old one or the new one, never a part, whenever the process or the machine stops."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    writer = f"{os.uname().nodename}-{os.getpid()}"  # of another machine that shares the folder, too
+    unfinished = path.with_name(f".{path.name}.{writer}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             file.write(content)
@@ -58,6 +63,25 @@ def remove_unfinished(folder: Path) -> None:
     """What a killed process left behind."""
     for path in folder.glob(f".*{UNFINISHED}"):
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_at_a_time(lock: Path, what: str = "") -> Iterator[None]:
+    """Under a lock that works between machines (NFSv4 too), which the kernel, or a file server some time after a machine is
+    gone, releases when its holder dies. The file is never removed: a lock on a removed file locks nothing.
+
+    `what` another process does meanwhile is said where this one waits; without it this raises BlockingIOError.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not what:
+                raise
+            log.info("waiting for another process that %s (%s)", what, lock)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def reserve(path: Path, size: int) -> None:

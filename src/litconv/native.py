@@ -2,7 +2,8 @@
 
 The library lies in TORCH_EXTENSIONS_DIR (default: ~/.cache/torch_extensions), in a folder named by all that it depends
 on: source, flags, versions and the instruction set. That is one of torch's own levels (AVX2, AVX512) rather than
-`-march=native`, so that a home directory shared between machines serves all of them.
+`-march=native`, so that a home directory shared between machines serves all of them. A machine that cannot write there
+compiles into a folder of its own.
 
 The compiler is a process of its own: what can do without the library need not wait for it, and a run that is
 interrupted meanwhile leaves a compiler that finishes, for the next one.
@@ -19,10 +20,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from tqdm import tqdm
+
+from litconv import caches
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +69,11 @@ class Compilation:
         self.source, self.flags = source, [*FLAGS, *options]
         self.usual_seconds = usual_seconds  # on a core that has nothing else to do
         self.command = shlex.split(os.environ.get("CXX", "c++"))
-        folder = _folder(source, self.flags)
-        self.library, self.build, self.errors = folder / f"{source.stem}.so", folder / "build", folder / "errors"
+        try:
+            self.library = _library(source, self.flags)
+        except OSError as error:
+            raise BuildError(str(error)) from error
+        self.build, self.errors = (self.library.parent / name for name in ("build", "errors"))
         self.compiler: subprocess.Popen | None = None
 
     def is_done(self) -> bool:
@@ -107,7 +113,7 @@ class Compilation:
             raise BuildError(f"there is no C++ compiler ({self.command[0]})")
         try:
             self.library.parent.mkdir(parents=True, exist_ok=True)
-            with (self.library.parent / "lock").open("w") as lock:
+            with (self.library.parent / "lock").open("a") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -118,17 +124,21 @@ class Compilation:
             raise BuildError(str(error)) from error
 
     def _started(self, lock: TextIO) -> subprocess.Popen:
-        """It holds the lock as long as it runs, and Ctrl-C does not reach it."""
+        """It holds the lock as long as it runs, and Ctrl-C does not reach it.
+
+        A library that is there is never replaced: it would fail under another node that has mapped it. NFS may go on
+        saying for half a minute that there is none, until this node has changed the folder: `mkdir` comes first.
+        """
         made, linked = self.build / "made.o", self.build / self.library.name
-        steps = [
-            ["rm", "-rf", self.build],
-            ["mkdir", self.build],
+        begin = [["rm", "-rf", self.build], ["mkdir", self.build]]
+        make = [
             [*self.command, *self.flags, ABI, *HEADERS, "-fPIC", "-c", self.source, "-o", made],
             [*self.command, made, "-shared", *LIBRARIES, "-o", linked],
-            ["mv", linked, self.library],
-            ["rm", "-rf", self.build, self.errors],
+            ["sync", linked],
+            ["ln", linked, self.library],
         ]
-        script = " && ".join(shlex.join(map(str, step)) for step in steps)
+        begun, whole, end = map(_in_turn, (begin, make, [["rm", "-rf", self.build, self.errors]]))
+        script = f"{begun} && {{ {shlex.join(['test', '-e', str(self.library)])} || {{ {whole}; }}; }} && {end}"
         with self.errors.open("w") as errors:
             return subprocess.Popen(
                 ["sh", "-c", script],
@@ -147,9 +157,16 @@ class Compilation:
         return next((line for line in lines if "error:" in line), lines[0])
 
 
-def _folder(source: Path, flags: list[str]) -> Path:
+def _in_turn(steps: list[list[Any]]) -> str:
+    return " && ".join(shlex.join(map(str, step)) for step in steps)
+
+
+def _library(source: Path, flags: list[str]) -> Path:
+    """Where it is or will be. What lies in a folder that cannot be written is used all the same."""
     depends_on = (source.read_text(), flags, torch.__version__, platform.machine(), platform.libc_ver())
     key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")
-    return root / f"litconv_{source.stem}_{key}"
+    shared, library = (
+        caches.folder("TORCH_EXTENSIONS_DIR", "torch_extensions"),
+        f"litconv_{source.stem}_{key}/{source.stem}.so",
+    )
+    return (shared if (shared / library).exists() else caches.writable(shared)) / library

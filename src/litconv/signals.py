@@ -7,6 +7,7 @@ signal raises `Interrupted` where it arrives, and those after it cannot disturb 
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -29,6 +30,7 @@ class Signals:
         self.received: int | None = None
         self._before: dict[int, object] = {}
         self._held = False
+        self._awaited = False
 
     def install(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -68,6 +70,15 @@ class Signals:
         finally:
             self._held = True
 
+    def wait(self, seconds: float) -> None:
+        """Until a signal has come, for so long at most; it is only recorded."""
+        until = time.monotonic() + seconds
+        self._awaited = True
+        with self.held():
+            while self.received is None and time.monotonic() < until:
+                time.sleep(0.05)
+        self._awaited = False
+
     def forget(self) -> None:
         """From here on the next signal interrupts again."""
         self.received = None
@@ -81,7 +92,8 @@ class Signals:
         first, self.received = self.received is None, self.received or number
         if first and not self._held:
             raise Interrupted(number)
-        print("already ending; one moment", file=sys.stderr)
+        if not (first and self._awaited):
+            print("already ending; one moment", file=sys.stderr)
 
 
 of_run = Signals()  # one run at a time in a process

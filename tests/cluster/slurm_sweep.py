@@ -89,8 +89,10 @@ def running(cluster: ToySlurm) -> list[str]:
 
 
 def lose_node(cluster: ToySlurm, node: str) -> None:
-    """Its daemon and all that it runs, as a power cut does: those that could still tell Slurm first."""
-    run = [pid for pid in map(int, pids()) if f"SLURMD_NODENAME={node}\0".encode() in read(pid, "environ")]
+    """Its daemon and all that it runs, as a power cut does: those that could still tell Slurm first. Another toy Slurm may
+    run on this machine."""
+    its = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={cluster.folder}/slurm.conf".encode()}
+    run = [pid for pid in map(int, pids()) if its <= set(read(pid, "environ").split(b"\0"))]
     parents = {parent(pid) for pid in run}
     steps = [pid for pid in parents if read(pid, "cmdline").startswith(b"slurmstepd")]
     assert steps, f"{node} runs nothing"

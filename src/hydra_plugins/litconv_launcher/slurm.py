@@ -55,7 +55,8 @@ class SlurmLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from litconv.cluster.array import Array, Asked
-        from litconv.cluster.session import Session, TaskOptions
+        from litconv.cluster.options import TaskOptions
+        from litconv.cluster.session import Session
         from litconv.config.command_line import at_end_of_sweep
         from litconv.sweep.memory import Memory
 

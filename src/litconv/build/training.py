@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, ListConfig
 
 from litconv.build.network import model
-from litconv.build.objects import part, partial_of, target
+from litconv.build.objects import as_config_error, part, partial_of, target
 from litconv.config.composed import choices, declared, takes
 from litconv.config.watched import watched
 from litconv.errors import ConfigError
@@ -156,8 +156,13 @@ def check_loggers(config: DictConfig) -> None:
 
 def trainer(config: DictConfig, own: list[Any]) -> Any:
     """Lightning's Trainer with these callbacks and no logger yet."""
+    from litconv.build.processes import among, environment
+
     try:
-        return part(config.trainer, logger=False, callbacks=own)
+        with as_config_error("trainer"):
+            make = partial_of(config.trainer, "trainer")
+            plugins = among(make.keywords.get("plugins"), environment(config.trainer))
+            return make(logger=False, callbacks=own, plugins=plugins)
     except RuntimeError as error:
         if "stateful callback" not in str(error):
             raise

@@ -2,8 +2,7 @@
 
 Evaluation stays as it is, so that a checkpoint's figures are those that `scripts/evaluate.py` repeats, and so that no
 incomplete batch asks for a program of its own. The model is compiled in place: names in checkpoints do not change.
-Programs are kept between runs in TORCHINDUCTOR_CACHE_DIR, by default ~/.cache/torchinductor. torch's compiler is imported
-late: it takes seconds.
+Programs are kept between runs (`programs.py`). torch's compiler is imported late: it takes seconds.
 """
 
 import logging
@@ -12,12 +11,12 @@ import shutil
 import sys
 import time
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from litconv.callbacks import programs
 from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ SKIPPED = "compile/skipped_cuda_graphs"
 
 def require(device: torch.device, mode: str) -> None:
     """Refuse what cannot be compiled for this device."""
-    keep_programs()
+    programs.keep()
     if mode == "reduce-overhead" and device.type != "cuda":
         raise ConfigError(
             f"compile.mode=reduce-overhead has no effect on {device.type}: it is CUDA graphs; use compile.mode=default"
@@ -41,16 +40,6 @@ def require(device: torch.device, mode: str) -> None:
         missing = "" if shutil.which(compiler) else f"there is no C++ compiler ({compiler}; CXX names another)"
     if missing:
         raise ConfigError(f"compile.enabled=true cannot run here: {missing}; install it, or remove compile.enabled")
-
-
-def keep_programs() -> None:
-    """Before torch's compiler is imported, which else chooses the system's temporary folder; what the user has set stands."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchinductor"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
 
 
 def failure(error: BaseException) -> str | None:
@@ -84,7 +73,7 @@ class Compilation(pl.Callback):
             return
         self.graphs = self.mode != "default" and trainer.strategy.root_device.type == "cuda"
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it would tell of CUDA
-        keep_programs()
+        programs.keep()
         os.environ.setdefault(
             "TORCHINDUCTOR_COMPILE_THREADS", str(torch.get_num_threads())
         )  # a sweep's jobs share the cores
@@ -95,7 +84,7 @@ class Compilation(pl.Callback):
         counters.clear()
         callback_handler.register_start_callback(self.compiling)
         callback_handler.register_end_callback(self.compiled)
-        pl_module.model.compile(mode=self.mode, dynamic=False)
+        pl_module.model.compile(options=programs.options(self.mode), dynamic=False)
         if trainer.is_global_zero:
             log.info("compiling the model: seconds if an equal one was compiled before, else a minute or so")
 

@@ -2,7 +2,7 @@
 
 The file is replaced whole at every epoch (an epoch takes longer than its rows), so that it is never torn, and a metric
 that first appears late (the IoU of a class that was absent) gets its column. A resumed run drops the rows of the epochs
-it repeats.
+it repeats, and tells the others to its loggers, from which a kill may have kept them.
 """
 
 import csv
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from litconv.files import write_whole
+from litconv.loggers.together import Loggers
 
 log = logging.getLogger(__name__)
 FIRST = ["epoch", "step", "lr", "seconds"]  # seconds: of the epoch, validation included
@@ -25,6 +26,14 @@ class MetricsCsv(pl.Callback):
         self.rows: list[dict[str, object]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.take_up(trainer)
+        self.write(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.rows:  # resumed where nothing was left to train: training did not start
+            self.take_up(trainer)
+
+    def take_up(self, trainer: pl.Trainer) -> None:
         self.rows = []
         if trainer.current_epoch > 0 and self.path.exists():  # resumed
             try:
@@ -32,7 +41,8 @@ class MetricsCsv(pl.Callback):
                     self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
             except (ValueError, KeyError, TypeError):  # edited by hand, or by a spreadsheet
                 log.warning("%s cannot be read; it begins anew with epoch %d", self.path, trainer.current_epoch + 1)
-        self.write(trainer)
+            if isinstance(trainer.logger, Loggers):
+                trainer.logger.catch_up(self.rows)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started, self.validated = time.perf_counter(), False

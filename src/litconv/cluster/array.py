@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
-from litconv.cluster.session import TaskOptions
+from litconv.cluster.options import TaskOptions
 from litconv.errors import ConfigError
 
 KEY = "hydra.launcher"
@@ -60,15 +60,14 @@ class Asked:
         """Points; by default those that a task trains at a time."""
         if self.points_per_task is not None:
             return self.points_per_task
-        if options.n_jobs > 0:
-            return options.n_jobs
-        return self.gpus_per_node * options.slots_per_gpu if self.gpus_per_node else self.cpus_per_task
+        return options.at_a_time(self.cpus_per_task, self.gpus_per_node or 0)
 
 
 class Array:
     """The cluster of a `Session`."""
 
     launcher = "slurm"
+    spans_nodes = True
 
     def __init__(self, asked: Asked, options: TaskOptions) -> None:
         asked.check()
@@ -84,6 +83,11 @@ class Array:
 
     def submit(self, batch: Batch) -> str:
         """Its number."""
+        if batch.nodes > 1 and self.asked.points_per_task not in (None, 1):
+            raise ConfigError(
+                f"{KEY}.points_per_task={self.asked.points_per_task} with trainer.num_nodes={batch.nodes}: a task on several "
+                f"nodes is one run; leave points_per_task out"
+            )
         command = shlex.join([sys.executable, "-m", "litconv.cluster.task", str(batch.folder)])
         text = slurm.script(
             self.sbatch(batch), self.asked.setup, batch.folder / "batch.json", f'{command} "$SLURM_ARRAY_TASK_ID"'
@@ -110,6 +114,7 @@ class Array:
             "qos": asked.qos,
             "constraint": asked.constraint,
             "time": asked.timeout_min,
+            **({"nodes": batch.nodes, "ntasks-per-node": batch.per_node} if batch.nodes > 1 else {}),
             "cpus-per-task": asked.cpus_per_task,
             "gpus-per-node": asked.gpus_per_node,
             "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",
@@ -126,15 +131,23 @@ class Array:
         return slurm.tasks(batch.job)
 
     def why_ended(self, batch: Batch, task: int) -> str:
-        """Of a task that is over although a point of it has not ended."""
-        node = slurm.ended_on(batch.job, task)
-        if not batch.starts(task):
-            where = f"on {node} " if node else ""
-            return (
-                f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
-                "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
-            )
+        return why_ended(batch, task)
+
+
+def why_ended(batch: Batch, task: int) -> str:
+    """Of a task that is over although a point of it has not ended."""
+    if batch.cancelled.exists():
+        return "its task was cancelled"
+    if batch.starts(task):
         return f"its task is over; what it said stands in {batch.log(task)}"
+    state, node = slurm.end_of(batch.job, task)
+    if state == "CANCELLED":
+        return "its task was cancelled before it began"
+    where = f"on {node} " if node else ""
+    return (
+        f"its task ended {where}before it began; does that node see {batch.sweep}, and Python? "
+        "The sweep's folder (output_dir=…) and the installation must lie where all nodes share them"
+    )
 
 
 def option(written: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@
                          task_<i>.txt    a line of overrides for each point, as hydra/sweeper=listed reads it
                          task_<i>.log    what the task printed, in all its starts
                          task_<i>.begun  a line for each start: the node and the time
+                         cancelled       if it was, by scripts/sweep.py
 """
 
 import json
@@ -28,6 +29,8 @@ class Batch:
     restarts_rerun: str = "failed"  # `rerun` of a task that is started again: what it has completed stands
     job: str = ""  # the cluster's number
     submitted: float = field(default_factory=time.time)
+    nodes: int = 1  # of a task; with more than one it is one run, whose processes srun starts there
+    per_node: int = 1  # of that run's processes
 
     @property
     def sweep(self) -> Path:
@@ -48,6 +51,18 @@ class Batch:
             return [line.split()[0] for line in self.begun(task).read_text().splitlines() if line.strip()]
         except FileNotFoundError:
             return []
+
+    def last_start(self, task: int) -> float:
+        """When it last began; 0 of one that never did."""
+        try:
+            return float(self.begun(task).read_text().split()[-1])
+        except (FileNotFoundError, IndexError, ValueError):
+            return 0.0
+
+    @property
+    def cancelled(self) -> Path:
+        """Stands where the user has cancelled it."""
+        return self.folder / "cancelled"
 
     def task_of(self, name: str) -> int | None:
         return next((index for index, names in enumerate(self.tasks) if name in names), None)

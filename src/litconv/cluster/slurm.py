@@ -87,14 +87,14 @@ def requeue(task: str) -> None:
     ask("scontrol", "requeue", task)
 
 
-def ended_on(job: str, index: int) -> str:
-    """Where a task that is over ran, as long as Slurm remembers; empty otherwise."""
+def end_of(job: str, index: int) -> tuple[str, str]:
+    """Of a task that is over, Slurm's word for how, and where it ran, as long as Slurm remembers; empty otherwise."""
     try:
         said = ask("scontrol", "show", "job", f"{job}_{index}")
     except SlurmError:
-        return ""
-    found = re.search(r"\bNodeList=(\S+)", said)
-    return "" if found is None or found[1] == "(null)" else found[1]
+        return "", ""
+    state, node = (re.search(rf"\b{name}=(\S+)", said) for name in ("JobState", "NodeList"))
+    return state[1] if state else "", "" if node is None or node[1] == "(null)" else node[1]
 
 
 def task_number(environment: Mapping[str, str] = os.environ) -> str:

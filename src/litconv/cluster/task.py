@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
 from litconv.config.environment import TASK
 from litconv.run import state
+from litconv.sweep.parenthood import die_with_parent
 
 NOT_SHARED = 78  # EX_CONFIG
 
@@ -39,9 +41,11 @@ class Task:
         before = self.progress()
         signal.signal(signal.SIGTERM, lambda *_: None)  # the launch has it as well, and this waits for it
         signal.signal(slurm.WARNING, self.warn)
-        environment = {**os.environ, TASK: slurm.task_number(os.environ)}
+        environment = {TASK: slurm.task_number(os.environ), **os.environ}  # Ray's is told beforehand
         environment.pop("HYDRA_FULL_ERROR", None)  # the submitting command's own
-        self.launch = subprocess.Popen(self.command(restarted), env=environment)
+        # If this is killed, the runs are interrupted rather than left behind.
+        dies = partial(die_with_parent, signal.SIGTERM)
+        self.launch = subprocess.Popen(self.command(restarted), env=environment, preexec_fn=dies)
         status = self.launch.wait()
         if self.warned and status != 0:
             self.requeue(self.progress() > before)
@@ -49,15 +53,28 @@ class Task:
 
     def command(self, restarted: bool) -> list[str]:
         rerun = [f"rerun={self.batch.restarts_rerun}"] if restarted else []
+        is_alone = self.batch.nodes == 1
         return [
+            *([] if is_alone else self.srun()),
             *self.batch.script,
             "-m",
-            "hydra/launcher=local",
+            f"hydra/launcher={'local' if is_alone else 'basic'}",  # basic: the run is this very process
             "hydra/sweeper=listed",
             f"hydra.sweeper.file={self.batch.points_file(self.number)}",
             "hydra.sweeper.records=false",
             *self.batch.options,
             *rerun,
+        ]
+
+    def srun(self) -> list[str]:
+        """What starts the processes of one run on all nodes of the task."""
+        cpus = os.environ.get("SLURM_CPUS_PER_TASK")  # which srun does not take over from its job
+        return [
+            "srun",
+            f"--nodes={self.batch.nodes}",
+            f"--ntasks-per-node={self.batch.per_node}",
+            *([f"--cpus-per-task={cpus}"] if cpus else []),
+            "--kill-on-bad-exit=1",
         ]
 
     def warn(self, *_: object) -> None:

@@ -13,6 +13,7 @@ from litconv.compare.question import TESTS, Question
 from litconv.config.messages import did_you_mean
 from litconv.config.root_keys import MOST_SEEDS
 from litconv.errors import ConfigError
+from litconv.sweep.folders import sweep_folder
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,6 @@ def check_extras(given: Mapping[str, Any]) -> None:
         raise ConfigError(f"samples={given['samples']} must be a whole number, at least 0")
     if given["wandb"] not in ("auto", True, False):
         raise ConfigError(f"wandb={given['wandb']} must be auto, true or false")
-
-
-def sweep_folder(root: Path, sweep: str) -> Path:
-    folder = root / "sweeps" / sweep
-    if not folder.is_dir():
-        there = sorted(p.name for p in (root / "sweeps").glob("*") if p.is_dir() and not p.name.startswith("."))
-        listed = ", ".join(there[:20]) or "none"
-        raise ConfigError(
-            f"sweep={sweep}: no such sweep in {root / 'sweeps'}{did_you_mean(sweep, there)}; there: {listed}"
-        )
-    return folder
 
 
 def slug(name: str) -> str:

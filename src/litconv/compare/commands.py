@@ -2,24 +2,20 @@
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from litconv.compare.arms import Arm
-from litconv.compare.settings import LOADER, OPTIONS
+from litconv.compare.settings import OPTIONS
 from litconv.config.front import spelled
 from litconv.config.own_yamls import SEARCHPATH, as_flag
 from litconv.config.root_keys import LAUNCH_KEYS
+from litconv.sweep.given import last_given, merged, split
 
 NOT_OF_AN_ARM = (
     *("seed", "sweep", "output_dir", "logger"),
     *LAUNCH_KEYS,
 )
-Grid = dict[str, list[str]]  # override's key → its values, in the order of the command line
 
 
 def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
@@ -30,9 +26,9 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
         for folder in dict.fromkeys(Path(f).parent for f in arm.runs["folder"]):
             places.setdefault(folder, []).append(arm)
     for folder, own in places.items():
-        launched = launch(folder)
-        if launched is not None and all(_covers(launched, arm) for arm in own):
-            grids = [{key: [value] for key, value in launched.given.items()}]
+        launched = last_given(folder)
+        if launched is not None and all(launched.covers(_asked(arm)) for arm in own):
+            grids = [{key: [value] for key, value in launched.overrides.items()}]
         else:
             grids = merged(map(_asked, own))
         sweep = next(
@@ -40,41 +36,6 @@ def commands(arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
         )
         commands.extend(of_grid(grid, seeds, sweep, folder) for grid in grids)
     return list(dict.fromkeys(commands))
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A multirun: what was given, and the grid that an experiment brought."""
-
-    given: dict[str, str]
-    swept: dict[str, str]
-
-
-def launch(folder: Path) -> Launch | None:
-    """The last multirun in this sweep's folder, from Hydra's own record of it."""
-    try:
-        hydra = yaml.load((folder / "multirun.yaml").read_text(), LOADER)["hydra"]
-        given = dict(map(_split, [*hydra["overrides"]["hydra"], *hydra["overrides"]["task"]]))
-        swept = {str(k): str(v) for k, v in (hydra["sweeper"].get("params") or {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return None
-    return Launch({k: v for k, v in given.items() if k != "hydra.mode"}, swept)
-
-
-def merged(points: Any) -> list[Grid]:
-    """As few grids as span these points (each: key → value) and no other."""
-    by_keys: dict[frozenset[str], list[dict[str, str]]] = {}
-    for point in points:
-        by_keys.setdefault(frozenset(point), []).append(point)
-    return [grid for alike in by_keys.values() for grid in _grids(alike)]
-
-
-def _grids(points: list[dict[str, str]]) -> list[Grid]:
-    values = {key: list(dict.fromkeys(point[key] for point in points)) for key in points[0]}
-    if prod(map(len, values.values())) == len({tuple(p.items()) for p in points}):
-        return [values]
-    key = min((k for k in values if len(values[k]) > 1), key=lambda k: len(values[k]))
-    return [grid for value in values[key] for grid in _grids([p for p in points if p[key] == value])]
 
 
 def _asked(arm: Arm) -> dict[str, str]:
@@ -92,23 +53,7 @@ def _asked(arm: Arm) -> dict[str, str]:
 
 def of_an_arm(overrides: Sequence[Any]) -> dict[str, str]:
     """Without what says which run of it this was, and where."""
-    return {k: v for k, v in map(_split, map(str, overrides)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
-
-
-def _covers(launched: Launch, arm: Arm) -> bool:
-    """Whether this launch trained this arm: each of its overrides is among the values that were given."""
-    known = launched.swept | launched.given
-
-    def among(key: str, value: str) -> bool:
-        given = known.get(key, "")
-        return "(" in given or value == given or value in given.replace(" ", "").split(",")
-
-    return all(among(key, value) for key, value in _asked(arm).items())
-
-
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key, value
+    return {k: v for k, v in map(split, map(str, overrides)) if k.partition(".")[0] not in NOT_OF_AN_ARM}
 
 
 def of_grid(grid: Mapping[str, list[str]], seeds: Sequence[int], sweep: str | None, folder: Path) -> str:

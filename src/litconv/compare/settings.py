@@ -11,9 +11,9 @@ import yaml
 
 from litconv.errors import ConfigError
 from litconv.run.naming import NOT_HASHED, without_what_is_off
+from litconv.sweep.given import LOADER
 
 Settings = dict[str, Any]
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 # Of config.yaml: what a run was trained and tested on. Two runs that differ here answer different questions.
 SAME = ("choices.task", "choices.data", "trainer.max_epochs", "trainer.limit_")
 SAME_DATA_EXCEPT = ("seed", "root", "num_workers", "memory_limit_mb", "cache_dir", "cache_limit_mb", "download")

@@ -25,7 +25,7 @@ def log_comparison(result: Result, out: Path, wanted: bool | str) -> None:
 
     options = options_of((read_config(folders[0]) or {}).get("logger"))
     sweeps = [str(s) for s in result.runs["sweep"].dropna().unique()] if "sweep" in result.runs else []
-    logger = Loggers({"wandb": partial(Wandb, **options)})
+    logger = Loggers({"wandb": partial(Wandb, **options, resume=False)})
     logger.start(
         out,
         name=f"compare {result.name}",

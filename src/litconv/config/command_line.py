@@ -19,11 +19,14 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
+from litconv import caches
 from litconv.config import own_yamls
 from litconv.config.composed import places
 from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
+from litconv.config.said_once import tell_end, tell_error
+from litconv.config.slurm_step import Step, is_first
 from litconv.config.spelling import SWEEPERS, as_hydra_reads, planned_seeds
 from litconv.config.sweep_name import name_the_sweep
 from litconv.config.written import check_written
@@ -61,7 +64,7 @@ def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     @functools.wraps(main)
     def job(config: Any) -> Any:
-        quiet()
+        quiet(speaks=is_first(config.get("trainer")))
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return job_of_sweep(config)
         try:
@@ -75,13 +78,17 @@ def guarded(main: Callable[[Any], Any]) -> Callable[[Any], Any]:
             with as_single_run(main.__code__.co_filename, [*places(config), *overrides]):
                 return main(config)
         except BusyError as error:
-            if is_checked():  # by the launcher of this machine, which comes back to it
+            # By the launcher of this machine, which comes back to it; the other processes of a run would wait for this one.
+            if is_checked() or Step.of_run(config.get("trainer")):
                 raise JobError(str(error)) from error
             print(f"{error}: an equal point, or another launch of this sweep; not trained again")
             return None
         except Exception as error:
             text = f"{' '.join(overrides)}: {one_line(error)}"
-            print(f"error: {text}", file=sys.stderr)
+            if Step.of_run(config.get("trainer")):
+                tell_error(text)
+            else:
+                print(f"error: {text}", file=sys.stderr)
             raise JobError(text) from error
 
     return job
@@ -139,7 +146,7 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
         sys.argv[1:] = own_yamls.as_searchpath(sys.argv[1:])
         own_yamls.refuse_shadowed(sys.argv[1:])
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(str(error))
         return 1
     if {"-h", "--help"} & set(sys.argv[1:]):
         from litconv.config import help as usage
@@ -161,22 +168,22 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
     try:
         run(main, config_name, wants_traceback)
     except KeyboardInterrupt:
-        print("interrupted; give the same command again", file=sys.stderr)
+        tell_end("interrupted; give the same command again")
         return INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
         if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
-            print("interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+            tell_end("interrupted; the same command goes on from the last finished epoch")
         return end.code if isinstance(end.code, int) else 0
     except JobError as error:
         if wants_traceback and error.__cause__ is not None:
             raise
         failed = show_tables()
-        print(f"error: {f'{failed} runs of this sweep failed' if failed else error}", file=sys.stderr)
+        tell_end(f"error: {f'{failed} runs of this sweep failed' if failed else error}")
         return 1
     except OF_USER as error:
         if wants_traceback:
             raise
-        print(f"error: {one_line(error, config_name)}", file=sys.stderr)
+        tell_error(one_line(error, config_name))
         return 1
     finally:
         show_tables()
@@ -187,6 +194,8 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
 def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> None:
     """Raises a run's own error as it is, and what Hydra or OmegaConf say of the command line as a ConfigError."""
     check_written(sys.argv[1:])
+    caches.spare_the_home()
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # at its end, without a network, wandb waits for 10 to 20 s
     warnings.filterwarnings("error", message=NO_PLACE)
     try:
         with held_to_the_rule():
@@ -216,15 +225,21 @@ def show_tables() -> int:
     return failed
 
 
-def quiet() -> None:
-    """Warnings of ours reach the terminal in one line each; Lightning's chatter does not."""
-    console = logging.StreamHandler()
+def quiet(speaks: bool = True) -> None:
+    """Warnings of ours reach the terminal in one line each; Lightning's chatter does not. Of the processes of one run the
+    first `speaks`."""
+    console = logging.StreamHandler() if speaks else logging.NullHandler()
     console.setFormatter(Masking("%(message)s"))
     console.setLevel(logging.INFO)
     logging.getLogger("litconv").handlers = [console]
     logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
     # importing Lightning sets the first of its loggers anew
-    chatty = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda")
+    chatty = (
+        "pytorch_lightning",
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.accelerators.cuda",
+        "lightning_fabric.utilities.distributed",
+    )
     for name in (*chatty, "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("fvcore").setLevel(logging.ERROR)

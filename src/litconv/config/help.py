@@ -3,7 +3,6 @@
 Hydra's own lists the groups in a second and leaves the comments out.
 """
 
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from litconv.config.composed import load
 from litconv.config.front import as_written, spelled
 from litconv.config.own_yamls import yamls
 from litconv.config.places import CONF
+from litconv.config.printing import reader_may_leave
 
 FLAGS = """\
 -m, --multirun      several values, separated by commas, are a sweep: conv=standard,grouped
@@ -22,12 +22,8 @@ FLAGS = """\
 
 
 def print_out(config_name: str, arguments: list[str]) -> None:
-    """Show it, also to a reader that leaves before the end, such as head."""
-    try:
+    with reader_may_leave():
         show(config_name, arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush at the exit goes there
 
 
 def show(config_name: str, arguments: list[str]) -> None:

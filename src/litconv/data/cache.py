@@ -4,7 +4,6 @@ A set is a folder of .npy files, `<cache>/<name>-<key>/`, its key a hash of all 
 beside its place and renamed when it is whole, under a lock, so that of several processes one decodes and others wait.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -19,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from litconv.files import UNFINISHED, local, write_whole
+from litconv import caches
+from litconv.files import UNFINISHED, local, one_at_a_time, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,7 @@ def folder_of(setting: str) -> Path:
     """`auto` is $LITCONV_CACHE_DIR, or `litconv` in the user's cache folder."""
     if setting != "auto":
         return local(setting, "data.cache_dir").expanduser()
-    own = os.environ.get("LITCONV_CACHE_DIR")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "litconv"
+    return caches.folder("LITCONV_CACHE_DIR", "litconv")
 
 
 def key_of(*parts: object) -> str:
@@ -68,35 +67,41 @@ class Cache:
         if self.given_up:
             return None
         try:
-            with self._lock(entry.name):
+            with one_at_a_time(self._lock(entry.name), f"decodes {entry.name}"), self._begun(entry) as unfinished:
                 try:
                     return _read(entry)
                 except FileNotFoundError:
                     pass
                 except (OSError, ValueError) as error:
                     log.warning("%s is damaged (%s); the set is decoded anew", entry, error)
-                return self._make(entry, make)
+                return self._make(entry, unfinished, make)
         except OSError as error:
             reason = error.strerror or str(error)
             log.warning("data.cache_dir=%s: %s is not kept there (%s); every run decodes it", self.root, name, reason)
             self.given_up = True
             return None
 
-    def _make(self, entry: Path, make: Make) -> dict[str, np.ndarray]:
+    @contextmanager
+    def _begun(self, entry: Path) -> Iterator[Path]:
+        """An empty folder beside its place. Made before anybody looks whether the entry is there: until this node changes
+        the folder around it, NFS may go on for half a minute to say that it is not."""
         unfinished = self.folder / f".{entry.name}{UNFINISHED}"
         shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
         unfinished.mkdir()
         try:
-            for array in make(partial(self._allocate, unfinished)).values():
-                array.flush()
-            sums = {path.name: _checksum(path) for path in unfinished.glob("*.npy")}
-            write_whole(unfinished / "index.json", json.dumps(sums).encode())
-            shutil.rmtree(entry, ignore_errors=True)
-            unfinished.rename(entry)
-            if (size := _size(entry)) >= TOLD_BYTES:
-                log.info("%s holds the decoded set for later runs (%d MB)", entry, size >> 20)
+            yield unfinished
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _make(self, entry: Path, unfinished: Path, make: Make) -> dict[str, np.ndarray]:
+        for array in make(partial(self._allocate, unfinished)).values():
+            array.flush()
+        sums = {path.name: _checksum(path) for path in unfinished.glob("*.npy")}
+        write_whole(unfinished / "index.json", json.dumps(sums).encode())
+        shutil.rmtree(entry, ignore_errors=True)
+        unfinished.rename(entry)
+        if (size := _size(entry)) >= TOLD_BYTES:
+            log.info("%s holds the decoded set for later runs (%d MB)", entry, size >> 20)
         return _read(entry)
 
     def _allocate(self, unfinished: Path, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
@@ -116,7 +121,7 @@ class Cache:
             raise OSError(f"it needs {size >> 20} MB, data.cache_limit_mb is {self.limit >> 20}")
         for entry in self.folder.glob(f".*{UNFINISHED}"):
             name = entry.name.removeprefix(".").removesuffix(UNFINISHED)
-            with suppress(BlockingIOError), self._lock(name, wait=False):  # else somebody is making it
+            with suppress(BlockingIOError), one_at_a_time(self._lock(name)):  # else somebody is making it
                 shutil.rmtree(entry, ignore_errors=True)
         entries = sorted(self.folder.glob("[!.]*/index.json"), key=_last_use)
         while entries and sum(_size(index.parent) for index in entries) + size > self.limit:
@@ -124,20 +129,8 @@ class Cache:
                 raise OSError(f"it is full: raise data.cache_limit_mb={self.limit >> 20} or remove what is not needed")
             shutil.rmtree(entries.pop(0).parent, ignore_errors=True)
 
-    @contextmanager
-    def _lock(self, name: str, wait: bool = True) -> Iterator[None]:
-        """The kernel releases it when its holder dies."""
-        locks = self.folder / ".locks"  # never removed: a lock on a removed file locks nothing
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise
-                log.info("waiting for another process that decodes %s", name)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lock(self, name: str) -> Path:
+        return self.folder / ".locks" / name
 
 
 def _read(entry: Path) -> dict[str, np.ndarray]:

@@ -49,7 +49,7 @@ class OxfordPet(DataModule):
 
     def prepare_data(self) -> None:
         if self.download:
-            fetch(datasets.OxfordIIITPet, self.root)
+            fetch(datasets.OxfordIIITPet, self.root, self.folder)
 
     def load(self) -> dict[str, FileSet]:
         if not self.folder.is_dir():

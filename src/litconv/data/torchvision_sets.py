@@ -4,6 +4,7 @@ CIFAR: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html. Fashion-MNI
 A stratified tenth of the training images is held out for validation.
 """
 
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,19 +22,37 @@ from litconv.data.loader import Arrays
 from litconv.data.module import DataModule
 from litconv.data.sizes import Size
 from litconv.errors import DataError
+from litconv.files import UNFINISHED, one_at_a_time
 
 
-def fetch(source: type[datasets.VisionDataset], root: str, **options: str) -> None:
-    """Downloads what is not there yet. Only archives of the published MD5 are unpacked, so that their size is known,
-    and only inside their folder (tarfile's "data" filter)."""
+def fetch(source: type[datasets.VisionDataset], root: str, folder: Path, **options: str) -> None:
+    """Downloads what is not there yet to `folder`, which torchvision keeps below `root`. Only archives of the published MD5
+    are unpacked, so that their size is known, and only inside their folder (tarfile's "data" filter)."""
+    there = folder.is_dir() and not mark(folder).exists()
     try:
-        source(root, download=True, **options)
+        with one_at_a_time(Path(root).expanduser() / ".fetching.lock", f"fetches {source.__name__}"):
+            unfinished = mark(folder)
+            if unfinished.exists():  # of a process that was killed, which found nothing there
+                shutil.rmtree(folder, ignore_errors=True)
+            elif folder.is_dir() and not there:
+                return  # another process has fetched it
+            elif not there:
+                unfinished.parent.mkdir(parents=True, exist_ok=True)
+                unfinished.touch()
+            source(root, download=True, **options)
+            unfinished.unlink(missing_ok=True)
     except (OSError, RuntimeError, EOFError, TarError) as error:  # no network, no space, a wrong checksum
+        mark(folder).unlink(missing_ok=True)
         reason = " ".join(str(error).split())
         raise DataError(
             f"data.download=true: {source.__name__} could not be fetched to data.root={root} ({reason}); "
             f"fetch it by hand, or try again"
         ) from error
+
+
+def mark(folder: Path) -> Path:
+    """The file that is there while the folder is being fetched."""
+    return folder.with_name(f".{folder.name}{UNFINISHED}")
 
 
 def missing(root: str, folder: Path) -> DataError:
@@ -61,7 +80,7 @@ class TorchvisionSet(DataModule):
 
     def prepare_data(self) -> None:
         if self.download:
-            fetch(self.source, self.root)
+            fetch(self.source, self.root, Path(self.root).expanduser() / self.folder)
 
     def load(self) -> dict[str, Arrays]:
         splits = {}

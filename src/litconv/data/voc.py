@@ -12,7 +12,7 @@ from litconv.data.class_list import ClassList
 from litconv.data.file_set import FileSet
 from litconv.data.module import DataModule
 from litconv.data.sizes import Size
-from litconv.data.torchvision_sets import fetch, missing
+from litconv.data.torchvision_sets import fetch, mark, missing
 from litconv.errors import DataError
 
 CLASSES = (
@@ -43,8 +43,10 @@ class VOC(DataModule):
         return Path(self.root).expanduser() / "VOCdevkit" / "VOC2012"
 
     def prepare_data(self) -> None:
-        if self.download and not self.folder.is_dir():
-            fetch(datasets.VOCSegmentation, self.root, year="2012")
+        if self.download and (
+            not self.folder.is_dir() or mark(self.folder).exists()
+        ):  # it would unpack all of it again
+            fetch(datasets.VOCSegmentation, self.root, self.folder, year="2012")
 
     def load(self) -> dict[str, FileSet]:
         if not self.folder.is_dir():

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from litconv.build.processes import alone
 from litconv.cost.deployed_keys import Place
 from litconv.data.module import DataModule
 from litconv.prepare.threads import most
@@ -34,6 +35,7 @@ def scores(task: Task, data: DataModule, files: Files) -> dict[str, float]:
             trainer = pl.Trainer(
                 accelerator="cpu",
                 devices=1,
+                plugins=alone(),
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,

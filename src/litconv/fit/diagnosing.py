@@ -50,7 +50,7 @@ def diagnose_again(task: Task, data: DataModule, folder: Path, wandb: Mapping[st
 def started_beside(folder: Path, run: Mapping[str, Any], options: Mapping[str, str]) -> Loggers:
     """A wandb run of its own in the group of the run: nothing can be added to an
     offline run that has ended."""
-    loggers = Loggers({"wandb": partial(Wandb, **options)})
+    loggers = Loggers({"wandb": partial(Wandb, **options, resume=False)})
     named = {key: run.get(key) for key in ("name", "arm", "arm_hash", "config_hash", "seed")}
     group = str(run.get("sweep") or "runs")
     loggers.start(

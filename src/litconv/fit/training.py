@@ -16,6 +16,7 @@ from litconv.callbacks.ending import epochs_trained
 from litconv.callbacks.threads import Threads
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError, DataError, TrainingError
+from litconv.fit.lost_process import lost_process, port_taken
 from litconv.fit.out_of_memory import advice, is_out_of_memory
 from litconv.loggers.together import Loggers
 from litconv.run.asked import Asked
@@ -41,6 +42,8 @@ def in_one_line() -> Iterator[None]:
             raise ConfigError(f"callbacks.extra: {' '.join(str(error).split())}") from error
         if said := compilation.failure(error):
             raise TrainingError(said) from error
+        if cause := port_taken(error) or lost_process(error):
+            raise cause from error
         if "DataLoader worker" not in str(error):
             raise
         raise DataError(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from litconv.loggers.kept_ids import keep_id, kept_ids
 from litconv.loggers.scalars import scalars
 
 KILLED = (129, 130, 143)  # by a signal
@@ -29,7 +30,6 @@ class Mlflow:
         self, folder: Path, *, name: str, group: str, job_type: str, tags: list[str], config: dict[str, Any]
     ) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would ask a server at its import
-        import mlflow
         from pytorch_lightning.loggers import MLFlowLogger
 
         # Each tells that it makes what is not there yet.
@@ -38,7 +38,7 @@ class Mlflow:
         store = (folder / "mlflow").absolute()
         store.mkdir(exist_ok=True)
         address = f"sqlite:///{store / 'mlflow.db'}"  # its store of plain files is refused by MLflow's newer versions
-        earlier = earlier_run(mlflow.MlflowClient(address))
+        earlier = kept_ids(folder).get("mlflow")
         self.logger = MLFlowLogger(
             experiment_name=group,
             run_name=name,
@@ -49,10 +49,14 @@ class Mlflow:
         )
         self.client, self.run_id = self.logger.experiment, self.logger.run_id
         if earlier is None:  # MLflow refuses to change a parameter, such as where the data lie
+            keep_id(folder, "mlflow", self.run_id)
             self.logger.log_hyperparams(allowed_names(config))
         else:
             self.client.update_run(earlier, status="RUNNING")
         self.step = 0
+
+    def steps_held(self) -> set[int]:
+        return {point.step for point in self.client.get_metric_history(self.run_id, "epoch")}
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self.step = step
@@ -80,10 +84,3 @@ def allowed_names(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     return {re.sub(r"[^\w.: -]", "_", str(key)): allowed_names(value) for key, value in config.items()}
-
-
-def earlier_run(client: Any) -> str | None:
-    """The id of the one run in a store, if there is one."""
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(experiments, max_results=1)
-    return runs[0].info.run_id if runs else None

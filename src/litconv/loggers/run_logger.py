@@ -4,6 +4,9 @@ It is constructed as `Class(folder, *, name, group, job_type, tags, config, <opt
 refused has been checked. `folder` is the run's, and it exists. A resumed run constructs it with the same folder again. If
 its library may be missing, the class says so: `needs = {"module": "what pip installs"}`.
 
+A resumed run repeats the epoch that was broken off, and a kill may have kept a row from a logger. One that can tell which
+rows it holds has `steps_held`, too (`Resumable`): it is told each row once. Where a run is known by an id, `kept_ids` keeps it.
+
 It may raise whatever it likes, in any method: `Loggers` turns that into a warning.
 """
 
@@ -27,6 +30,12 @@ class RunLogger(Protocol):
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         """The run has ended with this exit code; `summary` is its summary.json. Called once, also after other methods failed."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    def steps_held(self) -> set[int]:
+        """Those steps of this run whose metrics an earlier part of it has written. Called once, before any metrics."""
 
 
 class LoggerOffError(Exception):

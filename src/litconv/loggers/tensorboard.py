@@ -1,7 +1,7 @@
 """TensorBoard: event files in the run's `tensorboard/`, through Lightning's TensorBoardLogger.
 
 `tensorboard --logdir outputs/runs` shows all runs, the configuration and the summary under HPARAMS. A resumed run adds a
-file of events to the same folder.
+file of events to the same folder; one that starts anew there hides what lies in it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from litconv.loggers.kept_ids import keep_id, kept_ids
 from litconv.loggers.scalars import scalars
 
 
@@ -21,10 +22,21 @@ class TensorBoard:
     ) -> None:
         from pytorch_lightning.loggers import TensorBoardLogger
 
-        self.logger = TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)
+        self.resumed = "tensorboard" in kept_ids(folder)
+        purge = {} if self.resumed else {"purge_step": 0}
+        self.logger = TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False, **purge)
         self.writer = self.logger.experiment  # the folder is made here
+        keep_id(folder, "tensorboard", "tensorboard")
         self.config = {"name": name, "group": group, "job_type": job_type, "tags": tags, **config}
         self.step = 0
+
+    def steps_held(self) -> set[int]:
+        if not self.resumed:
+            return set()
+        from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+
+        reader = EventAccumulator(self.writer.log_dir, {SCALARS: 0}).Reload()  # 0: all of them
+        return {event.step for event in reader.Scalars("epoch")} if "epoch" in reader.Tags()[SCALARS] else set()
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self.step = step

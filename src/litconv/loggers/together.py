@@ -11,7 +11,7 @@ import numpy as np
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from litconv.loggers.run_logger import LoggerOffError, RunLogger, one_line
+from litconv.loggers.run_logger import LoggerOffError, Resumable, RunLogger, one_line
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Loggers(Logger):
         super().__init__()
         self.makers = makers
         self.running: dict[str, RunLogger] = {}
+        self.held: dict[str, set[int]] = {}  # the steps that a logger has from an earlier part of a resumed run
         self.failed: set[tuple[str, str]] = set()  # (logger, method)
         self.row: dict[str, float] = {}  # metrics of one step, not yet written
         self.row_step = 0
@@ -40,6 +41,18 @@ class Loggers(Logger):
                 log.debug("%s: off (%s)", key, reason)
             except Exception as error:
                 log.warning("%s: off for this run (%s)", key, one_line(error))
+        for key, logger in self.running.items():
+            if isinstance(logger, Resumable):
+                self.held[key] = self.tell_one(key, "steps_held") or set()
+
+    def catch_up(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Rows of metrics.csv, from before a resumed run goes on: a kill may have kept some from a logger."""
+        for row in rows:
+            step = int(row["step"]) - 1  # as Lightning counts the step that ends an epoch
+            values = {key: float(row[key]) for key in row if row[key] and key not in ("step", "seconds")}
+            for key, held in self.held.items():
+                if step not in held:
+                    self.tell_one(key, "metrics", values, step)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         self.end_row()
@@ -69,19 +82,21 @@ class Loggers(Logger):
         """Write what was said of one step."""
         row, self.row = self.row, {}
         if row:
-            self.tell("metrics", row, self.row_step)
+            for key in self.running:
+                if self.row_step not in self.held.get(key, ()):
+                    self.tell_one(key, "metrics", row, self.row_step)
 
     def tell(self, method: str, *arguments: Any) -> None:
         for key in self.running:
             self.tell_one(key, method, *arguments)
 
-    def tell_one(self, key: str, method: str, *arguments: Any) -> None:
+    def tell_one(self, key: str, method: str, *arguments: Any) -> Any:
         """A method that has failed is not called again: it would fail at every step. A service that is gone fails in all of
         them, which is worth one line."""
         if (key, method) in self.failed:
-            return
+            return None
         try:
-            getattr(self.running[key], method)(*arguments)
+            return getattr(self.running[key], method)(*arguments)
         except Exception as error:
             first = all(name != key for name, _ in self.failed)
             self.failed.add((key, method))
@@ -90,6 +105,7 @@ class Loggers(Logger):
                 "%s: %s failed and is left out from now on (%s); the run, metrics.csv and summary.json go on without%s",
                 *(key, method, one_line(error), "; what else fails of it stands in train.log" if first else ""),
             )
+            return None
 
     # What Lightning asks of its logger.
 

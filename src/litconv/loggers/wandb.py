@@ -1,28 +1,40 @@
-"""wandb, which needs no account: without a key, or where no network answers, the run is written offline."""
+"""wandb, which needs no account: without a key, or where no network answers, the run is written offline.
+
+A run that is resumed goes on in the same wandb run: another part in `wandb/`, with the same id. `wandb sync` uploads the
+parts in order and numbers their rows through.
+"""
 
 import logging
 import netrc
 import os
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
 import numpy as np
 
+from litconv.loggers.kept_ids import keep_id, kept_ids
 from litconv.loggers.run_logger import LoggerOffError, one_line
-from litconv.loggers.wandb_file import wait_for_end
+from litconv.loggers.wandb_file import logged, wait_for_end
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # that `wandb login` names in ~/.netrc, before and since wandb 0.31
 END_SECONDS = 5.0  # for what its process has in memory; it takes milliseconds
+FLUSH_SECONDS = 0.2  # what is lost at most of an offline run whose wandb process is killed; wandb's own is 15
 
 
 class Wandb:
-    """One wandb run for each run, in `folder/wandb`. With no key or no network it is offline."""
+    """One wandb run for each run, in `folder/wandb`. With no key or no network it is offline.
+
+    `resume`: go on in the wandb run of this folder's run, if there is one; else it is a run of its own.
+    """
 
     def __init__(
         self,
@@ -35,7 +47,8 @@ class Wandb:
         config: dict[str, Any],
         project: str = "litconv",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
-        timeout_seconds: float = 9.0,  # a decision within ten
+        timeout_seconds: float = 7.0,  # a decision within ten: its process may take two to end
+        resume: bool = True,
     ) -> None:
         reason = f"logger.wandb.mode={mode}"
         if mode == "auto":
@@ -45,9 +58,16 @@ class Wandb:
         (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb would go to the system's temporary folder
         import wandb
 
+        self.folder, self.earlier_id = folder, kept_ids(folder).get("wandb") if resume else None
+        id = self.earlier_id or secrets.token_hex(8)  # no two may be equal: one would go on in the other
+        if resume and self.earlier_id is None:
+            keep_id(folder, "wandb", id)
+
         def init(mode: str) -> "wandb.Run":
             run = wandb.init(
                 dir=folder,
+                id=id,
+                resume="allow",  # also of a first part: an upload of it never writes over another one
                 name=name,
                 group=group,
                 job_type=job_type,
@@ -60,6 +80,7 @@ class Wandb:
                     init_timeout=timeout_seconds,
                     finish_timeout=60.0,  # what could not be sent by then stays on disk
                     silent=True,
+                    x_transaction_log_flush_interval=FLUSH_SECONDS,
                     x_save_requirements=False,  # all packages, 0.15 s of a small run; the summary has those that matter
                     reinit="finish_previous",  # a second run in this process is a run of its own
                 ),
@@ -74,11 +95,23 @@ class Wandb:
             if mode != "online":
                 raise
             mode, reason = "offline", one_line(error)
+            end_service(1)  # it goes on trying, and the id is in use until it ends
             self.run = init(mode)
+        self.another_part = partial(init, mode)
         if mode == "offline":
             log.warning("wandb: offline (%s). To upload the run later: %s", reason, sync_command(folder))
         else:
             log.info("wandb: %s", self.run.url)
+
+    def steps_held(self) -> set[int]:
+        """Of an online run the server counts, and those parts that are still to be uploaded."""
+        if self.earlier_id is None:
+            return set()
+        own = Path(self.run.settings.sync_file)
+        parts = f"{'*' if self.run.offline else 'offline-'}run-*-{self.earlier_id}/*.wandb"
+        files = [file for file in (self.folder / "wandb").glob(parts) if file.name == own.name and file != own]
+        uploaded = 0 if self.run.offline else self.run.summary.get(STEP, -1) + 1
+        return {step for file in files for step in logged(file, STEP)} | set(range(uploaded))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         if not Path(self.run.dir).exists():  # wandb itself would write into a removed file and not notice
@@ -97,14 +130,25 @@ class Wandb:
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         try:
-            self.run.summary.update(summary)
-            self.run.finish(exit_code=exit_code)
+            self.end(exit_code, summary)
         except Exception:
-            with suppress(Exception):  # its process is gone; this ends what would otherwise fail again at exit
-                sys.modules["wandb"].teardown(exit_code)
-            raise
+            end_service(exit_code)  # its process is gone; what is left here would fail again at exit
+            if not (self.folder / "wandb").exists():
+                raise
+            self.run = self.another_part()  # Slurm's SIGTERM goes to every process of a job, that one included
+            self.end(exit_code, summary)
+
+    def end(self, exit_code: int, summary: Mapping[str, Any]) -> None:
+        self.run.summary.update(summary)
+        self.run.finish(exit_code=exit_code)
         # A Slurm job's processes are killed when its script ends, wandb's among them.
         wait_for_end(Path(self.run.settings.sync_file), END_SECONDS)
+
+
+def end_service(exit_code: int) -> None:
+    """End wandb's own process; the next run starts another."""
+    with suppress(Exception, SystemExit):  # it exits where that process did not end well
+        sys.modules["wandb"].teardown(exit_code)
 
 
 def options_of(logger: Mapping[str, Any] | None) -> dict[str, str]:
@@ -114,9 +158,14 @@ def options_of(logger: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def sync_command(folder: Path) -> str:
-    """The command that uploads the latest offline run of this folder."""
-    runs = sorted((folder / "wandb").glob("offline-run-*"), key=lambda path: path.stat().st_mtime)
-    return f"wandb sync {shlex.quote(os.fspath(runs[-1] if runs else folder / 'wandb'))}"
+    """The command that uploads what is offline of the run in this folder: all parts of it that are not uploaded yet."""
+    return f"wandb sync {shlex.quote(os.fspath(folder / 'wandb'))}"
+
+
+def sync_command_of_all(folder: Path) -> str:
+    """The same for all runs below this folder. A file without a record, of a run that was killed as it began, would end the
+    upload of the others; wandb's header has 7 bytes."""
+    return f"find {shlex.quote(os.fspath(folder))} -name '*.wandb' -type f -size +7c -exec wandb sync {{}} +"
 
 
 def automatic_mode() -> tuple[str, str]:
@@ -129,9 +178,10 @@ def automatic_mode() -> tuple[str, str]:
 def has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    own = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlparse(own).hostname or ""] if own else HOSTS
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     try:
-        return netrc.netrc(path).authenticators(host) is not None
+        return any(map(netrc.netrc(path).authenticators, hosts))
     except (OSError, netrc.NetrcParseError):
         return False

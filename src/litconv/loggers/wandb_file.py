@@ -1,11 +1,13 @@
 """The file of a wandb run, as wandb's own process writes it: blocks of 32 KiB, whose chunks are records of protobuf.
 
-That process keeps the end of it in memory until the run is closed, and `Run.finish` does not wait for the closing.
+That process keeps the end of it in memory for a while, and `Run.finish` does not wait until it is closed.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 HEADER_BYTES = 7  # of the file as of each chunk: checksum (4), length (2), kind (1)
 BLOCK_BYTES = 2**15
@@ -23,16 +25,31 @@ def wait_for_end(file: Path, seconds: float) -> None:
 
 
 def holds_exit(file: Path) -> bool:
+    """It is looked for in the last two blocks."""
+    start = max(0, (file.stat().st_size // BLOCK_BYTES - 1) * BLOCK_BYTES)
+    return any(record.HasField("exit") for record in records(file, start))
+
+
+def logged(file: Path, key: str) -> list[Any]:
+    """The values of this key in the rows of its history."""
+    return [
+        json.loads(item.value_json)
+        for record in records(file)
+        if record.HasField("history")
+        for item in record.history.item
+        if (item.key or "/".join(item.nested_key)) == key
+    ]
+
+
+def records(file: Path, start: int = 0) -> Iterator[Any]:
+    """Those that begin in the blocks from `start` on; one that the end of the file cuts off is none."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    return any(Record.FromString(record).WhichOneof("record_type") == "exit" for record in last_records(file))
+    return (Record.FromString(content) for content in contents(file, start))
 
 
-def last_records(file: Path) -> Iterator[bytes]:
-    """The whole records of the last two blocks; a record cut by the end of the file is none."""
+def contents(file: Path, start: int) -> Iterator[bytes]:
     with file.open("rb") as stream:
-        size = stream.seek(0, 2)
-        start = max(0, (size // BLOCK_BYTES - 1) * BLOCK_BYTES)
         stream.seek(start)
         data = stream.read()
     at, record = 0 if start else HEADER_BYTES, None

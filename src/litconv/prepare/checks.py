@@ -13,6 +13,7 @@ from litconv.config.checks import check_libraries
 from litconv.config.composed import declared, select
 from litconv.config.environment import cores, is_checked
 from litconv.config.front import spelled
+from litconv.config.slurm_step import Step
 from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
@@ -140,14 +141,16 @@ def check_trainer(config: DictConfig, trainer: Any) -> None:
     from litconv.run.naming import precision
 
     device = trainer.strategy.root_device
-    if trainer.num_nodes > 1 and not any(name in os.environ for name in ("MASTER_ADDR", "SLURM_JOB_ID", "LSB_JOBID")):
+    if step := Step.of_run(config.trainer):
+        step.check(trainer.num_devices, trainer.num_nodes)
+    elif trainer.num_nodes > 1 and not any(name in os.environ for name in ("MASTER_ADDR", "LSB_JOBID")):
         raise ConfigError(
             f"trainer.num_nodes={trainer.num_nodes} would wait for processes on other machines, which nothing starts here; "
             "srun or torchrun does"
         )
-    if device.type == "cpu" and trainer.world_size > (most := max(8, cores())):
+    if device.type == "cpu" and trainer.num_devices > (most := max(8, cores())):
         raise ConfigError(
-            f"trainer.devices={config.trainer.devices} starts {trainer.world_size} processes, each on a CPU of this machine, "
+            f"trainer.devices={config.trainer.devices} starts {trainer.num_devices} processes, each on a CPU of this machine, "
             f"which has {cores()}; use {most} or fewer"
         )
     if config.diagnostics and trainer.world_size > 1:

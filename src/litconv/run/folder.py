@@ -13,7 +13,8 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_only
 
 from litconv import files, secrets, signals
-from litconv.errors import DataError, TrainingError
+from litconv.errors import DataError, LostProcessError, TrainingError
+from litconv.loggers.kept_ids import forget_ids
 from litconv.run import checkpoints, own_runs, state
 from litconv.run.asked import Asked
 from litconv.run.card import Card
@@ -62,7 +63,8 @@ class RunFolder:
         """Whether this is to be trained: a run alone always, a point of a sweep by what became of it before."""
         if asked.settings["sweep"] is None or state.is_wanted(self.previous_status, asked.config.rerun):
             return True
-        print(f"{asked.name}: {self.previous_status} before in this sweep; not trained again")
+        if rank_zero_only.rank == 0:
+            print(f"{asked.name}: {self.previous_status} before in this sweep; not trained again")
         return False
 
     def record(self, facts: Mapping[str, Any]) -> None:
@@ -103,6 +105,8 @@ class RunFolder:
         if self.previous_status == "completed":
             self.keep_aside()
         self.path.mkdir(exist_ok=True)
+        if resume is None:
+            forget_ids(self.path)
         (self.path / "summary.json").unlink(
             missing_ok=True
         )  # of the run that is taken up: a kill would leave it standing
@@ -156,9 +160,12 @@ class RunFolder:
             status, code = "completed", 0
         elif signal_status:
             status, code = "interrupted", signal_status
+            if isinstance(error, LostProcessError):  # what ended it may have ended this one, too
+                self.summary["error"] = said(error)
+                log.warning("%s", error)
         else:
             status, code = "failed", 1
-            self.summary["error"] = secrets.masked(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            self.summary["error"] = said(error)
             log.debug("%s", "".join(traceback.format_exception(error)))
         self.summary = {"status": status, **self.summary}
         self.reserve.unlink(missing_ok=True)
@@ -178,6 +185,10 @@ class RunFolder:
                     finish(code, self.summary)
                 except KeyboardInterrupt:
                     log.warning("interrupted while a logger was closed; the run is %s", self.summary["status"])
+
+
+def said(error: BaseException) -> str:
+    return secrets.masked(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 class LogFile(logging.FileHandler):

@@ -12,10 +12,16 @@ from typing import Any, TextIO
 from litconv.config.environment import TASK
 from litconv.errors import BusyError
 
+LOOKERS, LOOK_SECONDS = 5, 0.01  # who only looks whether a run is busy has its lock for less than this
+
 
 def lock(run: Path) -> TextIO:
     """The run's lock, held until this is closed or the process ends; meanwhile its file says who holds it."""
     file = _locked(run)
+    for _ in range(LOOKERS):
+        if file is None:
+            time.sleep(LOOK_SECONDS)
+            file = _locked(run)
     if file is None:
         raise BusyError(f"{run} is being written by another process; wait for it, or change the seed")
     holder = {"host": host(), "pid": os.getpid(), "since": time.time(), "task": os.environ.get(TASK, "")}
@@ -27,15 +33,19 @@ def lock(run: Path) -> TextIO:
 
 
 def is_busy(run: Path) -> bool:
-    file = _locked(run)
-    if file is not None:
-        file.close()
-    return file is None
+    try:
+        with lock_file(run).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not take each other for a run
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def holder(run: Path) -> dict[str, Any]:
     """{host, pid, since, task} of who holds the run's lock; empty where nobody does."""
-    if not lock_file(run).exists() or not is_busy(run):
+    if not is_busy(run):
         return {}
     try:
         said = json.loads(lock_file(run).read_text())

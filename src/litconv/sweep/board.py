@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from litconv.config.front import spelled
+from litconv.sweep.folders import asking
 from litconv.sweep.outcome import NOT_STARTED, Outcome
 
 REDRAW_SECONDS = 1.0
@@ -35,8 +35,9 @@ class Running:
 
 
 class Board:
-    def __init__(self, sweep: str) -> None:
-        self.sweep = sweep
+    def __init__(self, folder: Path) -> None:
+        """`folder`: of the sweep."""
+        self.folder = folder
         self.live = sys.stdout.isatty()
         self.height = 0  # of what is to be drawn over
         self.drawn = 0.0
@@ -52,12 +53,7 @@ class Board:
         shown = sorted(outcomes, key=lambda outcome: (outcome.status == "completed", not outcome.trained))[:ROWS]
         self.say(table(shown))
         if rest := len(outcomes) - len(shown):
-            self.say(f"and {rest:,} more: {self.command}")
-
-    @property
-    def command(self) -> str:
-        """That shows each point, now and later."""
-        return " ".join([*spelled("sweep"), f"sweep={self.sweep}"])
+            self.say(f"and {rest:,} more: {asking(self.folder)}")
 
     def say_left_out(self, names_of: Mapping[str, Sequence[str]]) -> None:
         """`names_of`: why points are not trained → their names."""
@@ -84,7 +80,7 @@ class Board:
         self.clear()
         counts = Counter(outcome.status for outcome in outcomes if outcome.status != NOT_STARTED)
         ended = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-        head = ", ".join(filter(None, (f"sweep {self.sweep}: {len(running)} running, {waiting} waiting", ended)))
+        head = ", ".join(filter(None, (f"sweep {self.folder.name}: {len(running)} running, {waiting} waiting", ended)))
         lines = [head + self.left(running, waiting, outcomes)]
         for job in running:
             done, epochs = job.progress()

@@ -15,6 +15,7 @@ from litconv.config import checks
 from litconv.config.messages import one_line
 from litconv.config.root_keys import LAUNCH_KEYS
 from litconv.run.asked import Asked
+from litconv.sweep import launches
 from litconv.sweep.running import Point
 
 FILE = "points.jsonl"
@@ -64,6 +65,8 @@ def read(sweep: Path) -> dict[str, SweepPoint]:
 def add(sweep: Path, points: Iterable[SweepPoint]) -> None:
     """Those that are new, and those of which something else is known now; they keep their number and what tells them."""
     sweep.mkdir(parents=True, exist_ok=True)
+    points = list(points)
+    launches.add_points(sweep, (point.name for point in points))
     with (sweep / FILE).open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         there = read(sweep)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from litconv.run import state
 from litconv.sweep.board import Running
 from litconv.sweep.job import BUSY
-from litconv.sweep.outcome import Outcome, judge, overrule, settle
+from litconv.sweep.outcome import ENDS, Outcome, judge, overrule, settle
 from litconv.sweep.parenthood import GRACE_SECONDS, kill_group
 from litconv.sweep.plan import Plan
 
@@ -55,13 +55,16 @@ class Job:
             self.kill()
 
     def outcome(self, limit_minutes: float) -> Outcome | None:
-        """How it ended; None if another launch had taken its point."""
+        """How it ended; None if another launch has taken its point, or if it lives on although its fork server was killed:
+        then it ends by itself, and what is left of it is a point to train."""
         exit_code = self.process.exitcode
         if exit_code == BUSY:
             return None
         if exit_code < 0:
             kill_group(self.process.pid)
         summary = self.summary(exit_code)
+        if summary.get("status") not in ENDS or state.is_busy(self.plan.folder):
+            return None
         if self.overdue and summary["status"] == "interrupted":
             limit = f"time_limit_minutes={limit_minutes:g} was over; started again, it goes on"
             summary = overrule(self.plan.folder, "failed", limit)

@@ -43,7 +43,7 @@ class Session:
     def __init__(self, folder: Path, task: tuple[str, str], context: HydraContext, options: Options) -> None:
         """`folder`: of the sweep."""
         self.folder, self.task, self.context, self.options = folder, task, context, options
-        self.board = Board(folder.name)
+        self.board = Board(folder)
         self.outcomes: dict[str, Outcome] = {}  # by the run's name, those of refused points by their overrides
         self.began = time.time()
         self.signals: list[int] = []

@@ -1,21 +1,19 @@
 """The commands that a tuned comparison names: the sweep's own again, with a wider grid, or with the chosen values alone."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from litconv.compare.commands import merged, of_an_arm, of_grid
+from litconv.compare.commands import of_an_arm, of_grid
 from litconv.compare.tuning.record import Record
-from litconv.config.front import spelled
-from litconv.config.own_yamls import as_flag
 from litconv.sweep.choice import Edge, by_size, written
+from litconv.sweep.given import merged, multirun
 
 
 def again(record: Record) -> str:
     """What trains what is still lacking, as the end of a sentence."""
-    return "".join(f": {command(given)}" for given in record.launches[:1])
+    return "".join(f": {multirun(given)}" for given in record.launches[:1])
 
 
 def extended(record: Record, grid: Mapping[str, set[float]], edges: Sequence[Edge], tests: Sequence[int]) -> list[str]:
@@ -24,7 +22,7 @@ def extended(record: Record, grid: Mapping[str, set[float]], edges: Sequence[Edg
     new = {key: {e.beyond for e in edges if e.key == key and e.beyond is not None} for key in grid}
     wider = {key: ",".join(sorted({*map(written, grid[key]), *more}, key=by_size)) for key, more in new.items() if more}
     seeds = {"seed": ",".join(map(str, tests))}
-    return [command({**given, **(seeds if "seed" in given else {}), **wider}) for given in record.launches if wider]
+    return [multirun({**given, **(seeds if "seed" in given else {}), **wider}) for given in record.launches if wider]
 
 
 def of_values(rows: pd.DataFrame, seeds: Sequence[int]) -> list[str]:
@@ -34,7 +32,3 @@ def of_values(rows: pd.DataFrame, seeds: Sequence[int]) -> list[str]:
         points = map(of_an_arm, own.get("overrides", []))
         commands += [of_grid(grid, seeds, sweep.name, sweep) for grid in merged(points)]
     return commands
-
-
-def command(given: Mapping[str, str]) -> str:
-    return shlex.join([*spelled("train"), "-m", *as_flag([f"{key}={value}" for key, value in given.items()])])

@@ -16,12 +16,13 @@ from litconv.compare.labels import labels
 from litconv.compare.metric import Metric
 from litconv.compare.settings import Settings, hash_of
 from litconv.compare.tuning.checks import check_equal, check_keys
-from litconv.compare.tuning.commands import again, command, extended, of_values
+from litconv.compare.tuning.commands import again, extended, of_values
 from litconv.compare.tuning.keys import Value, as_text, shown, values_of, without
 from litconv.compare.tuning.record import Record, record
 from litconv.compare.usable import latest
 from litconv.errors import ConfigError
 from litconv.sweep.choice import Edge, Trial, as_number, best, by_size, edges
+from litconv.sweep.given import multirun
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Tuning:
     def commands(self, arms: Sequence[Arm], seeds: Sequence[int]) -> list[str]:
         """What tests the chosen values with these seeds."""
         if self.launches:
-            return [command({**given, "seed": ",".join(map(str, seeds))}) for given in self.launches]
+            return [multirun({**given, "seed": ",".join(map(str, seeds))}) for given in self.launches]
         return of_values(pd.concat([arm.runs.head(1) for arm in arms]), seeds)
 
     def how(self, arms: Sequence[Arm]) -> str:

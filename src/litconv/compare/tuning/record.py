@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from litconv.compare.commands import launch
 from litconv.compare.inference.planned import sweeps_of
 from litconv.errors import ConfigError
+from litconv.sweep.given import last_given
 from litconv.sweep.tuning import FILE
 
 
@@ -51,5 +51,5 @@ def arguments(sweep: Path, found: Mapping[str, Any] | None) -> dict[str, str]:
     if found and isinstance(found.get("arguments"), list):
         split = [str(argument).partition("=") for argument in found["arguments"]]
         return {key: value for key, _, value in split if key not in ("-m", "--multirun")}
-    launched = launch(sweep)
-    return {} if launched is None else launched.given
+    launched = last_given(sweep)
+    return {} if launched is None else launched.overrides
