@@ -41,20 +41,21 @@ class RayLauncher(Launcher):
         from litconv.cluster.ray_tasks import RayTasks
         from litconv.cluster.session import Session
         from litconv.config.command_line import at_end_of_sweep
+        from litconv.sweep.memory import Memory
 
         if not self.wait:
             refuse_to_leave()
-        self.config, self.context = config, hydra_context
+        self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         options = TaskOptions.of(config, self.rerun, *self.task_options)
         self.cluster = RayTasks(Asked(*self.asked), options)
         self.session = Session(Path(str(config.hydra.sweep.dir)), self.cluster, options, waits=True)
         at_end_of_sweep(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from litconv.sweep.composing import points_of
+        from litconv.sweep.composing import outcomes_of
 
         setup_globals()
         self.cluster.check()
         with self.cluster.signals_noted():
-            outcomes = self.session.launch(points_of(self.config, self.context, job_overrides, initial_job_idx))
+            outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
         return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
