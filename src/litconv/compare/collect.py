@@ -27,7 +27,10 @@ def load(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     >>> runs[runs.status == "completed"].groupby("conv")["test/accuracy"].agg(["mean", "std", "count"])
     """
     rows = [read_run(folder) for folder in run_folders(path)]
-    columns = dict.fromkeys([*FIRST, *(key for row in rows for key in row)])
+    columns: dict[str, None] = dict.fromkeys(FIRST)
+    for row in rows:
+        if not row.keys() <= columns.keys():
+            columns |= dict.fromkeys(row)
     return pd.DataFrame(rows, columns=list(columns))
 
 
