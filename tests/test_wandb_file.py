@@ -100,7 +100,6 @@ def test_a_part_that_is_not_finished_in_time_is_followed_by_one_that_holds_the_e
     run = start(tmp_path / "run")
     monkeypatch.setattr(run.run, "finish", lambda exit_code: None)
     monkeypatch.setattr("litconv.loggers.wandb.END_SECONDS", 0.05)
-    monkeypatch.setattr("litconv.loggers.wandb.end_service", lambda exit_code: type(run.run).finish(run.run))
     run.finish(3, {"status": "failed"})
     first, second = sorted(tmp_path.rglob("*.wandb"), key=lambda file: file.stat().st_mtime)
     assert first.name == second.name  # of one id
