@@ -31,6 +31,7 @@ def both(ray):
     return ray
 
 
+@pytest.mark.slow
 def test_the_points_of_a_lost_node_go_on_elsewhere_from_their_last_epoch(both, tmp_path):
     command = start(both.address, tmp_path, *TWO, "hydra.launcher.cpus_per_task=2", "hydra.launcher.points_per_task=1")
     wait_for_epochs(tmp_path, runs=2, epochs=2)  # a task on each node
