@@ -1,6 +1,7 @@
 """Claims: against scipy and statsmodels on known data, and by simulation of what they promise."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from litconv.compare.inference import looks
+from litconv.compare.inference.broken import medians_of_others
 from litconv.compare.inference.outlook import power, seeds_for_power, seeds_to_settle, settled
 from litconv.compare.inference.sign_flip import judged, sign_flip_p, sign_patterns
 from litconv.compare.inference.statistics import Rule, compare_all, holm_in_either_direction, n_min, student_interval
@@ -64,6 +66,25 @@ def test_many_seeds_are_sampled_and_agree_with_the_exact_test():
     exact = (np.abs(all_signs(18) @ differences) >= abs(differences.sum()) - 1e-12).mean()
     assert len(sign_patterns(18)) < 2**17
     assert sign_flip_p(differences) == pytest.approx(exact, abs=4 * np.sqrt(exact / 1e5))
+
+
+def test_the_intervals_of_many_arms_at_once_are_made_of_the_means_of_the_subsets_of_each():
+    random = np.random.default_rng(4)
+    arms = [random.normal(0.3, 1, n) for n in (18, 18, 6, 18, 7)]
+    for d, (p, ends) in zip(arms, judged(arms, [0.05] * 5), strict=True):
+        n = len(d)
+        taken = sign_patterns(n) < 0 if n > 16 else np.array([*product((False, True), repeat=n)])
+        means = sorted(float(d[one].mean()) for one in taken if one.any())
+        out = int(0.05 * (len(means) + 1) / 2)
+        assert ends == pytest.approx((means[out - 1], means[-out]))
+        assert p == sign_flip_p(d)
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.25], [3, 1, 2], [1, 1, 2, 2], [5, 1, 4, 2, 3], [0, 0, 0, 7, 0, 0]])
+def test_the_medians_of_all_but_one_are_those_of_numpy(values):
+    found = medians_of_others(np.array(values, dtype=float))
+    by_hand = [np.median(np.delete(values, i)) if len(values) > 1 else np.nan for i in range(len(values))]
+    assert found == pytest.approx(by_hand, nan_ok=True)
 
 
 def all_signs(n):

@@ -41,11 +41,11 @@ def fingerprint(config: DictConfig) -> str | None:
     folders = [Path(path) for schema, path in sources if schema == "file"]
     if any(schema == "pkg" and not path.startswith(OF_HYDRA) for schema, path in sources):
         return None
-    yamls = {str(path): path.read_text() for folder in folders for path in sorted(folder.rglob("*.yaml"))}
     try:
+        yamls = {str(path): path.read_text() for folder in folders for path in sorted(folder.rglob("*.yaml"))}
         variables = sorted(variables_of([*yamls.values(), *config.hydra.overrides.task]))
         code = [*files_below(CODE), *files_below(places_of(allowed_packages(config)))]
-    except UntracedError:
+    except (UntracedError, OSError, ValueError):  # a file that cannot be read, no name of a package: others say so
         return None
     facts = (
         [*map(list, sources), config.hydra.job.config_name, str(Path.cwd()), platform.python_version()],
