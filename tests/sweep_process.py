@@ -91,14 +91,22 @@ def check(sweep: Path, names: int) -> None:
             assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1"]
         for checkpoint in ("best.ckpt", "last.ckpt"):
             assert "state_dict" in torch.load(run / "checkpoints" / checkpoint, weights_only=True)
-    kept = {
-        file.relative_to(sweep): [r["run"]["run_id"] for r in records_of(file) if r["type"] == "run"]
-        for file in sweep.rglob("*.wandb")
-        if file.stat().st_size
-    }
-    # What `finish` has closed is whole when the sweep returns. A killed job's file may be empty, or still be written.
-    ends = [[r for file in run.rglob("*.wandb") for r in records_of(file) if r["type"] == "exit"] for run in runs]
-    assert all(any(end["exit"].get("exit_code", 0) == 0 for end in found) for found in ends), kept
-    ids = [set(found) for found in kept.values() if found]
-    assert all(len(found) == 1 for found in ids), kept
-    assert len(set.union(*ids)) == len(ids) >= names, kept
+    ids = [check_wandb(run) for run in runs]
+    assert len(set(ids)) == names
+
+
+def check_wandb(run: Path) -> str:
+    """The id of its one wandb run: each epoch stands once in its parts, and the last of them ended well. An attempt that was
+    killed before its first checkpoint is another run, without an epoch; its file may be empty."""
+    id = json.loads((run / ".loggers.json").read_text())["wandb"]
+    epochs: dict[str, list[float]] = {}
+    for file in sorted((run / "wandb").glob("offline-run-*/*.wandb")):
+        if file.stat().st_size:
+            rows = [record["history"]["item"] for record in records_of(file) if record["type"] == "history"]
+            part_of = file.stem.removeprefix("run-")
+            epochs.setdefault(part_of, []).extend(row["epoch"] for row in rows if "train/loss" in row)
+    assert epochs == {part_of: [0, 1] if part_of == id else [] for part_of in epochs}, run
+    last = records_of(max((run / "wandb").glob(f"offline-run-*-{id}*/*.wandb")))
+    assert [r["run"]["run_id"] for r in last if r["type"] == "run"][:1] == [id]
+    assert [r["exit"].get("exit_code", 0) for r in last if r["type"] == "exit"] == [0], last[-3:]
+    return id

@@ -76,7 +76,8 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_one_line(tmp_path, monke
         "checkpoint stands: make room, and the same command goes on from it"
     )
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0
-    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["status"], summary["error"]) == ("interrupted", f"TrainingError: {error.removeprefix('error: ')}")
     assert not list(folder.rglob(f"*{atomic.UNFINISHED}"))
     assert run(tmp_path, "epochs=3") == 0
     assert len((folder / "metrics.csv").read_text().splitlines()) == 4

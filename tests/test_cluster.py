@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 from command import ROOT, TINY
 from litconv.cluster import slurm
 from litconv.cluster.array import Array, Asked
 from litconv.cluster.batch import Batch, batches, chunks, new_folder
+from litconv.cluster.handing_over import HandingOver
 from litconv.cluster.options import TaskOptions
+from litconv.cluster.ray_tasks import RayTasks
 from litconv.cluster.task import Task
 from litconv.config.environment import cores
 from litconv.errors import ConfigError
@@ -77,9 +81,18 @@ def test_a_task_has_as_many_points_as_it_trains_at_a_time_unless_it_is_told_othe
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"points_per_task": 0}, ["hydra.launcher.points_per_task=0", "greater than 0"]),
+        ({"points_per_task": 0}, ["hydra.launcher.points_per_task=0", "at least 1, or left out"]),
+        ({"points_per_task": 1.5}, ["hydra.launcher.points_per_task=1.5", "an integer"]),
+        ({"points_per_task": True}, ["hydra.launcher.points_per_task=True", "an integer"]),
+        ({"cpus_per_task": None}, ["hydra.launcher.cpus_per_task=null", "an integer"]),
+        ({"partition": ["a", "b"]}, ["hydra.launcher.partition=['a', 'b']", "a string"]),
+        ({"setup": "module load"}, ["hydra.launcher.setup=module load", "a list"]),
+        ({"sbatch_options": [1]}, ["hydra.launcher.sbatch_options=[1]", "strings"]),
+        ({"sbatch_options": ["-p gpu"]}, ["hydra.launcher.sbatch_options", "-p gpu", "the long one"]),
+        ({"sbatch_options": ["--array=0-7"]}, ["hydra.launcher.sbatch_options", "--array", "points_per_task"]),
         ({"mem_gb": -1}, ["hydra.launcher.mem_gb=-1", "greater than 0"]),
         ({"timeout_min": 1}, ["hydra.launcher.timeout_min=1", "hydra.launcher.grace_seconds=90", "more time"]),
+        ({"grace_seconds": "long"}, ["hydra.launcher.grace_seconds=long", "an integer"]),
         ({"grace_seconds": -1}, ["hydra.launcher.grace_seconds=-1", "at least 0"]),
     ],
 )
@@ -188,6 +201,13 @@ def test_several_nodes_need_one_run_a_task_and_a_number_of_devices(tmp_path, fak
     assert not list(tmp_path.rglob("batch.json"))
 
 
+def test_a_cluster_without_srun_refuses_a_run_on_several_nodes(tmp_path):
+    config = OmegaConf.create({"trainer": {"num_nodes": 2, "devices": 3}})
+    handing = HandingOver(tmp_path, SimpleNamespace(launcher="ray", spans_nodes=RayTasks.spans_nodes), OPTIONS)
+    with pytest.raises(ConfigError, match=r"^trainer.num_nodes=2 with hydra/launcher=ray: .* use hydra/launcher=slurm"):
+        handing.shape(config)
+
+
 def test_points_in_tasks_that_still_wait_are_not_submitted_again(tmp_path, fake):
     calls = fake("sbatch", "41\n")
     fake("squeue")
@@ -200,6 +220,19 @@ def test_points_in_tasks_that_still_wait_are_not_submitted_again(tmp_path, fake)
     done = train(tmp_path, "conv=standard", "seed=0,1,2", "wait=false")
     assert "submitted: job 41, 2 tasks of a point each" in done.stdout, done.stdout
     assert len([line for line in calls.read_text().splitlines() if "--parsable" in line]) == 2
+
+
+def test_while_slurm_does_not_answer_the_same_command_submits_nothing_and_says_so_in_one_line(tmp_path, fake):
+    calls = fake("sbatch", "41\n")
+    fake("squeue", error="slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", status=1)
+    assert train(tmp_path, "conv=standard", "wait=false").returncode == 0
+    again = train(tmp_path, "conv=standard", "wait=false")
+    assert again.returncode == 1
+    assert again.stderr.splitlines() == [
+        "error: hydra/launcher=slurm: no answer (slurm_load_jobs error: Unable to contact slurm controller (connect failure)), "
+        "so which points are under way is not known; give the command again when it answers"
+    ]
+    assert sum("--parsable" in line for line in calls.read_text().splitlines()) == 1
 
 
 def test_tuning_in_two_stages_without_waiting_says_to_give_the_command_again(tmp_path, fake):

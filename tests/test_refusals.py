@@ -70,6 +70,8 @@ REFUSED = {
     "++foo=1": "++foo: unknown key",
     "+logger.mine._target_=litconv.loggers.csv.Nope": "logger.mine._target_=litconv.loggers.csv.Nope cannot be loaded ",
     "logger={a:1}": "logger={a:1}: a group needs one of its options: csv, mlflow, tensorboard, wandb; ",
+    "hydra/launcher=slurm hydra.launcher.partiton=gpu": "hydra.launcher.partiton: unknown key (did you mean "
+    "'hydra.launcher.partition'?); accepted here: hydra.launcher.account, ",
     "optim.mometum=0.5": "optim.mometum: unknown key (did you mean 'optim.momentum'?); accepted here: ",
     "optim.dampening=0.5": "optim.dampening: its yaml leaves it at the default; to set it write +optim.dampening=…",
     "+optim.dampning=0.5": "+optim.dampning: SGD takes no 'dampning' (did you mean 'dampening'?); it takes params, ",

@@ -221,12 +221,12 @@ def test_a_port_that_is_taken_is_one_line_with_the_remedy(monkeypatch):
 
 @pytest.mark.parametrize(("is_cancelled", "status"), [(True, "interrupted"), (False, "failed")])
 def test_a_signal_that_follows_the_loss_of_a_process_makes_the_run_interrupted(
-    tmp_path, monkeypatch, is_cancelled, status
+    within, tmp_path, monkeypatch, is_cancelled, status
 ):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(lost_process, "SIGNAL_COMES_WITHIN_SECONDS", 20.0 if is_cancelled else 0.01)
+    within(of_srun(0) if is_cancelled else {})
     folder = RunFolder(tmp_path / "runs" / "one", {})
     cancel = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from litconv.loggers.wandb import Wandb
-from litconv.loggers.wandb_file import BLOCK_BYTES, holds_exit, logged, records
+from litconv.loggers.wandb_file import BLOCK_BYTES, drop_torn_end, holds_exit, logged, records, wait_for_end
 from wandb_reader import records_of
 
 
@@ -57,6 +57,28 @@ def test_records_and_rows_are_those_of_wandbs_own_reader(tmp_path, written):
     assert logged(file, "trainer/global_step") == [row["trainer/global_step"] for row in rows] == list(range(600))
 
 
+@pytest.mark.parametrize("size", [20_000, BLOCK_BYTES, 2 * BLOCK_BYTES])
+def test_a_torn_end_is_dropped_up_to_the_last_whole_record(tmp_path, written, size):
+    file = tmp_path / "run" / "offline-run" / "torn.wandb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(written[:size])
+    before = records_of(file)
+    drop_torn_end(file)
+    left = file.read_bytes()
+    assert written.startswith(left)
+    assert records_of(file) == before
+    file.write_bytes(left[:-1])
+    assert len(records_of(file)) == len(before) - 1  # nothing stood behind the last record
+
+
+@pytest.mark.parametrize("size", [0, 7, 9])
+def test_a_file_without_a_record_is_removed(tmp_path, written, size):
+    file = tmp_path / "began.wandb"
+    file.write_bytes(written[:size])
+    drop_torn_end(file)
+    assert not file.exists()
+
+
 def test_a_run_that_is_closed_late_by_wandbs_process_is_waited_for(tmp_path, monkeypatch):
     run = start(tmp_path / "run")
     close = run.run.finish
@@ -67,11 +89,19 @@ def test_a_run_that_is_closed_late_by_wandbs_process_is_waited_for(tmp_path, mon
     late.join()
 
 
-def test_a_file_that_is_never_finished_is_said_so(tmp_path, monkeypatch):
+def test_a_file_that_is_never_finished_is_said_so(tmp_path, written):
+    file = tmp_path / "run-cut.wandb"
+    file.write_bytes(written[:-100])
+    with pytest.raises(TimeoutError, match=r"run-cut\.wandb was not written to its end within 0\.05 s"):
+        wait_for_end(file, 0.05)
+
+
+def test_a_part_that_is_not_finished_in_time_is_followed_by_one_that_holds_the_end(tmp_path, monkeypatch):
     run = start(tmp_path / "run")
-    close = run.run.finish
     monkeypatch.setattr(run.run, "finish", lambda exit_code: None)
     monkeypatch.setattr("litconv.loggers.wandb.END_SECONDS", 0.05)
-    with pytest.raises(TimeoutError, match=r"run-\w+\.wandb was not written to its end within 0\.05 s"):
-        run.finish(0, {})
-    close()
+    monkeypatch.setattr("litconv.loggers.wandb.end_service", lambda exit_code: type(run.run).finish(run.run))
+    run.finish(3, {"status": "failed"})
+    first, second = sorted(tmp_path.rglob("*.wandb"), key=lambda file: file.stat().st_mtime)
+    assert first.name == second.name  # of one id
+    assert holds_exit(second)

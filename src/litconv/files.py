@@ -1,5 +1,6 @@
 """Files that cannot be torn: written beside their place, synced to the disk, then put there at once; and locks."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import Any
 from litconv.errors import ConfigError
 
 log = logging.getLogger(__name__)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 UNFINISHED = ".unfinished"  # the ending of a file that is being written
 
 
@@ -57,6 +59,15 @@ def write_once(path: Path, content: bytes) -> None:
         file.flush()
         with suppress(FileExistsError):
             os.link(file.name, path)
+
+
+def of_full_disk(error: BaseException | None) -> bool:
+    """Whether it comes of a disk that is full, or of a quota."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.litconv_launcher.returned import Returned
 
@@ -44,14 +44,7 @@ class SlurmLauncher(Launcher):
         self.wait, self.rerun = wait, rerun
         self.task_options = (n_jobs, slots_per_gpu, time_limit_minutes)
         self.asked = (points_per_task, array_parallelism, partition, account, qos, constraint, timeout_min)
-        self.asked += (
-            cpus_per_task,
-            gpus_per_node,
-            mem_gb,
-            grace_seconds,
-            list(sbatch_options),
-            list(setup),
-        )
+        self.asked += (cpus_per_task, gpus_per_node, mem_gb, grace_seconds, sbatch_options, setup)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from litconv.cluster.array import Array, Asked
@@ -62,7 +55,8 @@ class SlurmLauncher(Launcher):
 
         self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         options = TaskOptions.of(config, self.rerun, *self.task_options)
-        cluster = Array(Asked(*self.asked), options)
+        plain = [OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for one in self.asked]
+        cluster = Array(Asked(*plain), options)
         self.session = Session(Path(str(config.hydra.sweep.dir)), cluster, options, self.wait)
         at_end_of_sweep(self.session.show_table)
 

@@ -6,22 +6,42 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil, inf
 
 from litconv.cluster import slurm
+from litconv.cluster.asked import KEY, check_asked
 from litconv.cluster.batch import Batch
 from litconv.cluster.options import TaskOptions
+from litconv.config.root_keys import Bound, at_least
 from litconv.errors import ConfigError
 
-KEY = "hydra.launcher"
-# What sbatch says of a wrong value, and the option that it is about.
+BOUNDS = {
+    **dict.fromkeys(("points_per_task", "array_parallelism", "timeout_min"), at_least(1)),
+    **dict.fromkeys(("cpus_per_task", "gpus_per_node"), at_least(1)),
+    "mem_gb": Bound("greater than 0 and finite", lambda size: 0 < size < inf),
+    "grace_seconds": at_least(0),
+}
+# Options of sbatch that are litconv's own, and what says it instead.
+OWN = {
+    "array": f"{KEY}.points_per_task and {KEY}.array_parallelism say it",
+    "signal": f"{KEY}.grace_seconds says it",
+    "output": "what tasks print lies in the sweep's folder",
+    "open-mode": "what tasks print lies in the sweep's folder",
+    "chdir": "tasks work where the command was given",
+    "wait": "the command waits by itself, unless wait=false",
+}
+# What sbatch says of a wrong value, and the options that it is about.
 FAULTS = {
-    r"partition": ("partition", "`sinfo -s` lists them"),
-    r"account": ("account", "`sacctmgr show assoc user=$USER` lists yours"),
-    r"qos": ("qos", "`sacctmgr show qos` lists them"),
-    r"time limit": ("timeout_min", "`sinfo -o '%P %l'` shows the limit of each partition"),
-    r"node configuration|cpu count|memory": ("cpus_per_task", "`sinfo -N -o '%N %c %m %G'` shows what each node has"),
-    r"gres|generic resource": ("gpus_per_node", "`sinfo -N -o '%N %G'` shows what each node has"),
-    r"feature": ("constraint", "`sinfo -o '%N %f'` lists the features of the nodes"),
+    r"partition": (("partition",), "`sinfo -s` lists them"),
+    r"account": (("account",), "`sacctmgr show assoc user=$USER` lists yours"),
+    r"qos": (("qos",), "`sacctmgr show qos` lists them"),
+    r"time limit": (("timeout_min",), "`sinfo -o '%P %l'` shows the limit of each partition"),
+    r"node configuration|cpu count|memory": (
+        ("cpus_per_task", "mem_gb", "gpus_per_node"),
+        "`sinfo -N -o '%N %c %m %G'` shows what each node has",
+    ),
+    r"gres|generic resource": (("gpus_per_node",), "`sinfo -N -o '%N %G'` shows what each node has"),
+    r"feature": (("constraint",), "`sinfo -o '%N %f'` lists the features of the nodes"),
 }
 
 
@@ -31,9 +51,9 @@ class Asked:
 
     points_per_task: int | None
     array_parallelism: int | None
-    partition: str | None
-    account: str | None
-    qos: str | None
+    partition: str | int | None
+    account: str | int | None  # some are called by a number
+    qos: str | int | None
     constraint: str | None
     timeout_min: int | None
     cpus_per_task: int
@@ -44,12 +64,9 @@ class Asked:
     setup: list[str]
 
     def check(self) -> None:
-        for name in ("points_per_task", "array_parallelism", "timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value > 0):
-                raise ConfigError(f"{KEY}.{name}={value} must be greater than 0, or left out")
-        if self.grace_seconds < 0:
-            raise ConfigError(f"{KEY}.grace_seconds={self.grace_seconds} must be at least 0")
+        check_asked(self, BOUNDS)
+        for written in self.sbatch_options:
+            check_option(written)
         if self.timeout_min is not None and self.timeout_min * 60 <= self.grace_seconds:
             raise ConfigError(
                 f"{KEY}.timeout_min={self.timeout_min} is over before its warning {KEY}.grace_seconds={self.grace_seconds} "
@@ -117,14 +134,15 @@ class Array:
             **({"nodes": batch.nodes, "ntasks-per-node": batch.per_node} if batch.nodes > 1 else {}),
             "cpus-per-task": asked.cpus_per_task,
             "gpus-per-node": asked.gpus_per_node,
-            "mem": None if asked.mem_gb is None else f"{round(asked.mem_gb * 1024)}M",
+            "mem": None if asked.mem_gb is None else f"{ceil(asked.mem_gb * 1024)}M",
             **dict(map(option, asked.sbatch_options)),
         }
 
     def fault(self, said: str) -> str:
-        for pattern, (name, remedy) in FAULTS.items():
+        for pattern, (names, remedy) in FAULTS.items():
             if re.search(pattern, said, re.IGNORECASE):
-                return f"{KEY}.{name}={getattr(self.asked, name)}: Slurm refuses it ({said}); {remedy}"
+                given = [f"{KEY}.{n}={value}" for n in names if (value := getattr(self.asked, n)) is not None]
+                return f"{' '.join(given) or f'{KEY}.{names[0]}'}: Slurm refuses it ({said}); {remedy}"
         return f"hydra/launcher=slurm: sbatch refuses the array ({said})"
 
     def tasks(self, batch: Batch) -> dict[int, slurm.TaskState]:
@@ -154,3 +172,13 @@ def option(written: str) -> tuple[str, str]:
     """Name and value of one that is sbatch's own, with its dashes or without."""
     name, _, value = written.lstrip("-").partition("=")
     return name, value
+
+
+def check_option(written: str) -> None:
+    name, _ = option(written)
+    if written.startswith("-") and not written.startswith("--"):
+        raise ConfigError(
+            f"{KEY}.sbatch_options: {written} is short for another; write the long one, such as --mail-type=END"
+        )
+    if name in OWN:
+        raise ConfigError(f"{KEY}.sbatch_options: --{name} is set by litconv; leave it out, {OWN[name]}")

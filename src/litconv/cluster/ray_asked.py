@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from litconv.cluster.asked import KEY, check_asked
+from litconv.config.root_keys import at_least
 from litconv.errors import ConfigError
 
-KEY = "hydra.launcher"
+BOUNDS = {"points_per_task": at_least(1), "cpus_per_task": at_least(1), "gpus_per_task": at_least(0)}
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,7 @@ class Asked:
     gpus_per_task: float
 
     def check(self) -> None:
-        if self.points_per_task is not None and self.points_per_task < 1:
-            raise ConfigError(f"{KEY}.points_per_task={self.points_per_task} must be at least 1, or left out")
-        if self.cpus_per_task < 1:
-            raise ConfigError(f"{KEY}.cpus_per_task={self.cpus_per_task} must be at least 1")
-        if self.gpus_per_task < 0:
-            raise ConfigError(f"{KEY}.gpus_per_task={self.gpus_per_task} must be at least 0")
+        check_asked(self, BOUNDS)
 
     def fits(self, node: Mapping[str, Any]) -> bool:
         """`node`: as ray.nodes() has it."""

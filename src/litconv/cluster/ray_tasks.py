@@ -46,7 +46,7 @@ class RayTasks:
     Ray's max_retries: that says nothing of it, and would try for ever what the node's memory cannot hold."""
 
     launcher = "ray"
-    spans_nodes = False
+    spans_nodes = False  # its processes would have to be started by srun
 
     def __init__(self, asked: Asked, options: TaskOptions) -> None:
         asked.check()

@@ -13,7 +13,9 @@ from litconv.cluster.batch import Batch
 from litconv.cluster.handing_over import HandingOver, said
 from litconv.cluster.options import TaskOptions
 from litconv.cluster.protocol import Cluster
+from litconv.cluster.slurm import SlurmError
 from litconv.cluster.waiting import Awaited, take_over, wait_for
+from litconv.errors import ConfigError
 from litconv.run import state
 from litconv.sweep import points
 from litconv.sweep.board import Board
@@ -101,7 +103,14 @@ class Session:
         found = {}
         for batch in batches.batches(self.folder):
             if batch.launcher == self.cluster.launcher and batch not in self.handed_over:
-                for task in self.cluster.tasks(batch):
+                try:
+                    live = self.cluster.tasks(batch)
+                except SlurmError as error:
+                    raise ConfigError(
+                        f"hydra/launcher={batch.launcher}: no answer ({error}), so which points are under way is not known; "
+                        "give the command again when it answers"
+                    ) from None
+                for task in live:
                     found |= dict.fromkeys(batch.tasks[task], batch)
         return found
 

@@ -50,7 +50,7 @@ def ask(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]} did not answer within {PATIENCE_SECONDS} s") from None
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+        said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Try ")]
         raise SlurmError(
             re.sub(r"^\w+: (error: )?", "", said[-1]) if said else f"{command[0]} ended with {done.returncode}"
         )

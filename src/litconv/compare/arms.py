@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import nan
 
+import numpy as np
 import pandas as pd
 
 from litconv.compare.inference.statistics import student_interval
@@ -48,11 +49,15 @@ class Arm:
 
     def means(self, keys: Sequence[str]) -> list[float]:
         """Of these columns over the seeds; NaN where a run has no number there."""
-        return [self.column(key).mean() for key in keys]
+        numbers = np.array([self.column(key).to_numpy(float) for key in keys])
+        there = ~np.isnan(numbers)
+        with np.errstate(invalid="ignore"):
+            return (np.where(there, numbers, 0).sum(1) / there.sum(1)).tolist()
 
     def column(self, key: str) -> pd.Series:
         """Of the runs, as numbers; NaN where there is none."""
-        return pd.to_numeric(self.runs[key], errors="coerce")
+        column = self.runs[key]
+        return column if column.dtype == float else pd.to_numeric(column, errors="coerce")
 
     def has(self, key: str) -> bool:
         """Whether some run has a number there."""

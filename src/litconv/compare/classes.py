@@ -75,9 +75,12 @@ def read_confusion(path: Path) -> tuple[list[str], np.ndarray] | None:
     try:
         with path.open(newline="", errors="replace") as file:
             (_, *classes), *rows = [row for row in csv.reader(file) if row]
-        counts = np.array([[int(float(value)) for value in row[1:]] for row in rows])
-    except (OSError, ValueError, OverflowError, csv.Error):
+        read = np.array([row[1:] for row in rows], dtype=float)
+    except (OSError, ValueError, csv.Error):
         return None
+    if not np.isfinite(read).all():
+        return None
+    counts = read.astype(int)
     same = [row[0] for row in rows] == classes and counts.shape == (len(classes), len(classes))
     return (classes, counts) if same and (counts >= 0).all() else None
 

@@ -4,7 +4,6 @@ A reader that forgives: a summary that is missing, half-written, of another prog
 hand is a row too, and its `status` and `error` say what is wrong with it.
 """
 
-import csv
 import glob
 import json
 import os
@@ -28,7 +27,10 @@ def load(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     >>> runs[runs.status == "completed"].groupby("conv")["test/accuracy"].agg(["mean", "std", "count"])
     """
     rows = [read_run(folder) for folder in run_folders(path)]
-    columns = dict.fromkeys([*FIRST, *(key for row in rows for key in row)])
+    columns: dict[str, None] = dict.fromkeys(FIRST)
+    for row in rows:
+        if not row.keys() <= columns.keys():
+            columns |= dict.fromkeys(row)
     return pd.DataFrame(rows, columns=list(columns))
 
 
@@ -83,23 +85,6 @@ def flat(written: dict[str, Any]) -> dict[str, Any]:
         else:
             row[key] = value
     return row
-
-
-def curves(folder: str | Path, keys: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
-    """metrics.csv as metric → [(epoch, value)]; what is no number is left out, a file that is no table is empty."""
-    values: dict[str, list[tuple[int, float]]] = {}
-    try:
-        with (Path(folder) / "metrics.csv").open(newline="", errors="replace") as file:
-            reader = csv.DictReader(file)
-            keys = [key for key in keys if key in (reader.fieldnames or ())]
-            for row in reader:
-                epoch = number(row.get("epoch"))
-                for key in keys:
-                    if epoch is not None and (value := number(row.get(key))) is not None:
-                        values.setdefault(key, []).append((int(epoch), value))
-    except (OSError, csv.Error):
-        return {}
-    return values
 
 
 def number(value: Any) -> float | None:

@@ -84,7 +84,7 @@ def run_payloads(result: Result, arm: Arm, out: Path) -> list[dict[str, Any]]:
             "seed": int(run["seed"]),
             "score": float(run[result.metric.key]),
             "folder": str(run["folder"]),
-            "link": Path(os.path.relpath(run["folder"], out)).as_posix(),
+            "link": os.path.relpath(run["folder"], out),
             "costs": {k: float(run[k]) for k in costs if run[k] == run[k]},
             "scores": {k: number(run[k]) for k in result.deployed_metrics},
         }
@@ -101,4 +101,8 @@ def config_text(arm: Arm) -> str:
 
 def as_json(value: Any) -> str:
     """For a <script> element: no `<`, and null where a number is none."""
-    return json.dumps(finite(value), separators=(",", ":"), default=str).replace("<", "\\u003c")
+    try:
+        text = json.dumps(value, separators=(",", ":"), default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(finite(value), separators=(",", ":"), default=str)
+    return text.replace("<", "\\u003c")

@@ -23,6 +23,8 @@ PASSED = {
     *("enable_progress_bar", "enable_checkpointing", "default_root_dir", "barebones"),
 }
 
+OF_HYDRA = ("hydra.launcher.", "hydra.sweeper.")
+
 
 def keys(config_name: str = "train") -> list[str]:
     """Every key, dotted: those of the groups that the command line chooses, and the groups themselves. `+key` is an
@@ -32,7 +34,18 @@ def keys(config_name: str = "train") -> list[str]:
 
 def keys_near(key: str, config_name: str) -> list[str]:
     """The same, and the arguments of the class in whose group this key stands, even if it must be imported for that."""
+    if key.startswith(OF_HYDRA) and (of_hydra := keys_of_hydra_s(".".join(key.split(".")[:2]))):
+        return of_hydra
     return known_keys(config_name, key.partition(".")[0], *choices_and_places())
+
+
+def keys_of_hydra_s(part: str) -> list[str]:
+    """`part`: hydra.launcher or hydra.sweeper. Of the one that is chosen; none of one that is not ours."""
+    group = part.replace(".", "/")
+    default = {"hydra/launcher": "local", "hydra/sweeper": "grid"}[group]
+    chosen = [a.partition("=")[2] for a in arguments() if a.startswith(f"{group}=")] or [default]
+    path = CONF / group / f"{chosen[-1]}.yaml"
+    return [f"{part}.{key}" for key in load(path) if not key.startswith("_")] if path.exists() else []
 
 
 def choices_and_places() -> list[str]:

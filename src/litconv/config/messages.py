@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException, OverrideParseException
 
 from litconv.config.keys import choices_that_take, keys_near
 from litconv.config.own_yamls import options as stems
+from litconv.files import of_full_disk
 
 EXTRAS = {
     "hydra/launcher/joblib": "joblib",
@@ -42,7 +43,8 @@ def one_line(error: BaseException, config_name: str = "train") -> str:
     that this configuration of conf/ takes."""
     if isinstance(error, OSError) and error.filename:
         key = place_of(str(error.filename), config_name)
-        return f"{error.filename}: {error.strerror}; choose another place with {key}=…, or check its permissions"
+        or_else = "make room" if of_full_disk(error) else "check its permissions"
+        return f"{error.filename}: {error.strerror}; choose another place with {key}=…, or {or_else}"
     if isinstance(error, MemoryError):
         return f"out of memory ({' '.join(str(error).split())}); a smaller data set, batch or model needs less"
     if isinstance(error, InstantiationException) and error.__cause__ is not None:

@@ -9,6 +9,7 @@ from litconv.config.front import spelled
 from litconv.data.module import DataModule
 from litconv.deploy.run import deployed
 from litconv.errors import DataError, ExportError
+from litconv.files import of_full_disk
 from litconv.prepare.deployed import Bench, Deploying
 from litconv.run.asked import Asked
 from litconv.run.folder import RunFolder
@@ -31,6 +32,8 @@ def deploy_if_asked(asked: Asked, trainer: pl.Trainer, task: Task, data: DataMod
         try:
             record = deployed(bench, asked.config, task, data, asked.name, folder.best)
         except (ExportError, DataError) as error:
+            if of_full_disk(error):
+                raise  # the same command makes up for it
             log.warning("deploy: %s", error)
             folder.record({"warnings": [*folder.summary.get("warnings", []), f"deploy: {error}"]})
             return

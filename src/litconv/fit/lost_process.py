@@ -6,10 +6,11 @@ import re
 import torch
 
 from litconv import signals
+from litconv.config.slurm_step import Step
 from litconv.errors import ConfigError, LostProcessError
 
-# Whoever ended one process of a run (scancel, a time limit, srun --kill-on-bad-exit=1) ends this one as well, but its
-# signal may arrive after the news that the other is gone.
+# What ends one task of an srun (scancel, a time limit, --kill-on-bad-exit=1) ends this one as well, but its signal may
+# arrive after the news that the other is gone. Processes that Lightning has started it kills within five seconds.
 SIGNAL_COMES_WITHIN_SECONDS = 10.0
 LOST = re.compile(
     r"gloo.*(Connection (reset|closed)|Broken pipe|Connection refused|timed? ?out)"
@@ -34,7 +35,8 @@ def lost_process(error: RuntimeError) -> LostProcessError | None:
     """The error to end with, where this one says so; a signal that comes meanwhile is kept for the run's end."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()) or not LOST.search(str(error)):
         return None
-    signals.of_run.wait(SIGNAL_COMES_WITHIN_SECONDS)
+    if (step := Step.here()) and step.tasks > 1:
+        signals.of_run.wait(SIGNAL_COMES_WITHIN_SECONDS)
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
     reason = re.sub(r"\[[^]]*\.c(c|pp):\d+\] ", "", " ".join(str(error).split())).partition(". ")[0]
     return LostProcessError(

@@ -21,7 +21,7 @@ import numpy as np
 
 from litconv.loggers.kept_ids import keep_id, kept_ids
 from litconv.loggers.run_logger import LoggerOffError, one_line
-from litconv.loggers.wandb_file import logged, wait_for_end
+from litconv.loggers.wandb_file import drop_torn_end, logged, wait_for_end
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
@@ -58,10 +58,15 @@ class Wandb:
         (folder / "wandb").mkdir(parents=True, exist_ok=True)  # wandb would go to the system's temporary folder
         import wandb
 
-        self.folder, self.earlier_id = folder, kept_ids(folder).get("wandb") if resume else None
-        id = self.earlier_id or secrets.token_hex(8)  # no two may be equal: one would go on in the other
-        if resume and self.earlier_id is None:
+        earlier_id = kept_ids(folder).get("wandb") if resume else None
+        id = earlier_id or secrets.token_hex(8)  # no two may be equal: one would go on in the other
+        if resume and earlier_id is None:
             keep_id(folder, "wandb", id)
+        self.parts = folder / "wandb"
+        for file in self.parts.glob("offline-run-*/*.wandb") if resume else ():  # under the lock of the run
+            drop_torn_end(file)
+        self.offline_parts = sorted(self.parts.glob(f"offline-run-*-{id}*/*.wandb"))
+        self.online_parts = sorted(self.parts.glob(f"run-*-{id}*/*.wandb"))
 
         def init(mode: str) -> "wandb.Run":
             run = wandb.init(
@@ -104,14 +109,10 @@ class Wandb:
             log.info("wandb: %s", self.run.url)
 
     def steps_held(self) -> set[int]:
-        """Of an online run the server counts, and those parts that are still to be uploaded."""
-        if self.earlier_id is None:
-            return set()
-        own = Path(self.run.settings.sync_file)
-        parts = f"{'*' if self.run.offline else 'offline-'}run-*-{self.earlier_id}/*.wandb"
-        files = [file for file in (self.folder / "wandb").glob(parts) if file.name == own.name and file != own]
-        uploaded = 0 if self.run.offline else self.run.summary.get(STEP, -1) + 1
-        return {step for file in files for step in logged(file, STEP)} | set(range(uploaded))
+        """What is offline can still be uploaded; of what was sent the server knows, if it can be asked."""
+        parts = self.offline_parts + (self.online_parts if self.run.offline else [])
+        sent = 0 if self.run.offline else self.run.summary.get(STEP, -1) + 1
+        return {step for part in parts for step in logged(part, STEP)} | set(range(sent))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         if not Path(self.run.dir).exists():  # wandb itself would write into a removed file and not notice
@@ -133,8 +134,10 @@ class Wandb:
             self.end(exit_code, summary)
         except Exception:
             end_service(exit_code)  # its process is gone; what is left here would fail again at exit
-            if not (self.folder / "wandb").exists():
+            if not self.parts.exists():
                 raise
+            for file in self.parts.glob(f"offline-run-*-{self.run.id}*/*.wandb"):
+                drop_torn_end(file)
             self.run = self.another_part()  # Slurm's SIGTERM goes to every process of a job, that one included
             self.end(exit_code, summary)
 

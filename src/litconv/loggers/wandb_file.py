@@ -4,6 +4,7 @@ That process keeps the end of it in memory for a while, and `Run.finish` does no
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +46,21 @@ def records(file: Path, start: int = 0) -> Iterator[Any]:
     """Those that begin in the blocks from `start` on; one that the end of the file cuts off is none."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    return (Record.FromString(content) for content in contents(file, start))
+    return (Record.FromString(content) for _, content in contents(file, start))
 
 
-def contents(file: Path, start: int) -> Iterator[bytes]:
+def drop_torn_end(file: Path) -> None:
+    """Of a process that was killed. `wandb sync` ends at a record that is cut off, and leaves out the parts after it; a file
+    without a record it takes for an error of all."""
+    whole = max((end for end, _ in contents(file)), default=None)
+    if whole is None:
+        file.unlink()
+    elif file.stat().st_size > whole:
+        os.truncate(file, whole)
+
+
+def contents(file: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
+    """(where it ends in the file, the bytes of a record)"""
     with file.open("rb") as stream:
         stream.seek(start)
         data = stream.read()
@@ -67,5 +79,5 @@ def contents(file: Path, start: int) -> Iterator[bytes]:
         elif record is not None:
             record += chunk
         if kind in (FULL, LAST) and record is not None:
-            yield record
+            yield start + at, record
             record = None

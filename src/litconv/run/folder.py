@@ -27,8 +27,8 @@ RESERVED_BYTES = 2**18  # given back before the summary is written, so that a fu
 class RunFolder:
     """`with RunFolder(path) as folder:` locks and opens the folder; leaving it writes `folder.summary` with its status.
 
-    `completed` if the block ended, `interrupted` for Ctrl-C and SIGTERM (exit status 130 and 143), `failed` with the
-    error for everything else. Then each of `at_end` is called with the exit code.
+    `completed` if the block ended, `interrupted` for Ctrl-C and SIGTERM (exit status 130 and 143) and, with the error, for a
+    full disk (1), `failed` with the error for everything else. Then each of `at_end` is called with the exit code.
     """
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ class RunFolder:
                 self.summary["error"] = said(error)
                 log.warning("%s", error)
         else:
-            status, code = "failed", 1
+            status, code = "interrupted" if files.of_full_disk(error) else "failed", 1
             self.summary["error"] = said(error)
             log.debug("%s", "".join(traceback.format_exception(error)))
         self.summary = {"status": status, **self.summary}

@@ -69,7 +69,7 @@ class Board:
 
     def ended(self, outcome: Outcome, done: int, total: int) -> None:
         figure = next((f"{key} {outcome.summary[key]:.4f}" for key in METRICS if outcome.summary.get(key)), "")
-        what = outcome.error if outcome.status == "failed" else figure
+        what = outcome.error or figure
         parts = (f"[{done}/{total}]", outcome.status, outcome.name, f"{outcome.seconds:.1f} s", what)
         self.say("  ".join(part for part in parts if part))
 

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 
 from litconv.config.command_line import INTERRUPTED, quiet
 from litconv.errors import BusyError, JobError
+from litconv.files import of_full_disk
 from litconv.run.state import is_wanted
-from litconv.sweep.outcome import mark, settle
+from litconv.sweep.outcome import FULL_DISK, mark, settle
 from litconv.sweep.parenthood import adopt, become_a_job
 from litconv.sweep.plan import Plan
 
@@ -41,6 +42,10 @@ def run(
         sys.exit(BUSY)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if of_full_disk(error):
+            sys.exit(FULL_DISK)
+        raise
 
 
 def train(task: tuple[str, str], context: HydraContext, config: DictConfig, plan: Plan) -> int:
@@ -63,8 +68,9 @@ def train(task: tuple[str, str], context: HydraContext, config: DictConfig, plan
     except JobError as error:
         if isinstance(error.__cause__, BusyError):
             raise error.__cause__ from None
-        settle(plan.folder, plan.facts, before, "failed", str(error))
-        return 1
+        full = of_full_disk(error)
+        settle(plan.folder, plan.facts, before, "interrupted" if full else "failed", str(error))
+        return FULL_DISK if full else 1
     return 0
 
 

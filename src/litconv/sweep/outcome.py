@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from litconv.errors import BusyError
+from litconv.files import of_full_disk
 from litconv.run.state import lock, read_summary
 from litconv.run.summary import write_summary
 
 NOT_STARTED = "not started"
+FULL_DISK = 74  # a job's exit status (EX_IOERR): there may be no room for a summary that says so
 ENDS = ("completed", "failed", "interrupted")
 
 
@@ -40,6 +42,8 @@ def judge(exit_code: int, asked_to_stop: bool) -> tuple[str, str]:
     """(status, error) of a job that left no summary; a negative code is the signal that killed it."""
     if exit_code in (130, 143, -signal.SIGINT, -signal.SIGTERM) or (asked_to_stop and exit_code < 0):
         return "interrupted", ""
+    if exit_code == FULL_DISK:
+        return "interrupted", "No space left on device; make room, and the same command goes on"
     if exit_code == -signal.SIGKILL:
         return "failed", ("killed by signal 9 (SIGKILL); out of memory? A smaller n_jobs or data.batch_size needs less")
     if exit_code < 0:
@@ -48,12 +52,18 @@ def judge(exit_code: int, asked_to_stop: bool) -> tuple[str, str]:
 
 
 def settle(run: Path, facts: dict[str, Any], before: tuple[int, int], status: str, error: str) -> dict[str, Any]:
-    """The summary of a job that has ended as `status`: its own, and else one that is written here."""
+    """The summary of a job that has ended as `status`: its own, and else one that is written here, if there is room."""
+    own = {**facts, "status": status, **({"error": error} if error else {})}
     with suppress(BusyError):  # another launch went on with it already: its summary counts
         file = lock(run)
         with file:
             if mark(run) == before or read_summary(run).get("status") not in ENDS:
-                write(run, facts, status, error)
+                try:
+                    write(run, facts, status, error)
+                except OSError as fault:
+                    if not of_full_disk(fault):
+                        raise
+                    return own
     return read_summary(run)
 
 

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from litconv.compare.arms import Arm
-from litconv.compare.collect import curves
+from litconv.compare.curves import curves
 from litconv.compare.metric import Metric
 
 FAR, FAR_OF_OWN = 10.0, 5.0  # times the spread

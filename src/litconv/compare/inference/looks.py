@@ -22,6 +22,7 @@ from functools import cache
 
 import numpy as np
 from scipy import stats
+from scipy.special import stdtr
 
 from litconv.compare.question import FEWEST_SEEDS as FEWEST
 
@@ -109,8 +110,10 @@ def exceeding(n: int, w: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
     def up_to(psi: np.ndarray) -> np.ndarray:
         """P(ψ ≤ psi)"""
-        inside = np.clip(psi, -np.pi / 2, np.pi / 2)
-        return stats.t.cdf(np.sqrt(n) * np.tan(np.clip(inside, -np.pi / 2 + 1e-12, np.pi / 2 - 1e-12)), n)
+        found = (psi > 0).astype(float)  # of what lies beyond a right angle, where all the time would go
+        inside = (np.abs(psi) < np.pi / 2 - 1e-12) & (ratio < 1)
+        found[inside] = stdtr(n, np.sqrt(n) * np.tan(psi[inside]))
+        return found
 
     above = up_to(np.pi - angle - delta) - up_to(angle - delta) + up_to(-angle - delta)
     above = np.where(ratio >= 1, 0.0, above)  # P(|W_{n+1}| ≥ edge)
