@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import redirect_stdout
 from importlib.util import find_spec
 from itertools import product
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import hydra
 import pytest
@@ -36,6 +38,8 @@ from litconv.config.environment import cores
 from litconv.cost import count
 from litconv.run import state
 from litconv.run.summary import write_summary
+from litconv.sweep.plan import Plan
+from litconv.sweep.running import Job, Point
 from litconv.sweep.session import Session
 from sweep_process import wait_until
 from wandb_reader import read_run
@@ -168,6 +172,18 @@ def test_a_signal_in_the_moment_in_which_a_job_is_forked_is_not_lost(tmp_path, m
     monkeypatch.setattr(Session, "start", start_and_stop)
     assert sweep(tmp_path, "seed=0,1", "n_jobs=1") == 1
     assert [summary["status"] for summary in runs(tmp_path).values()] == ["interrupted"] * 2
+
+
+def test_a_job_that_is_killed_by_its_launcher_before_it_was_asked_to_end_is_interrupted(tmp_path):
+    """As when two signals come at once."""
+    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    process = SimpleNamespace(pid=sleeper.pid, kill=sleeper.kill)
+    job = Job(Point(0, "", None), Plan("a", tmp_path / "s" / "a"), process, (0, 0), time.monotonic())
+    job.kill()
+    process.exitcode = sleeper.wait(10)
+    assert process.exitcode == -signal.SIGKILL
+    outcome = job.outcome(float("inf"))
+    assert (outcome.status, outcome.error) == ("interrupted", "")
 
 
 def test_a_ctrl_c_in_the_moment_in_which_the_only_job_is_forked_ends_it_too(tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ def test_the_points_of_a_lost_node_go_on_elsewhere_from_their_last_epoch(both, t
 def test_a_signal_to_the_command_interrupts_every_run_and_the_same_command_goes_on(both, tmp_path, number):
     grid = (*TWO[:2], "seed=0,1,2", *LONG)  # six points for four places
     command = start(both.address, tmp_path, *grid)
-    wait_for_epochs(tmp_path, runs=4, epochs=1)
+    wait_for_epochs(tmp_path, runs=4, epochs=2)  # the first checkpoint stands
     command.send_signal(number)
     assert waits_to_end(command, tmp_path) == 128 + number, said(tmp_path)
     assert statuses(tmp_path) == ["interrupted"] * 4
@@ -65,7 +65,7 @@ def test_a_signal_to_the_command_interrupts_every_run_and_the_same_command_goes_
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_a_command_that_is_lost_takes_its_tasks_with_it_and_their_runs_are_interrupted(both, tmp_path, number):
     command = start(both.address, tmp_path, *TWO)
-    wait_for_epochs(tmp_path, runs=2, epochs=1)
+    wait_for_epochs(tmp_path, runs=2, epochs=2)  # the first checkpoint stands
     os.kill(command.pid, number)
     command.wait(60)
     assert wait_until(lambda: is_quiet(tmp_path), 60)

@@ -126,6 +126,7 @@ os.wait()
 
 
 def as_worker(folder: Path) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray's workers have it
     with mock.patch.object(on_ray, "gpus", return_value=""):
         on_ray.run(
             [sys.executable, "-c", TREE, str(folder)], dict(os.environ), str(folder), str(folder), str(folder / "log")
@@ -153,6 +154,14 @@ def test_a_worker_that_is_interrupted_asks_all_processes_of_its_command_to_end_a
     assert process.exitcode is not None
     assert (tmp_path / "asked").exists()
     assert not is_alive(pid)
+
+
+def test_a_worker_that_ends_takes_its_command_with_it_and_asks_nobody_twice(worker, tmp_path):
+    process, pid = worker
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    assert wait_until(lambda: not is_alive(pid))
+    assert not (tmp_path / "asked").exists()  # by the worker; in a task the kernel tells the launch, once
 
 
 def test_a_worker_that_is_killed_takes_its_command_with_it(worker):

@@ -2,7 +2,7 @@
 needs; hence the standard library alone.
 
 Ends travel down a chain, whatever is killed: who cancels the task interrupts the worker, which sends SIGTERM to all that it
-started; a worker that dies takes the command with it by the kernel (SIGKILL), and the launch below that gets SIGTERM in turn.
+started; a worker that ends or dies takes the command with it by the kernel (SIGKILL), and the launch below gets SIGTERM in turn.
 """
 
 import ctypes
@@ -43,7 +43,9 @@ def run(
         try:
             while (status := child.poll()) is None:
                 time.sleep(LOOK_SECONDS)  # Ray's interruption comes between two lines of Python, not into a wait
-        except BaseException:
+        except (
+            KeyboardInterrupt
+        ):  # not a SystemExit: the worker ends then, and a launch that is told twice kills its jobs
             os.killpg(child.pid, signal.SIGTERM)
             child.wait()
             raise

@@ -42,6 +42,7 @@ class Job:
             os.kill(self.process.pid, signal_number)
 
     def kill(self) -> None:
+        self.stopped = self.stopped or time.monotonic()  # two signals at once: it may not have been asked before
         kill_group(self.process.pid)
         self.process.kill()  # which may not be the head of its group yet
 
