@@ -44,7 +44,8 @@ class TaskState:
 def ask(*command: str) -> str:
     """What it prints."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        # A session of its own: Ctrl-C is this command's affair, and must not cut sbatch off from its answer.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, start_new_session=True)
     except FileNotFoundError:
         raise SlurmError(f"{command[0]} is not on the PATH") from None
     except subprocess.TimeoutExpired:
