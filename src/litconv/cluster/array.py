@@ -124,11 +124,11 @@ class Array:
         return {
             "job-name": batch.sweep.name,
             "array": f"0-{len(batch.tasks) - 1}{at_a_time}",
-            "output": str(batch.folder / "task_%a.log"),
+            "output": shlex.quote(str(batch.folder / "task_%a.log")),
             "open-mode": "append",  # a task that is requeued goes on in it
             "requeue": "",
             "signal": f"B:{slurm.WARNING.name.removeprefix('SIG')}@{asked.grace_seconds}",
-            "chdir": os.getcwd(),  # noqa: PTH109 a string
+            "chdir": shlex.quote(os.getcwd()),  # noqa: PTH109 a string
             "partition": asked.partition,
             "account": asked.account,
             "qos": asked.qos,
