@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from command import ROOT, TINY
 from litconv.cluster import slurm
@@ -249,6 +250,18 @@ def test_a_signal_ends_the_waiting_command_in_order_and_leaves_the_tasks(tmp_pat
     assert "the tasks go on without this command" in said
     assert not (tmp_path / "sweeps" / "s" / ".launches").exists()  # nobody calls it killed
     assert [batch.job for batch in batches(tmp_path / "sweeps" / "s")] == ["41"]
+
+
+def test_a_folder_may_have_blanks_quotes_and_dollar_signs_in_its_path(tmp_path):
+    folder = tmp_path / "it's $HOME, 100 %"
+    folder.mkdir()
+    script = slurm.script({}, [], folder / "batch.json", "true")
+    assert subprocess.run(["bash", "-c", script], capture_output=True).returncode == 78
+    (folder / "batch.json").touch()
+    assert subprocess.run(["bash", "-c", script], capture_output=True).returncode == 0
+    task = Task(Batch(folder / ".cluster" / "0000", "slurm", ["python", "train.py"], [], [["a"]]), 0)
+    (override,) = [one for one in task.command(restarted=False) if one.startswith("hydra.sweeper.file=")]
+    assert OverridesParser.create().parse_override(override).value() == str(task.batch.points_file(0))
 
 
 def test_a_launch_waits_while_another_hands_over(tmp_path):
