@@ -1,7 +1,9 @@
 """hydra/launcher=slurm without a Slurm: what it hands over, what it refuses, what it makes of what Slurm says."""
 
+import fcntl
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -10,18 +12,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from command import ROOT, TINY
 from litconv.cluster import slurm
 from litconv.cluster.array import Array, Asked
-from litconv.cluster.batch import Batch, batches, chunks, new_folder
+from litconv.cluster.batch import Batch, batches, chunks, new_folder, one_launch_at_a_time
 from litconv.cluster.handing_over import HandingOver
 from litconv.cluster.options import TaskOptions
 from litconv.cluster.ray_tasks import RayTasks
 from litconv.cluster.task import Task
 from litconv.config.environment import cores
 from litconv.errors import ConfigError
+from sweep_process import wait_until
 
 OPTIONS = TaskOptions(["sweep=s"], n_jobs=-1, slots_per_gpu=2, rerun="failed")
 PLAIN = {
@@ -233,6 +237,51 @@ def test_while_slurm_does_not_answer_the_same_command_submits_nothing_and_says_s
         "so which points are under way is not known; give the command again when it answers"
     ]
     assert sum("--parsable" in line for line in calls.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_waiting_command_in_order_and_leaves_the_tasks(tmp_path, fake, number, status):
+    fake("sbatch", "41\n")
+    calls = fake("squeue", "41_0|RUNNING|n1|1:00|None\n")
+    command = [
+        sys.executable,
+        ROOT / "train.py",
+        "-m",
+        *TINY,
+        "hydra/launcher=slurm",
+        f"output_dir={tmp_path}",
+        "sweep=s",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    assert wait_until(calls.exists, 120)
+    waiting.send_signal(number)
+    said, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == status
+    assert "the tasks go on without this command" in said
+    assert not (tmp_path / "sweeps" / "s" / ".launches").exists()  # nobody calls it killed
+    assert [batch.job for batch in batches(tmp_path / "sweeps" / "s")] == ["41"]
+
+
+def test_a_folder_may_have_blanks_quotes_and_dollar_signs_in_its_path(tmp_path):
+    folder = tmp_path / "it's $HOME, 100 %"
+    folder.mkdir()
+    script = slurm.script({}, [], folder / "batch.json", "true")
+    assert subprocess.run(["bash", "-c", script], capture_output=True).returncode == 78
+    (folder / "batch.json").touch()
+    assert subprocess.run(["bash", "-c", script], capture_output=True).returncode == 0
+    task = Task(Batch(folder / ".cluster" / "0000", "slurm", ["python", "train.py"], [], [["a"]]), 0)
+    (override,) = [one for one in task.command(restarted=False) if one.startswith("hydra.sweeper.file=")]
+    assert OverridesParser.create().parse_override(override).value() == str(task.batch.points_file(0))
+
+
+def test_a_launch_waits_while_another_hands_over(tmp_path):
+    with one_launch_at_a_time(tmp_path), (tmp_path / ".cluster" / "lock").open("a") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert new_folder(tmp_path).name == "0000"
+    with (tmp_path / ".cluster" / "lock").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_tuning_in_two_stages_without_waiting_says_to_give_the_command_again(tmp_path, fake):

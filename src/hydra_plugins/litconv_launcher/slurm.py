@@ -56,13 +56,14 @@ class SlurmLauncher(Launcher):
         self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         options = TaskOptions.of(config, self.rerun, *self.task_options)
         plain = [OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for one in self.asked]
-        cluster = Array(Asked(*plain), options)
-        self.session = Session(Path(str(config.hydra.sweep.dir)), cluster, options, self.wait)
+        self.cluster = Array(Asked(*plain), options)
+        self.session = Session(Path(str(config.hydra.sweep.dir)), self.cluster, options, self.wait)
         at_end_of_sweep(self.session.show_table)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from litconv.sweep.composing import outcomes_of
 
         setup_globals()
-        outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
+        with self.cluster.interruptible():
+            outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
         return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]

@@ -4,7 +4,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -14,6 +15,7 @@ from litconv.cluster.batch import Batch
 from litconv.cluster.options import TaskOptions
 from litconv.config.root_keys import Bound, at_least
 from litconv.errors import ConfigError
+from litconv.signals import Signals
 
 BOUNDS = {
     **dict.fromkeys(("points_per_task", "array_parallelism", "timeout_min"), at_least(1)),
@@ -89,6 +91,7 @@ class Array:
     def __init__(self, asked: Asked, options: TaskOptions) -> None:
         asked.check()
         self.asked, self.points_per_task = asked, asked.per_task(options)
+        self.signals = Signals()
 
     def check(self) -> None:
         try:
@@ -121,11 +124,11 @@ class Array:
         return {
             "job-name": batch.sweep.name,
             "array": f"0-{len(batch.tasks) - 1}{at_a_time}",
-            "output": str(batch.folder / "task_%a.log"),
+            "output": shlex.quote(str(batch.folder / "task_%a.log")),
             "open-mode": "append",  # a task that is requeued goes on in it
             "requeue": "",
             "signal": f"B:{slurm.WARNING.name.removeprefix('SIG')}@{asked.grace_seconds}",
-            "chdir": os.getcwd(),  # noqa: PTH109 a string
+            "chdir": shlex.quote(os.getcwd()),  # noqa: PTH109 a string
             "partition": asked.partition,
             "account": asked.account,
             "qos": asked.qos,
@@ -145,7 +148,20 @@ class Array:
                 return f"{' '.join(given) or f'{KEY}.{names[0]}'}: Slurm refuses it ({said}); {remedy}"
         return f"hydra/launcher=slurm: sbatch refuses the array ({said})"
 
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C, SIGTERM and a lost terminal end the command, not its tasks."""
+        self.signals.install()
+        try:
+            yield
+        finally:
+            self.signals.restore()
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return self.signals.held()
+
     def tasks(self, batch: Batch) -> dict[int, slurm.TaskState]:
+        self.signals.check()  # one that came while tasks were handed over
         return slurm.tasks(batch.job)
 
     def why_ended(self, batch: Batch, task: int) -> str:

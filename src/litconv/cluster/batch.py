@@ -5,12 +5,15 @@
                          task_<i>.log    what the task printed, in all its starts
                          task_<i>.begun  a line for each start: the node and the time
                          cancelled       if it was, by scripts/sweep.py
+<sweep>/.cluster/lock                    held by the launch that is handing over
 """
 
+import fcntl
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -84,7 +87,7 @@ class Batch:
 def new_folder(sweep: Path) -> Path:
     """Of a batch of this sweep, that no other launch has."""
     (sweep / FOLDER).mkdir(parents=True, exist_ok=True)
-    number = len(list((sweep / FOLDER).iterdir()))
+    number = sum(path.is_dir() for path in (sweep / FOLDER).iterdir())
     while True:
         folder = sweep / FOLDER / f"{number:04d}"
         try:
@@ -93,6 +96,15 @@ def new_folder(sweep: Path) -> Path:
             number += 1
             continue
         return folder
+
+
+@contextmanager
+def one_launch_at_a_time(sweep: Path) -> Iterator[None]:
+    """So that a second launch finds what the first has handed over, and does not hand it over again."""
+    (sweep / FOLDER).mkdir(parents=True, exist_ok=True)
+    with (sweep / FOLDER / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def batches(sweep: Path) -> list[Batch]:

@@ -1,6 +1,7 @@
 """What a `Session` asks of a cluster."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from litconv.cluster.batch import Batch
@@ -19,6 +20,9 @@ class Cluster(Protocol):
 
     def submit(self, batch: Batch) -> str:
         """Hand the tasks over; returns the cluster's number of them."""
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """Within, no signal ends this command: what is handed over is noted."""
 
     def tasks(self, batch: Batch) -> Mapping[int, TaskState]:
         """Those that wait or run."""

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,9 @@ class RayTasks:
         probe, log = str(batch.folder / "batch.json"), str(batch.log(number))
         reference = function.remote(command, environment, os.getcwd(), probe, log)  # noqa: PTH109 a string
         self.live[reference] = task
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return nullcontext()  # its tasks end with this command
 
     def tasks(self, batch: Batch) -> dict[int, TaskState]:
         """None of an earlier command: its tasks have ended with it."""

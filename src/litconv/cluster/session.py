@@ -54,14 +54,9 @@ class Session:
         points.add(self.folder, planned)
         memory.add(planned)
         self.say_refused(planned)
-        new, awaited = self.sorted_out(planned)
-        handing = HandingOver(self.folder, self.cluster, self.options)
-        try:
-            named = [(point, one.config) for point, one in zip(planned, given, strict=True) if point.name]
-            batch_list = handing.in_batches(list(new), {point.name: handing.shape(config) for point, config in named})
-        except Exception:
-            self.outcomes.clear()  # the error says it all
-            raise
+        with batches.one_launch_at_a_time(self.folder):
+            new, awaited = self.sorted_out(planned)
+            batch_list = self.hand_over(planned, given, list(new))
         for batch in batch_list:
             self.board.say(said(batch))
             in_it = [point for point in new if batch.task_of(point.name) is not None]
@@ -72,6 +67,19 @@ class Session:
         else:
             self.leave(awaited)
         return [self.outcomes[point.key] for point in planned]
+
+    def hand_over(
+        self, planned: Sequence[SweepPoint], given: Sequence[Point], new: Sequence[SweepPoint]
+    ) -> list[Batch]:
+        handing = HandingOver(self.folder, self.cluster, self.options)
+        try:
+            named = [(point, one.config) for point, one in zip(planned, given, strict=True) if point.name]
+            shapes = {point.name: handing.shape(config) for point, config in named}
+            with self.cluster.undisturbed():
+                return handing.in_batches(new, shapes)
+        except Exception:
+            self.outcomes.clear()  # the error says it all
+            raise
 
     def sorted_out(self, planned: Sequence[SweepPoint]) -> tuple[dict[SweepPoint, tuple[int, int]], list[Awaited]]:
         """(those to be handed over, with the mark of the summary that stands there; those in tasks that are under way)"""
@@ -127,6 +135,7 @@ class Session:
         try:
             wait_for(awaited, self.cluster, self.board)
         except KeyboardInterrupt:
+            self.board.say("the tasks go on without this command")
             self.leave(awaited)
             raise
 

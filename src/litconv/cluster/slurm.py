@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 PATIENCE_SECONDS = 60
 WARNING = signal.SIGUSR1  # that a time limit is near
@@ -44,7 +45,8 @@ class TaskState:
 def ask(*command: str) -> str:
     """What it prints."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        # A session of its own: Ctrl-C is this command's affair, and must not cut sbatch off from its answer.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, start_new_session=True)
     except FileNotFoundError:
         raise SlurmError(f"{command[0]} is not on the PATH") from None
     except subprocess.TimeoutExpired:
@@ -114,13 +116,13 @@ def directives(options: Mapping[str, str | int | None]) -> list[str]:
 
 def script(options: Mapping[str, str | int | None], setup: Sequence[str], probe: Path, command: str) -> str:
     """`probe`: a file that every node must see."""
-    missing = f"error: $(hostname) does not see {probe.parent}: the sweep's folder must lie where all nodes share it"
+    missing = f" does not see {probe.parent}: the sweep's folder must lie where all nodes share it"
     return "\n".join(
         [
             "#!/bin/bash",
             *directives(options),
             *setup,
-            f'if [ ! -e "{probe}" ]; then echo "{missing}" >&2; exit 78; fi',
+            f'if [ ! -e {quote(str(probe))} ]; then echo "error: $(hostname)"{quote(missing)} >&2; exit 78; fi',
             f"exec {command}",
             "",
         ]

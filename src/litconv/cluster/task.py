@@ -21,6 +21,7 @@ from pathlib import Path
 from litconv.cluster import slurm
 from litconv.cluster.batch import Batch
 from litconv.config.environment import TASK
+from litconv.config.spelling import quoted
 from litconv.run import state
 from litconv.sweep.parenthood import die_with_parent
 
@@ -60,7 +61,7 @@ class Task:
             "-m",
             f"hydra/launcher={'local' if is_alone else 'basic'}",  # basic: the run is this very process
             "hydra/sweeper=listed",
-            f"hydra.sweeper.file={self.batch.points_file(self.number)}",
+            f"hydra.sweeper.file={quoted(str(self.batch.points_file(self.number)))}",
             "hydra.sweeper.records=false",
             *self.batch.options,
             *rerun,

@@ -32,6 +32,7 @@ from litconv.config.sweep_name import name_the_sweep
 from litconv.config.written import check_written
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
 from litconv.secrets import Masking
+from litconv.signals import exit_status
 
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
 OF_USER = (
@@ -167,9 +168,9 @@ def command_line(main: Callable[[], None], config_name: str = "train") -> int:
     before = _tables.set([])
     try:
         run(main, config_name, wants_traceback)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         tell_end("interrupted; give the same command again")
-        return INTERRUPTED
+        return exit_status(end) or INTERRUPTED
     except SystemExit as end:  # of a run, by a signal (RunFolder), or of Hydra's own --help and the like
         if end.code in (HUNG_UP, INTERRUPTED, TERMINATED):
             tell_end("interrupted; the same command goes on from the last finished epoch")
