@@ -60,7 +60,13 @@ class GridSweeper(Sweeper):
         Tuned(grid, {}).write(self.folder)  # a comparison of what there is so far knows that it is tuned
         print(grid.plan(), flush=True)
         trials = [grid.overrides(arm, value, f"seed={seed}") for arm, value, seed in grid.trials()]
-        tuned = Tuned.of(grid, [result(one) for returned in self.launch(trials) for one in returned])
+        tried = list(self.launch(trials))
+        if any(is_under_way(one) for returned in tried for one in returned):
+            print(
+                "the trials are submitted; when they have ended, the same command chooses and hands over the runs that test"
+            )
+            return tried
+        tuned = Tuned.of(grid, [result(one) for returned in tried for one in returned])
         tuned.write(self.folder)
         print("\n".join(tuned.lines()), flush=True)
         returns = [finished(returned) for returned in self.launch(grid.final(tuned.chosen))]
@@ -121,6 +127,11 @@ def finished(returned: Sequence[JobReturn]) -> Sequence[JobReturn]:
     for one in returned:
         _ = one.return_value  # raises what stopped it
     return returned
+
+
+def is_under_way(returned: JobReturn) -> bool:
+    """Whether it is trained elsewhere, and nobody waits for it."""
+    return getattr(getattr(returned, "outcome", None), "status", "") == "submitted"
 
 
 def result(returned: JobReturn) -> tuple[float, float] | None:
