@@ -35,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
+@pytest.fixture(autouse=True)
+def no_handler_of_ended_children_stays() -> Iterator[None]:
+    """PyTorch's DataLoader installs one for good, on the alternate stack of signals, whose memory some library gives back: the
+    next child that ends then ends this process by SIGSEGV, without a word. Seen in the minute-long test of the GPU script."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def yamls_are_parsed_once() -> Iterator[None]:
     """Hydra reads 25 for each of our thousand compositions, a quarter of their time; none of them changes meanwhile."""
