@@ -16,24 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from sweep_overhead import JOBS, ROOT, RUN, SEEDS
+
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
-from toy_slurm import ToySlurm  # noqa: E402
+from toy_slurm import ToySlurm
 
-JOBS = 8
-RUN = (
-    "trainer.accelerator=cpu",
-    "data.n_train=512",
-    "data.n_val=64",
-    "data.n_test=64",
-    "width=0.5",
-    "epochs=2",
-    "cost.latency.enabled=false",
-    "n_jobs=1",
-    f"seed={','.join(map(str, range(JOBS)))}",
-    "sweep=overhead",
-)
+SWEEP = (*RUN, SEEDS, "n_jobs=1", "sweep=overhead")
 SLURM = ("hydra/launcher=slurm", "hydra.launcher.array_parallelism=1")
 RAY = {1: "a point", 8: "8 points"}
 WAYS = {
@@ -77,7 +66,7 @@ def ways_of_ray() -> dict[str, tuple[str, ...]]:
 def measured(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:
     """(seconds, CPU seconds) of a point, its training left out."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(ROOT / "train.py"), "-m", *RUN, *arguments, f"output_dir={folder}"]
+        command = [sys.executable, str(ROOT / "train.py"), "-m", *SWEEP, *arguments, f"output_dir={folder}"]
         mark = f"LITCONV_MEASURED={folder}"
         environment = {**os.environ, **environment, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
         environment |= dict([mark.split("=", 1)])

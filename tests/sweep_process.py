@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -21,11 +21,14 @@ FOUR = ("conv=standard,grouped", "seed=0,1", "epochs=2", "sweep=kills")
 SIX = ("conv=standard,grouped,depthwise_separable", *FOUR[1:])
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
+def start(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
+    """`environment`: besides this process's own."""
     command = [sys.executable, ROOT / "train.py", "-m", *TINY, f"output_dir={folder}", *arguments]
-    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT / "src")}
+    own = {"WANDB_MODE": "offline", "PYTHONPATH": str(ROOT / "src"), **(environment or {})}
     with (folder / "launches.log").open("a") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | own, cwd=folder, start_new_session=True
+        )
 
 
 def children(pid: int) -> list[int]:

@@ -1,6 +1,7 @@
 """What wandb's client sends of a run that was resumed, online and by `wandb sync`, to a server that keeps lines of history."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 import wandb
 
+from command import ROOT
 from litconv.loggers.kept_ids import kept_ids
 from litconv.loggers.together import Loggers
-from litconv.loggers.wandb import Wandb, sync_command, sync_command_of_all
+from litconv.loggers.wandb import Wandb, sync_command
 from wandb_server import Server, wandb_server
 
 
@@ -40,6 +42,13 @@ def part(folder: Path, mode: str, steps: range, *, exit_code: int = 0, seed: int
     return kept_ids(folder)["wandb"]
 
 
+def command_of_the_page(sweep: Path) -> str:
+    """docs/loggers.md has it for a sweep called NAME."""
+    line = next(line for line in (ROOT / "docs/loggers.md").read_text().splitlines() if line.startswith("find "))
+    assert "outputs/sweeps/NAME" in line
+    return line.replace("outputs/sweeps/NAME", shlex.quote(str(sweep)))
+
+
 def shell(command: str) -> str:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=120, check=True)
@@ -59,14 +68,14 @@ def test_one_command_uploads_a_sweep_and_the_parts_of_a_resumed_run_are_one_run_
     began = sweep / "killed" / "wandb" / "offline-run-20260101_000000-abcdef12" / "run-abcdef12.wandb"
     began.parent.mkdir(parents=True)
     began.write_bytes(next(sweep.glob("other/wandb/offline*/*.wandb")).read_bytes()[:7])
-    said = shell(sync_command_of_all(sweep))
+    said = shell(command_of_the_page(sweep))
     assert "Syncing 3 run(s)" in said, said
     assert server.upserts.keys() == {resumed, other}
     assert rows(server, resumed) == [(step, step, step / 2) for step in range(5)]
     assert rows(server, other) == [(step, step, step / 2) for step in range(2)]
     assert server.summary(resumed)["test/accuracy"] == 0.04
     assert server.exit_codes == {resumed: 0, other: 0}
-    assert "No runs to sync" in shell(sync_command_of_all(sweep))  # what is uploaded is not uploaded again
+    assert "No runs to sync" in shell(command_of_the_page(sweep))  # what is uploaded is not uploaded again
 
 
 @pytest.mark.slow

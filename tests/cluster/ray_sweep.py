@@ -4,16 +4,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from slurm_sweep import parent, pids, read
+from slurm_sweep import NAME, parent, pids, read
 
-from command import ROOT, TINY
+import sweep_process
 from sweep_process import children, is_alive
-
-NAME = "far"
 
 
 class ToyRay:
@@ -22,6 +19,7 @@ class ToyRay:
     def __init__(self) -> None:
         # Other work on this machine is no reason to kill tasks.
         os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+        os.environ.pop("RAY_ADDRESS", None)
         from ray.cluster_utils import Cluster
 
         size = {"num_cpus": 2, "object_store_memory": 100_000_000}
@@ -48,18 +46,8 @@ class ToyRay:
 
 
 def start(address: str, folder: Path, *arguments: str) -> subprocess.Popen:
-    common = ["hydra/launcher=ray", f"hydra.launcher.address={address}", f"sweep={NAME}", f"output_dir={folder}"]
-    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT / "src")}
-    environment.pop("RAY_ADDRESS", None)
-    with (folder / "launches.log").open("a") as log:
-        return subprocess.Popen(
-            [sys.executable, ROOT / "train.py", "-m", *TINY, *common, *arguments],
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
+    common = ("hydra/launcher=ray", f"hydra.launcher.address={address}", f"sweep={NAME}")
+    return sweep_process.start(folder, *common, *arguments)
 
 
 def commands(folder: Path, word: bytes) -> list[int]:

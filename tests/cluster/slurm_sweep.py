@@ -5,14 +5,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from toy_slurm import ToySlurm
 
-from command import ROOT, TINY
+import sweep_process
 from sweep_process import is_alive, wait_until
 
 NAME = "far"
@@ -21,17 +20,8 @@ LONG = ("++data.n_train=480", "epochs=25")  # some ten seconds of training on a 
 
 def start(cluster: ToySlurm, folder: Path, *arguments: str) -> subprocess.Popen:
     """The command of a login node."""
-    common = ["hydra/launcher=slurm", f"sweep={NAME}", f"output_dir={folder}"]
-    environment = {**os.environ, **cluster.environment, "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT / "src")}
-    with (folder / "launches.log").open("a") as log:
-        return subprocess.Popen(
-            [sys.executable, ROOT / "train.py", "-m", *TINY, *common, *arguments],
-            stdout=log,
-            stderr=log,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-        )
+    common = ("hydra/launcher=slurm", f"sweep={NAME}")
+    return sweep_process.start(folder, *common, *arguments, environment=cluster.environment)
 
 
 def said(folder: Path) -> str:

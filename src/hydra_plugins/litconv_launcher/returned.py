@@ -6,7 +6,6 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 
 # litconv is imported late: Hydra imports this file for every command.
-NO_FAILURE = ("completed", "submitted")  # submitted: it is trained elsewhere, and nobody waits for it
 
 
 class Returned(JobReturn):
@@ -14,10 +13,12 @@ class Returned(JobReturn):
 
     def __init__(self, overrides: Sequence[str], outcome: Any) -> None:
         from litconv.run.summary import objectives
+        from litconv.sweep.outcome import SUBMITTED
 
         super().__init__(overrides=overrides)
         self.outcome = outcome
-        self.status = JobStatus.COMPLETED if outcome.status in NO_FAILURE else JobStatus.FAILED
+        self.is_under_way = outcome.status == SUBMITTED
+        self.status = JobStatus.COMPLETED if self.is_under_way or outcome.status == "completed" else JobStatus.FAILED
         self._return_value = objectives(outcome.summary)
 
     @property

@@ -1,24 +1,21 @@
 """hydra/launcher=slurm: Hydra finds launchers only in `hydra_plugins`. What it does stands in `litconv.cluster`."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hydra.core.utils import JobReturn, setup_globals
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.litconv_launcher.returned import Returned
+from hydra_plugins.litconv_launcher.own import OwnLauncher
 
 # litconv is imported late: Hydra imports this file for every command.
 
 
-class SlurmLauncher(Launcher):
+class SlurmLauncher(OwnLauncher):
     """`points_per_task`: None for as many as a task trains at a time. `grace_seconds`: how long before the time limit runs are
     interrupted. `sbatch_options`: any others, such as `--mail-type=END`. `setup`: lines of shell before each task, such as
     `module load cuda`. The rest is sbatch's, or the local launcher's on each node."""
-
-    records_points = True
 
     def __init__(
         self,
@@ -50,20 +47,12 @@ class SlurmLauncher(Launcher):
         from litconv.cluster.array import Array, Asked
         from litconv.cluster.options import TaskOptions
         from litconv.cluster.session import Session
-        from litconv.config.command_line import at_end_of_sweep
-        from litconv.sweep.memory import Memory
 
-        self.config, self.context, self.memory = config, hydra_context, Memory.of(config)
         options = TaskOptions.of(config, self.rerun, *self.task_options)
         plain = [OmegaConf.to_container(one) if OmegaConf.is_config(one) else one for one in self.asked]
         self.cluster = Array(Asked(*plain), options)
-        self.session = Session(Path(str(config.hydra.sweep.dir)), self.cluster, options, self.wait)
-        at_end_of_sweep(self.session.show_table)
+        session = Session(Path(str(config.hydra.sweep.dir)), self.cluster, options, self.wait)
+        self.begin(session, config, hydra_context)
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from litconv.sweep.composing import outcomes_of
-
-        setup_globals()
-        with self.cluster.interruptible():
-            outcomes = outcomes_of(self.session, self.config, self.context, self.memory, job_overrides, initial_job_idx)
-        return [Returned(overrides, outcome) for overrides, outcome in zip(job_overrides, outcomes, strict=True)]
+    def attended(self) -> AbstractContextManager[None]:
+        return self.cluster.interruptible()

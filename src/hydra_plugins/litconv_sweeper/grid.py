@@ -61,7 +61,8 @@ class GridSweeper(Sweeper):
         print(grid.plan(), flush=True)
         trials = [grid.overrides(arm, value, f"seed={seed}") for arm, value, seed in grid.trials()]
         tried = list(self.launch(trials))
-        if any(is_under_way(one) for returned in tried for one in returned):
+        # Not by class: Hydra executes the files of plugins twice, and a class of the first time is not that of the second.
+        if any(getattr(one, "is_under_way", False) for returned in tried for one in returned):
             print(
                 "the trials are submitted; when they have ended, the same command chooses and hands over the runs that test"
             )
@@ -127,11 +128,6 @@ def finished(returned: Sequence[JobReturn]) -> Sequence[JobReturn]:
     for one in returned:
         _ = one.return_value  # raises what stopped it
     return returned
-
-
-def is_under_way(returned: JobReturn) -> bool:
-    """Whether it is trained elsewhere, and nobody waits for it."""
-    return getattr(getattr(returned, "outcome", None), "status", "") == "submitted"
 
 
 def result(returned: JobReturn) -> tuple[float, float] | None:

@@ -173,7 +173,7 @@ def why_ended(batch: Batch, task: int) -> str:
     if batch.cancelled.exists():
         return "its task was cancelled"
     if batch.starts(task):
-        return f"its task is over; what it said stands in {batch.log(task)}"
+        return batch.ending(task)
     state, node = slurm.end_of(batch.job, task)
     if state == "CANCELLED":
         return "its task was cancelled before it began"

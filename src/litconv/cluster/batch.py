@@ -8,13 +8,13 @@
 <sweep>/.cluster/lock                    held by the launch that is handing over
 """
 
-import fcntl
 import json
 import shlex
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from litconv import files
@@ -67,8 +67,14 @@ class Batch:
         """Stands where the user has cancelled it."""
         return self.folder / "cancelled"
 
-    def task_of(self, name: str) -> int | None:
-        return next((index for index, names in enumerate(self.tasks) if name in names), None)
+    def ending(self, task: int) -> str:
+        """A line on a task that is over."""
+        return f"its task is over; what it said stands in {self.log(task)}"
+
+    @cached_property
+    def number_of(self) -> dict[str, int]:
+        """A point's name → its task."""
+        return {name: number for number, names in enumerate(self.tasks) for name in names}
 
     def write(self) -> None:
         data = {key: value for key, value in asdict(self).items() if key != "folder"}
@@ -98,13 +104,9 @@ def new_folder(sweep: Path) -> Path:
         return folder
 
 
-@contextmanager
-def one_launch_at_a_time(sweep: Path) -> Iterator[None]:
+def one_launch_at_a_time(sweep: Path) -> AbstractContextManager[None]:
     """So that a second launch finds what the first has handed over, and does not hand it over again."""
-    (sweep / FOLDER).mkdir(parents=True, exist_ok=True)
-    with (sweep / FOLDER / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return files.one_at_a_time(sweep / FOLDER / "lock", "hands over points of this sweep")
 
 
 def batches(sweep: Path) -> list[Batch]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 LOOK_SECONDS = 0.2
-NOT_SHARED = 78  # EX_CONFIG, as `litconv.cluster.task` has it
+NOT_SHARED = 78  # EX_CONFIG, as `litconv.cluster.slurm` has it
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 

@@ -142,7 +142,7 @@ class RayTasks:
 
     def why_ended(self, batch: Batch, task: int) -> str:
         said = self.ends.get((str(batch.folder), task))
-        return said or f"its task is over; what it said stands in {batch.log(task)}"
+        return said or batch.ending(task)
 
     @contextmanager
     def signals_noted(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 It imports no torch: it runs on a login node. What only a model knows is therefore found on the nodes.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +20,9 @@ from litconv.sweep import points
 from litconv.sweep.board import Board
 from litconv.sweep.folders import asking
 from litconv.sweep.memory import Memory
-from litconv.sweep.outcome import NOT_STARTED, Outcome, mark
+from litconv.sweep.outcome import NOT_STARTED, SUBMITTED, Outcome, mark
 from litconv.sweep.points import SweepPoint
 from litconv.sweep.running import Point
-
-SUBMITTED = "submitted"
 
 
 @dataclass
@@ -59,7 +56,7 @@ class Session:
             batch_list = self.hand_over(planned, given, list(new))
         for batch in batch_list:
             self.board.say(said(batch))
-            in_it = [point for point in new if batch.task_of(point.name) is not None]
+            in_it = [point for point in new if point.name in batch.number_of]
             awaited += [Awaited(self.outcomes[p.key], self.folder / p.name, batch, new[p]) for p in in_it]
         self.handed_over += batch_list
         if self.waits:
@@ -127,9 +124,7 @@ class Session:
         for point in planned:
             if point.error and point.key not in self.outcomes:
                 faults.setdefault(point.error, []).append(point.key)
-        for fault, keys in faults.items():
-            more = f" (and the same at {len(keys) - 1} other points)" if len(keys) > 1 else ""
-            print(f"error: {keys[0]}: {fault}{more}", file=sys.stderr)
+        self.board.say_refused(faults)
 
     def wait(self, awaited: list[Awaited]) -> None:
         try:

@@ -11,6 +11,7 @@ from shlex import quote
 
 PATIENCE_SECONDS = 60
 WARNING = signal.SIGUSR1  # that a time limit is near
+NOT_SHARED = 78  # EX_CONFIG: the exit status of a task that does not see the sweep's folder
 # As `squeue` names them, of tasks that are still to be reckoned with.
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING", "RESV_DEL_HOLD")
 ENDING = (
@@ -117,12 +118,13 @@ def directives(options: Mapping[str, str | int | None]) -> list[str]:
 def script(options: Mapping[str, str | int | None], setup: Sequence[str], probe: Path, command: str) -> str:
     """`probe`: a file that every node must see."""
     missing = f" does not see {probe.parent}: the sweep's folder must lie where all nodes share it"
+    refuse = f'echo "error: $(hostname)"{quote(missing)} >&2; exit {NOT_SHARED}'
     return "\n".join(
         [
             "#!/bin/bash",
             *directives(options),
             *setup,
-            f'if [ ! -e {quote(str(probe))} ]; then echo "error: $(hostname)"{quote(missing)} >&2; exit 78; fi',
+            f"if [ ! -e {quote(str(probe))} ]; then {refuse}; fi",
             f"exec {command}",
             "",
         ]

@@ -25,8 +25,6 @@ from litconv.config.spelling import quoted
 from litconv.run import state
 from litconv.sweep.parenthood import die_with_parent
 
-NOT_SHARED = 78  # EX_CONFIG
-
 
 @dataclass
 class Task:
@@ -86,7 +84,7 @@ class Task:
     def progress(self) -> int:
         """How many epochs of its points are done, and how many points."""
         runs = [self.batch.sweep / name for name in self.batch.tasks[self.number]]
-        return sum(epochs_done(run) + (state.status(run) == "completed") for run in runs)
+        return sum(state.epochs_done(run) + (state.status(run) == "completed") for run in runs)
 
     def requeue(self, has_progressed: bool) -> None:
         if not has_progressed:
@@ -100,14 +98,6 @@ class Task:
             slurm.requeue(slurm.task_number(os.environ))
         except slurm.SlurmError as error:
             print(f"error: not requeued ({error}); give the sweep's command again", flush=True)
-
-
-def epochs_done(run: Path) -> int:
-    """Rows of metrics.csv."""
-    try:
-        return max((run / "metrics.csv").read_bytes().count(b"\n") - 1, 0)
-    except FileNotFoundError:
-        return 0
 
 
 if __name__ == "__main__":

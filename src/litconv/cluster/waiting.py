@@ -27,16 +27,16 @@ class Awaited:
 
     def has_ended(self, live: Live, why: Callable[[Batch, int], str]) -> bool:
         """What a task leaves unfinished has ended when the task has: until then it goes on with it, or is requeued."""
-        task = self.batch.task_of(self.run.name)
-        is_live = task in live[self.batch.job]
+        task = self.batch.number_of[self.run.name]
+        is_live, is_new = task in live[self.batch.job], mark(self.run) != self.before
+        if is_live and not (is_new and state.status(self.run) == "completed"):
+            return False  # most points at most looks: before the lock is asked for
         if state.is_busy(self.run):
             return False
-        if mark(self.run) != self.before and (state.status(self.run) == "completed" or not is_live):
+        if is_new:
             take_over(self.outcome, self.run)
             self.outcome.trained = True
             return True
-        if is_live:
-            return False
         self.outcome.status = state.status(self.run) or NOT_STARTED
         self.outcome.error = why(self.batch, task)
         return True

@@ -165,12 +165,6 @@ def sync_command(folder: Path) -> str:
     return f"wandb sync {shlex.quote(os.fspath(folder / 'wandb'))}"
 
 
-def sync_command_of_all(folder: Path) -> str:
-    """The same for all runs below this folder. A file without a record, of a run that was killed as it began, would end the
-    upload of the others; wandb's header has 7 bytes."""
-    return f"find {shlex.quote(os.fspath(folder))} -name '*.wandb' -type f -size +7c -exec wandb sync {{}} +"
-
-
 def automatic_mode() -> tuple[str, str]:
     """(mode, why)"""
     if mode := os.environ.get("WANDB_MODE"):

@@ -97,3 +97,11 @@ def is_wanted(status: str | None, rerun: str) -> bool:
     rerun=failed: all that is not completed; all: everything; none: not what failed.
     """
     return rerun == "all" or status not in ({"completed"} if rerun == "failed" else {"completed", "failed"})
+
+
+def epochs_done(run: Path) -> int:
+    """The rows of its metrics.csv."""
+    try:
+        return max((run / "metrics.csv").read_bytes().count(b"\n") - 1, 0)
+    except FileNotFoundError:
+        return 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from litconv.run.state import epochs_done
 from litconv.sweep.folders import asking
 from litconv.sweep.outcome import NOT_STARTED, Outcome
 
@@ -27,11 +28,7 @@ class Running:
 
     def progress(self) -> tuple[int, int]:
         """(epochs done, of)"""
-        try:
-            rows = (self.folder / "metrics.csv").read_bytes().count(b"\n") - 1
-        except FileNotFoundError:
-            rows = 0
-        return min(max(rows, 0), self.epochs), self.epochs
+        return min(epochs_done(self.folder), self.epochs), self.epochs
 
 
 class Board:
@@ -60,6 +57,13 @@ class Board:
         for why, names in names_of.items():
             for who in names if len(names) <= LISTED else [f"{len(names):,} points"]:
                 self.say(f"{who}: {why}; not trained again")
+
+    def say_refused(self, points_of: Mapping[str, Sequence[str]]) -> None:
+        """Of each fault the points that have it: a wrong value on the command line is in all of them."""
+        self.clear()
+        for fault, points in points_of.items():
+            more = f" (and the same at {len(points) - 1} other points)" if len(points) > 1 else ""
+            print(f"error: {points[0]}: {fault}{more}", file=sys.stderr)
 
     def clear(self) -> None:
         if self.height:

@@ -32,10 +32,6 @@ class Launch:
     lives: bool = True
 
     @property
-    def is_here(self) -> bool:
-        return self.host == state.host()
-
-    @property
     def place(self) -> str:
         return f"{self.host} (process {self.pid})"
 

@@ -12,6 +12,7 @@ from litconv.run.state import lock, read_summary
 from litconv.run.summary import write_summary
 
 NOT_STARTED = "not started"
+SUBMITTED = "submitted"  # it is trained elsewhere, and nobody waits for it
 FULL_DISK = 74  # a job's exit status (EX_IOERR): there may be no room for a summary that says so
 ENDS = ("completed", "failed", "interrupted")
 
@@ -22,7 +23,7 @@ class Outcome:
 
     number: int
     name: str
-    status: str  # completed | failed | interrupted | refused | not started
+    status: str  # completed | failed | interrupted | refused | not started | submitted
     summary: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     trained: bool = False  # by this launch

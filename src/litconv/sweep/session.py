@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -99,14 +98,7 @@ class Session:
                 why = COMPLETED_BEFORE if outcome.status == "completed" else "failed before, and rerun=none"
                 left_out.setdefault(why, []).append(key)
         self.board.say_left_out(left_out)
-        self.say_refused(refused)
-
-    def say_refused(self, points_of: dict[str, list[str]]) -> None:
-        """Of each fault the points that have it: a wrong value on the command line is in all of them."""
-        self.board.clear()
-        for fault, points in points_of.items():
-            more = f" (and the same at {len(points) - 1} other points)" if len(points) > 1 else ""
-            print(f"error: {points[0]}: {fault}{more}", file=sys.stderr)
+        self.board.say_refused(refused)
 
     def is_wanted(self, plan: Plan) -> bool:
         if mark(plan.folder)[1] >= self.began * 1e9 and state.status(plan.folder) == "completed":

@@ -88,7 +88,7 @@ class Look:
         status = ended.status or ("interrupted" if is_run(run) else "")
         if status:
             epochs = seen.epochs or epochs_asked(run)
-            seen = replace(seen, epoch=progress(run, 0, 0, 0).done, epochs=epochs)
+            seen = replace(seen, epoch=state.epochs_done(run), epochs=epochs)
         if duty and state.is_wanted(status or None, duty.rerun) and not (status and ended_at(run) >= duty.started):
             return replace(seen, status=QUEUED, where=duty.words, task=duty.task, reason=duty.reason, host=duty.host)
         error = ended.error
