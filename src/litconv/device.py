@@ -10,6 +10,7 @@ import torch
 
 from litconv.errors import ConfigError
 
+CPU_INFO = Path("/proc/cpuinfo")
 DTYPES = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -47,11 +48,16 @@ def describe(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
         return str(device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     threads = torch.get_num_threads()
-    return f"{names[0] if names else platform.processor() or 'CPU'}, {threads} thread{'s' * (threads > 1)}"
+    return f"{cpu_fact('model name') or platform.processor() or 'CPU'}, {threads} thread{'s' * (threads > 1)}"
+
+
+def cpu_fact(name: str) -> str:
+    """Of the first core; empty where the system has no such file."""
+    if not CPU_INFO.exists():
+        return ""
+    lines = (line.partition(":") for line in CPU_INFO.read_text().splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
 
 
 def device_named(name: str, key: str) -> torch.device:

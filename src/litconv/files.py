@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -26,6 +27,12 @@ def local(path: str | os.PathLike[str], key: str) -> Path:
             f"{key}={os.fspath(path)} is a URL; only files and folders of this machine are read and written"
         )
     return Path(path)
+
+
+def digest(path: Path) -> str:
+    """12 hexadecimal digits of what the file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def write_whole(path: Path, content: bytes) -> None:

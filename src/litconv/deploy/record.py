@@ -1,6 +1,5 @@
 """deployed.json: a run's figures where it is deployed, and how they were measured."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litconv.cost.deployed_keys import BY_NAME, NEEDS, Place, place_of
-from litconv.files import write_whole
+from litconv.files import digest, write_whole
 from litconv.prepare.deployed import Deploying
 from litconv.runtimes.scheme import processor
 
@@ -38,7 +37,7 @@ class Conditions:
             calibration={"images": deploying.images, "method": deploying.method},
             processor=processor(),
             versions={name: version(name) for name in packages},
-            checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
+            checkpoint=digest(checkpoint),
         )
 
     def holds(self, written: Mapping[str, Any]) -> bool:

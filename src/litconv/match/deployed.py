@@ -15,6 +15,7 @@ from litconv.cost.latency import Latency, cpu_clock, time_beside, waits_for_a_co
 from litconv.data.problem import Problem
 from litconv.errors import ConfigError
 from litconv.match.budget import DeployedBudget
+from litconv.match.in_turns import InTurns
 from litconv.runtimes import Session, opened
 from litconv.runtimes.files import write_files
 from litconv.runtimes.int8 import Calibration
@@ -23,37 +24,17 @@ from litconv.runtimes.scheme import scheme_here
 CALIBRATION = 16  # images
 
 
-class OnRuntime:
-    """Milliseconds of a batch in one runtime and precision: the reference's, times the ratio of the two in turns. Weights are
-    those before training, and int8 is calibrated with random images: speed depends on neither."""
+class OnRuntime(InTurns):
+    """In one runtime and precision; int8 is calibrated with random images, on which speed does not depend."""
 
     def __init__(self, budget: DeployedBudget, config: Any, problem: Problem) -> None:
-        self.budget, self.problem = budget, problem
         self.shape = (problem.in_channels, *problem.image_size)
         self.images = np.random.default_rng(0).standard_normal((budget.batch, *self.shape), np.float32)
-        self.twin, self.reference = None, None
-        self.target = budget.to
-        if not budget.is_number:
-            self.twin = composed.with_operator(composed.of_model(config), budget.to)
-            self.reference = self.session(self.twin)
-            self.target = self.time(self.reference, None, budget.confirming).median_ms
-
-    def __call__(self, config: Any) -> float:
-        return self.of(config, self.budget.seconds)
-
-    def confirm(self, config: Any) -> float:
-        return self.of(config, self.budget.confirming)
-
-    def of(self, config: Any, seconds: float) -> float:
-        if self.reference is None:
-            return self.time(self.session(config), None, seconds).median_ms
-        if composed.plain(config) == composed.plain(self.twin):
-            return self.target
-        return self.target * self.time(self.session(config), self.reference, seconds).ratio
+        super().__init__(budget, config, problem)
 
     def session(self, config: Any) -> Session:
         """A runtime may read its file as long as it is open, so that the folder is kept as long."""
-        model = build.assemble(config, self.problem.in_channels, self.problem.num_classes).eval()
+        model = super().session(config).eval()
         drawn = torch.randn(CALIBRATION, *self.shape, generator=torch.Generator().manual_seed(0))
         folder = tempfile.TemporaryDirectory()
         calibration = Calibration(drawn.numpy())

@@ -14,6 +14,7 @@ from litconv.cost.tally import Tally, tally
 from litconv.data.problem import Problem
 from litconv.device import device_named
 from litconv.match.budget import Budget, DeployedBudget, LatencyBudget
+from litconv.match.in_turns import InTurns
 
 MOST_PARAMS = 10**10
 
@@ -53,43 +54,21 @@ class Counter:
     confirm = __call__
 
 
-class Stopwatch:
-    """Milliseconds of a batch: the reference's, times the ratio of the two in turns."""
+class Stopwatch(InTurns):
+    """In PyTorch."""
 
     def __init__(self, budget: LatencyBudget, config: Any, problem: Problem, device: torch.device) -> None:
-        self.seconds, self.confirming, self.problem = budget.seconds, budget.confirming, problem
         self.settings = {
             "shape": (budget.batch, problem.in_channels, *problem.image_size),
             "device": device if budget.device == "auto" else device_named(budget.device, "match.device"),
             "precision": config.trainer.precision,
             "memory_format": build.memory_format(config),
         }
-        self.twin, self.reference = None, None
-        self.target = budget.to
-        if not budget.is_number:
-            self.twin = composed.with_operator(composed.of_model(config), budget.to)
-            self.reference = self.model(self.twin)
-            self.target = self.time(self.reference, None, self.confirming).median_ms
+        super().__init__(budget, config, problem)
 
-    def __call__(self, config: Any) -> float:
-        return self.of(config, self.seconds)
-
-    def confirm(self, config: Any) -> float:
-        return self.of(config, self.confirming)
-
-    def of(self, config: Any, seconds: float) -> float:
-        if self.reference is None:
-            return self.time(self.model(config), None, seconds).median_ms
-        if composed.plain(config) == composed.plain(self.twin):
-            return self.target
-        return self.target * self.time(self.model(config), self.reference, seconds).ratio
-
-    def model(self, config: Any) -> nn.Module:
-        return build.assemble(config, self.problem.in_channels, self.problem.num_classes)
-
-    def time(self, model: nn.Module, reference: nn.Module | None, seconds: float) -> Latency:
+    def time(self, session: nn.Module, reference: nn.Module | None, seconds: float) -> Latency:
         try:
-            return latency(model, reference, seconds=seconds, **self.settings)
+            return latency(session, reference, seconds=seconds, **self.settings)
         except torch.OutOfMemoryError as error:
             raise ValueError(
                 f"match=latency: {self.settings['device']} has no memory for it; try a smaller match.batch"

@@ -59,7 +59,8 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
     from litconv.prepare.costs import latency_device
 
     config, problem, device = asked.config, made.data.problem, made.trainer.strategy.root_device
-    weights_of(asked), teacher_of(asked)
+    weights_of(asked)
+    teacher_of(asked)
     check_optim(build.part(config.optim), build.part(config.schedule))
     check_trainer(config, made.trainer)
     build.check_loggers(config)

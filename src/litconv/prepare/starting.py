@@ -1,13 +1,12 @@
 """Where a training starts, the same for all arms: weights that were trained before, and a teacher. What did not fit is said."""
 
-import hashlib
 import logging
-from pathlib import Path
 from typing import Any
 
 from litconv import build
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError
+from litconv.files import digest
 from litconv.foreign import weights
 from litconv.run import checkpoints
 from litconv.run.asked import Asked
@@ -38,15 +37,13 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     prefix = "model."
     state = checkpoints.read(run.checkpoint)["state_dict"]
     state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    own = network.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        theirs, ours = (tuple(s[name].shape) if name in s else "none" for s in (state, own))
-        if theirs != ours:
-            raise ConfigError(
-                f"distill={asked.config.distill} was trained on other classes or channels: its {name} is {theirs}, and for "
-                f"these data ({data.num_classes} classes, {data.in_channels} channels) it would be {ours}; choose a teacher "
-                "that was trained on them"
-            )
+    if differing := checkpoints.first_difference(state, network.state_dict()):
+        name, theirs, ours = differing
+        raise ConfigError(
+            f"distill={asked.config.distill} was trained on other classes or channels: its {name} is {theirs}, and for "
+            f"these data ({data.num_classes} classes, {data.in_channels} channels) it would be {ours}; choose a teacher "
+            "that was trained on them"
+        )
     network.load_state_dict(state)
     task.learn_from(Teacher(network, **asked.config.distillation))
     log.info("distill: learns from %s", run.folder)
@@ -73,9 +70,3 @@ def require_alike(run: Finished, asked: Asked, data: DataModule) -> None:
 
 def short(values: tuple) -> str:
     return f"{', '.join(map(str, values[:4]))}{', …' if values[4:] else ''}"
-
-
-def digest(path: Path) -> str:
-    """12 hexadecimal digits of what the file holds: under one name lies one start."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

@@ -6,6 +6,7 @@ import io
 import pickle
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,23 @@ def load_into(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> 
 
 def require_fit(task: torch.nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
     """Of an equal config.yaml the model differs where the data have other classes."""
-    saved, wanted = checkpoint["state_dict"], task.state_dict()
+    if differing := first_difference(checkpoint["state_dict"], task.state_dict()):
+        key, saved, wanted = differing
+        raise ConfigError(
+            f"{path} does not fit the model of config.yaml: {key} is {saved} there and {wanted} in the model; if "
+            "the data have other classes since, train the run anew: remove its folder"
+        )
+
+
+def first_difference(
+    saved: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> tuple[str, Any, Any] | None:
+    """By name: what it is called, and its shapes; `none` where it is not. None where all are alike."""
     for key in sorted(saved.keys() | wanted.keys()):
         shapes = [tuple(state[key].shape) if key in state else "none" for state in (saved, wanted)]
         if shapes[0] != shapes[1]:
-            raise ConfigError(
-                f"{path} does not fit the model of config.yaml: {key} is {shapes[0]} there and {shapes[1]} in the model; if "
-                "the data have other classes since, train the run anew: remove its folder"
-            )
+            return key, *shapes
+    return None
 
 
 def foreign_value(value: Any, where: str = "") -> str | None:

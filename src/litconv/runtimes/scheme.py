@@ -8,10 +8,10 @@ faster nowhere on x86. ARM multiplies int8 by int8. All this is what ONNX Runtim
 
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-CPU_INFO = Path("/proc/cpuinfo")
+from litconv.device import cpu_fact
+
 WITH_VNNI = {"avx512_vnni", "avx_vnni"}
 
 
@@ -48,11 +48,3 @@ def cpu_flags() -> set[str]:
 
 def processor() -> str:
     return cpu_fact("model name") or platform.processor() or platform.machine()
-
-
-def cpu_fact(name: str) -> str:
-    """Of the first core; empty where the system has no such file."""
-    if not CPU_INFO.exists():
-        return ""
-    lines = (line.partition(":") for line in CPU_INFO.read_text().splitlines())
-    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
