@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from litconv.data.augment import private_generator
+from litconv.data.draws import private_generator
 from litconv.data.shapes import AREA, SHAPES, Shapes, draw
 from litconv.errors import ConfigError
 

@@ -22,8 +22,8 @@ from data_helpers import (
 )
 from litconv.config.composed import compose, plain
 from litconv.data import file_set
-from litconv.data.augment import private_generator
 from litconv.data.camvid import CamVid
+from litconv.data.draws import private_generator
 from litconv.data.image_folder import ImageFolder
 from litconv.data.loader import Arrays
 from litconv.data.mask_folder import MaskFolder

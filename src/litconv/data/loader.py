@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from litconv.data.augment import Augment, private_generator
+from litconv.data.augment import Augment
+from litconv.data.draws import private_generator
 from litconv.data.order import balanced_order, members_of
 from litconv.errors import DataError
 

@@ -7,10 +7,11 @@ import pytorch_lightning as pl
 import torch
 
 from litconv.data import transforms
-from litconv.data.augment import Augment, private_generator
+from litconv.data.augment import Augment
 from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.class_list import Colour
 from litconv.data.counts import class_counts, require_every_class
+from litconv.data.draws import private_generator
 from litconv.data.file_set import FileSet
 from litconv.data.fitting import LEAVES_OUT
 from litconv.data.loader import CPU, Arrays, InMemoryLoader, StreamLoader, world

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litconv.data.augment import private_generator
 from litconv.data.cache import Allocate, in_memory, key_of
+from litconv.data.draws import private_generator
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule
 from litconv.data.sizes import Size

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from litconv.data.augment import private_generator
+from litconv.data.draws import private_generator
 from litconv.data.file_set import FileSet
 from litconv.data.loader import Arrays
 from litconv.data.order import members_of
