@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from litconv.compare import analyse
 from litconv.compare.collect import load
-from litconv.compare.result import analyse
 from litconv.errors import ConfigError
 from made_runs import make_run
 

@@ -8,7 +8,13 @@
 from importlib import import_module
 from typing import Any
 
-PUBLIC = {"Question": "question", "load": "collect", "analyse": "result", "Result": "result", "write_report": "report"}
+PUBLIC = {
+    "Question": "question",
+    "load": "collect",
+    "analyse": "analysis",
+    "Result": "result",
+    "write_report": "report",
+}
 __all__ = ["Question", "Result", "analyse", "load", "write_report"]
 
 

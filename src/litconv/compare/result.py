@@ -1,4 +1,4 @@
-"""A comparison: from the table of runs to arms, statistics and what has to be said about the runs."""
+"""A comparison: arms, statistics and what has to be said about the runs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -7,29 +7,18 @@ from math import nan
 
 import pandas as pd
 
-from litconv.compare.arms import Arm, group, with_arm_hash
+from litconv.compare.arms import Arm
 from litconv.compare.commands import commands, missing_seeds
 from litconv.compare.curves import Curve, arm_curves
-from litconv.compare.deployed.devices import refuse_unmeasured
 from litconv.compare.deployed.scores import metric_at
-from litconv.compare.folds import FOLD, pooled, with_folds
-from litconv.compare.inference.assumptions import doubts
-from litconv.compare.inference.broken import Broken, broken_seeds
+from litconv.compare.inference.broken import Broken
 from litconv.compare.inference.outlook import seeds_to_settle
-from litconv.compare.inference.planned import SEEDS, plans_of, remarks_on, smallest
 from litconv.compare.inference.statistics import Comparison, Rule, compare_all, n_min
-from litconv.compare.metric import BUDGETS, LATENCIES, TABLED, Metric, choose, costs_among
+from litconv.compare.metric import BUDGETS, LATENCIES, TABLED, Metric, costs_among
 from litconv.compare.pareto import front
-from litconv.compare.question import MARGIN, USUAL, Question
-from litconv.compare.references import references
-from litconv.compare.remarks import remarks
-from litconv.compare.settings import check_alike, refuse_unlike
-from litconv.compare.tuning.families import Tuning, tuned
-from litconv.compare.usable import Problem, counted, latest, unfinished, usable
-from litconv.compare.where import pick, proposal
-from litconv.config.root_keys import MOST_SEEDS
+from litconv.compare.tuning.families import Tuning
+from litconv.compare.usable import Problem
 from litconv.cost.deployed_keys import Place, deployed_metric, place_of
-from litconv.errors import ConfigError
 
 AFFORDABLE = 20  # seeds up to which a command that adds them is proposed
 
@@ -170,64 +159,6 @@ def validation_of(metric: Metric) -> Metric:
     return Metric(metric.key.replace("test/", "val/", 1))
 
 
-def analyse(runs: pd.DataFrame, name: str, question: Question = USUAL) -> Result:
-    if runs.empty:
-        raise ConfigError(f"{name}: no runs there; a run is a folder with config.yaml and summary.json")
-    runs, picked = pick(runs, question.where)
-    completed = runs[runs["status"] == "completed"]
-    if completed.empty:
-        problems = unfinished(runs)
-        first = problems[0]
-        raise ConfigError(
-            f"{name}: none of {len(runs)} runs is completed ({counted(problems)}); the first, {first.run}: {first.what}"
-        )
-    chosen = choose(completed, question.metric)
-    kept, problems = usable(runs, chosen)
-    if kept.empty:
-        raise ConfigError(
-            f"{name}: no completed run has a usable {chosen.key}; {problems[-1].run}: {problems[-1].what}"
-        )
-    kept, asked = with_folds(*with_arm_hash(kept))
-    kept, repeated = latest(kept, ["arm_hash", "seed", FOLD])
-    kept, of_folds = pooled(kept, asked)
-    if kept.empty:
-        raise ConfigError(f"{name}: no seed has all of its folds; {of_folds[-1]}")
-    kept, asked, tuning = tuned(runs, kept, asked, question.best_of)
-
-    unlike = check_alike((asked[h], own) for h, own in kept.groupby("arm_hash", sort=False))
-    if not question.mix:
-        refuse_unlike(unlike, proposal(kept, asked, question.where) if unlike else "")
-    arms = group(kept, asked, chosen)
-    refuse_unmeasured(arms, kept)
-    against = references(arms, question.reference)
-    plans = plans_of(kept["folder"])
-    plan, seeds = smallest(plans), question.seeds
-    if None not in (plan, seeds) and plan != seeds:
-        raise ConfigError(
-            f"seeds={seeds}: {plan} were planned when the sweep began (plan.json beside its runs); leave seeds out"
-        )
-    rule = Rule(plan or seeds or SEEDS, question.test, in_unit(question.margin, chosen))
-    if rule.margin is not None and not chosen.directed:
-        raise ConfigError(
-            f"margin={question.margin} with metric={chosen.key}: neither more nor less of it is better, so that no arm can be as "
-            "good as another; leave margin out"
-        )
-    comparisons = compared(arms, against, chosen, rule)
-    broken = broken_seeds(arms, chosen, validation_of(chosen))
-    notes = picked + [f"unlike runs are mixed, because mix=true: {clause}" for clause in unlike]
-    notes += [*of_folds, *remarks_on(plans)]
-    if tuning is None and (kept["seed"] >= MOST_SEEDS).any():
-        notes.append(
-            f"some runs have seeds from {MOST_SEEDS} on, as those that choose in a tuned sweep; best_of=KEY (such as optim.lr) "
-            "keeps them apart"
-        )
-    if rule.test == "student":
-        notes += doubts(comparisons)
-    notes += [*(tuning.notes(arms) if tuning else []), *remarks(kept, arms, against, repeated)]
-    stands = (plan or seeds) is not None
-    return Result(name, chosen, kept, arms, against, comparisons, problems, rule, stands, broken, notes, tuning)
-
-
 def compared(
     arms: Sequence[Arm],
     against: dict[str, Arm],
@@ -243,10 +174,3 @@ def compared(
     held = [arm for arm in arms if arm.name in against]
     found = compare_all([(scores(arm), scores(against[arm.name])) for arm in held], rule)
     return {arm.name: one for arm, one in zip(held, found, strict=True)}
-
-
-def in_unit(margin: float | None, metric: Metric) -> float | None:
-    """Points as a fraction; for a metric without points the usual margin says nothing."""
-    if margin is None or metric.fraction:
-        return None if margin is None else margin / 100
-    return None if margin == MARGIN else margin
