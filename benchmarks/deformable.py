@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from litconv import build
 from litconv.config import composed as config
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.conv import Deformable
 from litconv.conv.deform_op import deform_conv2d
 from litconv.cost.latency import clock_of, time_beside

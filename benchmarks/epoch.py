@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 from ways import Setting, fit_ours, fit_typical, on_a_terminal, train_step
 
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 
 TRAIN_TO_VAL = 9  # batches, as in CIFAR-10's training set with a tenth held out
 

@@ -29,7 +29,7 @@ from ways import train_step
 from litconv import build
 from litconv.config import composed as config
 from litconv.config import grid
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.cost.counter import count
 from litconv.cost.memory import peak_bytes
 from litconv.data.image_folder import ImageFolder

@@ -17,7 +17,7 @@ from torch import nn
 from litconv import build
 from litconv.callbacks import programs
 from litconv.config import composed as config
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.cost import latency
 from litconv.cost.latency import clock_of, time_beside
 from litconv.device import describe, device_named, in_precision

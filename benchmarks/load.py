@@ -25,8 +25,8 @@ import torch
 
 from litconv import build
 from litconv.callbacks.threads import Threads
-from litconv.config.command_line import quiet
 from litconv.config.composed import compose
+from litconv.config.quiet import quiet
 from litconv.device import describe
 from litconv.prepare.threads import computing_with, most
 

@@ -21,7 +21,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from litconv import build
 from litconv.config import composed as config
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.device import describe
 
 SEEDS = 8

@@ -19,7 +19,7 @@ import pytorch_lightning as pl
 import torch
 from ways import Setting, fit_lean, fit_ours, fit_typical, on_a_terminal, train_step
 
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 
 SMALL = ["data.n_val=64", "data.n_test=64"]
 NETWORKS = {  # what a step costs by itself: little, and some

@@ -11,7 +11,9 @@ from omegaconf import DictConfig
 
 from litconv.config import checks, grid
 from litconv.config import composed as configuration
-from litconv.config.command_line import command_line, guarded, keep_going, quiet
+from litconv.config.command_line import command_line, guarded
+from litconv.config.keep_going import keep_going
+from litconv.config.quiet import quiet
 
 
 @hydra.main(version_base="1.3", config_path=str(configuration.CONF), config_name="cost")

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from litconv.callbacks.compilation import Compilation
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.cost import energy
 from litconv.cost.latency import clock_of
 from litconv.cost.memory import peak_bytes

@@ -15,8 +15,8 @@ from command import TINY, command
 from litconv import build, signals
 from litconv.build.processes import SrunTasks
 from litconv.config import said_once
-from litconv.config.command_line import quiet
 from litconv.config.composed import compose
+from litconv.config.quiet import quiet
 from litconv.config.slurm_step import Step, counts, first_node, is_first
 from litconv.errors import ConfigError
 from litconv.fit import lost_process

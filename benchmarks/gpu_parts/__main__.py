@@ -21,7 +21,7 @@ def main(name: str, device: str, seconds: str, folder: str, *images: str) -> int
         os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
     import torch
 
-    from litconv.config.command_line import quiet
+    from litconv.config.quiet import quiet
 
     if device == "cuda" and not torch.cuda.is_available():
         report.status, report.reason = FAILED, NO_GPU

@@ -11,7 +11,7 @@ from litconv.claims.grounds import Ground
 from litconv.claims.hypothesis import Trained
 from litconv.compare.collect import load
 from litconv.config import composed
-from litconv.config.command_line import one_line
+from litconv.config.messages import one_line
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
 

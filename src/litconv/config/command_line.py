@@ -4,13 +4,12 @@
 """
 
 import functools
-import logging
 import os
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -25,13 +24,13 @@ from litconv.config.composed import places
 from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
 from litconv.config.messages import one_line
+from litconv.config.quiet import quiet
 from litconv.config.said_once import tell_end, tell_error
 from litconv.config.slurm_step import Step, is_first
 from litconv.config.spelling import SWEEPERS, as_hydra_reads, planned_seeds
 from litconv.config.sweep_name import name_the_sweep
 from litconv.config.written import check_written
 from litconv.errors import BusyError, ConfigError, DataError, JobError, TrainingError
-from litconv.secrets import Masking
 from litconv.signals import exit_status
 
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143  # 128 + SIGHUP, SIGINT, SIGTERM, as a shell reports them
@@ -106,34 +105,6 @@ def as_single_run(script: str, overrides: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv, main.__spec__ = argv, spec
-
-
-@contextmanager
-def keep_going() -> Iterator[Callable[[list[str]], AbstractContextManager[None]]]:
-    """For the points of a grid that are no jobs of Hydra's: `with attempt(overrides):` prints what goes wrong with one,
-    and the others go on; in the end that is a JobError. A point without overrides is no sweep: its error is raised."""
-    failures: list[Exception] = []
-    points_of: dict[str, list[str]] = {}  # fault → points
-
-    @contextmanager
-    def attempt(overrides: list[str]) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if not overrides:
-                raise
-            failures.append(error)
-            text, point = one_line(error), " ".join(overrides)
-            if text not in points_of:
-                print(f"error: {point}: {text}", file=sys.stderr)
-            points_of.setdefault(text, []).append(point)
-
-    yield attempt
-    for points in points_of.values():
-        if len(points) > 1:
-            print(f"error: {len(points) - 1} other points fail as {points[0]} does", file=sys.stderr)
-    if failures:
-        raise JobError(f"{len(failures)} runs of this sweep failed") from failures[0]
 
 
 def at_end_of_sweep(show_table: Callable[[], int]) -> None:
@@ -224,26 +195,3 @@ def show_tables() -> int:
     failed = sum(show() for show in tables)
     tables.clear()
     return failed
-
-
-def quiet(speaks: bool = True) -> None:
-    """Warnings of ours reach the terminal in one line each; Lightning's chatter does not. Of the processes of one run the
-    first `speaks`."""
-    console = logging.StreamHandler() if speaks else logging.NullHandler()
-    console.setFormatter(Masking("%(message)s"))
-    console.setLevel(logging.INFO)
-    logging.getLogger("litconv").handlers = [console]
-    logging.getLogger("litconv").setLevel(logging.DEBUG)  # train.log keeps all, a failed run's traceback included
-    # importing Lightning sets the first of its loggers anew
-    chatty = (
-        "pytorch_lightning",
-        "pytorch_lightning.utilities.rank_zero",
-        "pytorch_lightning.accelerators.cuda",
-        "lightning_fabric.utilities.distributed",
-    )
-    for name in (*chatty, "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("fvcore").setLevel(logging.ERROR)
-    warnings.filterwarnings(
-        "ignore", module="pytorch_lightning|lightning_fabric|torch.jit|fvcore|torch.optim.lr_scheduler"
-    )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, OmegaConf
 
 from litconv import build
-from litconv.config.command_line import one_line
+from litconv.config.messages import one_line
 from litconv.data.module import DataModule
 from litconv.deploy import record
 from litconv.deploy.as_asked import as_asked
