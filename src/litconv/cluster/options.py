@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from litconv.config import composed
+from litconv.config.hydra_state import places
 from litconv.errors import ConfigError
 
 LOCAL_KEYS = ("n_jobs", "slots_per_gpu")
@@ -40,7 +40,7 @@ class TaskOptions:
             f"slots_per_gpu={slots_per_gpu}",
             f"rerun={rerun}",
             *limit,
-            *composed.places(config),
+            *places(config),
         ]
         return cls(command_line, n_jobs, slots_per_gpu, rerun)
 

@@ -13,9 +13,10 @@ from omegaconf import ListConfig
 
 from litconv import secrets
 from litconv.config import signatures, targets
-from litconv.config.composed import allowed_packages, declared, hydra_state, plain, select
+from litconv.config.composed import allowed_packages, declared, plain, select
 from litconv.config.deploying import deploy_faults
 from litconv.config.effects import effect_faults
+from litconv.config.hydra_state import hydra_state
 from litconv.config.messages import LOGGER_OF_ONES_OWN, written_before
 from litconv.config.root_keys import GROUPS, ROOT_KEYS, Group, Named, SaidByClass
 from litconv.config.types import class_faults, describe, matches, shown

@@ -20,9 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from litconv import caches
 from litconv.config import own_yamls
-from litconv.config.composed import places
 from litconv.config.environment import is_checked, pass_on_arguments
 from litconv.config.hydra_parts import held_to_the_rule
+from litconv.config.hydra_state import places
 from litconv.config.messages import one_line
 from litconv.config.quiet import quiet
 from litconv.config.said_once import tell_end, tell_error

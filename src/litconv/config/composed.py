@@ -10,22 +10,15 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from litconv.config import own_yamls, targets
+from litconv.config.hydra_state import hydra_state
 from litconv.config.places import CONF
 from litconv.config.root_keys import LAUNCH_KEYS, SHORT_NAMES, STAGES
 from litconv.config.signatures import Signature
 from litconv.config.spelling import as_hydra_reads
 from litconv.errors import ConfigError
-
-RUN_KEYS = (  # of a run's config.yaml, without which it cannot be rebuilt
-    *("seed", "memory_format", "choices.data", "choices.task", "choices.head", "trainer._target_"),
-    *(f"{part}._target_" for part in ("conv", "backbone", "head", "task", "data", "optim", "schedule")),
-)
 
 
 def compose(overrides: list[str], config_name: str = "train") -> DictConfig:
@@ -43,60 +36,9 @@ def raw(config: DictConfig) -> dict[str, Any]:
     )
 
 
-def hydra_state(config: DictConfig) -> tuple[list[str], dict[str, str], bool]:
-    """The overrides, the choice made in each group, and whether this is one point of a multirun."""
-    if "choices" in config:  # the config.yaml of a run
-        return [], dict(config.choices), False
-    state = config.hydra if "hydra" in config else HydraConfig.get()  # composed here, or by hydra.main
-    chosen = {k: v for k, v in state.runtime.choices.items() if v not in (None, "null") and not k.startswith("hydra/")}
-    if isinstance(loggers := config.get("logger"), DictConfig):  # Hydra records no choice where there are several
-        chosen["logger"] = ",".join(map(str, loggers))
-    return list(state.overrides.task), chosen, str(state.mode).endswith("MULTIRUN")
-
-
-def places(config: DictConfig) -> list[str]:
-    """Where the user's own yamls lie, as the override that says it (`own_yamls`)."""
-    if "choices" in config:  # the config.yaml of a run
-        return []
-    state = config.hydra if "hydra" in config else HydraConfig.get()
-    return [override for override in state.overrides.hydra if override.startswith(own_yamls.SEARCHPATH)]
-
-
-def sweep_of(config: DictConfig) -> dict[str, str]:
-    """What the recipe that was chosen sweeps in a multirun: key → its values, separated by commas."""
-    state = config.hydra if "hydra" in config else HydraConfig.get()
-    return {str(key): str(values) for key, values in (OmegaConf.select(state, "sweeper.params") or {}).items()}
-
-
-def launcher_reads(config: DictConfig, key: str) -> bool:
-    """Whether what launches the jobs of a multirun takes this key up; other launchers have options of their own."""
-    state = config.hydra if "hydra" in config else HydraConfig.get()
-    return f"${{{key}}}" in OmegaConf.to_container(state.launcher, resolve=False).values()
-
-
-def sweeper_reads(config: DictConfig, key: str) -> bool:
-    """The same of what spans a multirun's grid."""
-    state = config.hydra if "hydra" in config else HydraConfig.get()
-    return f"${{{key}}}" in OmegaConf.to_container(state.sweeper, resolve=False).values()
-
-
 def load(path: Path) -> DictConfig:
     """One yaml: a run's config.yaml, or one of conf/."""
     return OmegaConf.load(path)
-
-
-def load_run(path: Path, allowed: list[str]) -> DictConfig:
-    """The same, of a run that somebody else may have made: what may be built is said by `allowed`, not by the file."""
-    try:
-        config = load(path)
-        is_mapping = isinstance(config, DictConfig)
-        missing = [key for key in RUN_KEYS if not is_mapping or OmegaConf.select(config, key) is None]
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{path} cannot be read ({' '.join(str(error).split())[:120]})") from error
-    if missing:
-        raise ConfigError(f"{path} is not the config.yaml of a run: it has no {', '.join(missing)}")
-    config.allowed_packages = allowed
-    return config
 
 
 def choices(config: DictConfig) -> dict[str, str]:

@@ -9,20 +9,17 @@ from typing import Any
 from litconv.config.composed import (
     CONF,
     declared,
-    hydra_state,
     is_set,
-    launcher_reads,
     load,
     own_head_tasks,
     raw,
     select,
     short_name_in,
     short_names_used,
-    sweep_of,
-    sweeper_reads,
     takes,
 )  # fmt: skip
 from litconv.config.environment import arguments
+from litconv.config.hydra_state import hydra_state, launcher_reads, sweep_of, sweeper_reads
 from litconv.config.keys import keys
 from litconv.config.messages import unknown_key
 from litconv.config.own_yamls import yamls

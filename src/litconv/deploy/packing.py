@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from litconv.config import composed
 from litconv.config.front import spelled
+from litconv.config.hydra_state import hydra_state
 from litconv.deploy.arms import one_of_each
 from litconv.deploy.int8_forms import TrainingImages, quantiser
 from litconv.deploy.pack import write_pack
@@ -47,7 +47,7 @@ def pack(runs: Sequence[Run], arguments: DictConfig) -> None:
 
 def check(arguments: DictConfig) -> None:
     """What has no effect on a pack is refused."""
-    for override in composed.hydra_state(arguments)[0]:
+    for override in hydra_state(arguments)[0]:
         key = override.lstrip("+").partition("=")[0]
         if key in ELSEWHERE:
             raise ConfigError(f"{override} has no effect on a pack: {ELSEWHERE[key]}; remove it")

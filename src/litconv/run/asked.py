@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litconv.config import composed, labels
+from litconv.config.hydra_state import hydra_state, places
 from litconv.run import naming
 from litconv.run.arm_name import arm_name
 
@@ -25,8 +26,8 @@ class Asked:
 
     @classmethod
     def of(cls, config: DictConfig) -> "Asked":
-        overrides, choices, in_sweep = composed.hydra_state(config)
-        written = [*composed.places(config), *overrides]
+        overrides, choices, in_sweep = hydra_state(config)
+        written = [*places(config), *overrides]
         return cls(config, composed.plain(config), labels.by_class(config, choices), written, in_sweep)
 
     @cached_property

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from litconv.config import composed
+from litconv.config.saved_run import load_run
 from litconv.errors import ConfigError
 from litconv.files import local
 from litconv.run import own_runs
@@ -71,7 +72,7 @@ def config_of(folder: Path, allowed_packages: Sequence[str]) -> DictConfig:
     """The folder may be somebody else's, so that its config.yaml does not say what may be built: the command line does. Packages
     that the user's own run named need not be named again."""
     written = folder / "config.yaml"
-    config = composed.load_run(written, [*allowed_packages, *own_runs.packages_of(written)])
+    config = load_run(written, [*allowed_packages, *own_runs.packages_of(written)])
     if composed.select(config, "backbone.pretrained"):
         config.backbone.pretrained = False  # its weights are in the checkpoint
     return config
