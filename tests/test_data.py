@@ -26,8 +26,8 @@ from data_helpers import (
     noise,
     palette_mask,
 )
+from litconv.data import epoch as epoch_module
 from litconv.data import fused
-from litconv.data import loader as loader_module
 from litconv.data.augment import Augment
 from litconv.data.camvid import CamVid
 from litconv.data.image_folder import ImageFolder
@@ -364,7 +364,7 @@ def test_processes_share_each_batch_and_make_equal_numbers_of_steps(monkeypatch,
     arrays, augment = Arrays(x, torch.arange(count)), Augment(**RAW, crop_size=(8, 8), crop_padding=2, flip=True)
 
     def epoch(train, rank, world, batch_size):
-        monkeypatch.setattr(loader_module, "world", lambda: (rank, world))
+        monkeypatch.setattr(epoch_module, "world", lambda: (rank, world))
         loader = InMemoryLoader(arrays, augment, batch_size, train=train)
         found = batches(loader, 2)
         assert len(found) == len(loader)

@@ -12,9 +12,10 @@ from litconv.data.cache import Cache, Make, folder_of
 from litconv.data.class_list import Colour
 from litconv.data.counts import class_counts, require_every_class
 from litconv.data.draws import private_generator
+from litconv.data.epoch import world
 from litconv.data.file_set import FileSet
 from litconv.data.fitting import LEAVES_OUT
-from litconv.data.loader import CPU, Arrays, InMemoryLoader, StreamLoader, world
+from litconv.data.loader import CPU, Arrays, InMemoryLoader, StreamLoader
 from litconv.data.options import GREY_MEAN, DataOptions
 from litconv.data.problem import UNKNOWN_CLASSES, Problem
 from litconv.data.remarks import remark, remark_darkness
