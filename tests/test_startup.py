@@ -12,7 +12,8 @@ import yaml
 from command import ROOT, TINY
 from litconv.config.composed import CONF
 from litconv.config.keys import keys_near
-from litconv.config.signatures import UNREAD, imported, needs_import, read, signature
+from litconv.config.signatures import imported, needs_import, read, signature
+from litconv.config.stubs import UNREAD
 from litconv.config.targets import nested
 from litconv.config.types import matches
 

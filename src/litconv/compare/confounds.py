@@ -11,7 +11,8 @@ from litconv.compare.settings import Settings
 from litconv.config import signatures
 from litconv.config.labels import own_targets
 from litconv.config.root_keys import STAGES
-from litconv.config.signatures import Signature, UnreadError
+from litconv.config.signatures import Signature
+from litconv.config.stubs import UnreadError
 
 SEARCHED = (
     "the width that match= has found: layers of other fan-ins, so other starting weights and another best learning rate"

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from litconv.config import signatures
-from litconv.config.signatures import OWN, Signature
+from litconv.config.signatures import Signature
+from litconv.config.stubs import OWN
 from litconv.errors import ConfigError
 
 PACKAGES = (

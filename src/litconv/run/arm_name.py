@@ -16,7 +16,7 @@ from litconv.config import own_yamls, signatures
 from litconv.config.labels import OWN_HEAD
 from litconv.config.places import CONF
 from litconv.config.root_keys import STAGES
-from litconv.config.signatures import UnreadError
+from litconv.config.stubs import UnreadError
 from litconv.run.naming import NOT_HASHED_IN, same_numbers
 
 GROUPS = ("upsample", "head", "backbone", "optim", "schedule", "task")  # besides the operators
