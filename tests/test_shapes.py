@@ -8,8 +8,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from litconv.data.drawn_shapes import AREA, SHAPES, draw
 from litconv.data.draws import private_generator
-from litconv.data.shapes import AREA, SHAPES, Shapes, draw
+from litconv.data.shapes import Shapes
 from litconv.errors import ConfigError
 
 YAML = OmegaConf.load(Path(__file__).parents[1] / "conf" / "data" / "shapes.yaml")
