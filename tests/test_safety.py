@@ -21,7 +21,7 @@ from litconv.data.oxford_pet import OxfordPet
 from litconv.data.torchvision_sets import CIFAR10
 from litconv.data.voc import VOC
 from litconv.errors import ConfigError, DataError
-from litconv.run.folder import LogFile
+from litconv.run.log_file import LogFile
 
 # -- what may be built -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from litconv.loggers.kept_ids import forget_ids
 from litconv.run import checkpoints, own_runs, state
 from litconv.run.asked import Asked
 from litconv.run.card import Card
+from litconv.run.log_file import LogFile
 from litconv.run.summary import details, objectives, table, write_summary
 
 log = logging.getLogger("litconv")
@@ -189,18 +189,3 @@ class RunFolder:
 
 def said(error: BaseException) -> str:
     return secrets.masked(f"{type(error).__name__}: {' '.join(str(error).split())}")
-
-
-class LogFile(logging.FileHandler):
-    """train.log, without keys and tokens."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.setFormatter(secrets.Masking("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        self.lost = False
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """A full disk costs one line on the terminal, not a traceback for every record."""
-        if not self.lost:
-            self.lost = True
-            print(f"{self.baseFilename} cannot be written ({sys.exc_info()[1]}); the run goes on", file=sys.stderr)
