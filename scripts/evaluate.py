@@ -25,11 +25,9 @@ def main(arguments: DictConfig) -> None:
     run = opened(arguments.run, arguments.checkpoint, arguments.allowed_packages, "evaluate")
     config, checkpoint = run.config, run.checkpoint
 
-    import pytorch_lightning as pl
-
     from litconv import build
     from litconv import device as precision
-    from litconv.build.processes import alone
+    from litconv.build.testing import tester
     from litconv.fit import training
     from litconv.prepare.threads import computing_with
     from litconv.run.checkpoints import load_into, read
@@ -37,16 +35,7 @@ def main(arguments: DictConfig) -> None:
 
     weights = read(checkpoint)
     with build.as_trainer_error(f"accelerator={arguments.accelerator}"):
-        trainer = pl.Trainer(
-            accelerator=arguments.accelerator,
-            devices=1,
-            plugins=alone(),
-            precision=config.trainer.get("precision", "32-true"),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
+        trainer = tester(arguments.accelerator, config.trainer.get("precision", "32-true"))
     precision.set_matmul_precision(config.get("matmul_precision", "default"))
     data = read_again(config, moved_to(arguments))
     if split != data.test_split and split == "test":

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from litconv.build.processes import alone
+from litconv.build.testing import tester
 from litconv.cost.deployed_keys import Place
 from litconv.data.module import DataModule
 from litconv.prepare.threads import most
@@ -32,16 +31,7 @@ def scores(task: Task, data: DataModule, files: Files) -> dict[str, float]:
     found: dict[str, float] = {}
     for place, path in files.paths.items():
         with answered_by(task, opened(place.runtime, path, most())):
-            trainer = pl.Trainer(
-                accelerator="cpu",
-                devices=1,
-                plugins=alone(),
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            (tested,) = trainer.test(task, data, verbose=False)
+            (tested,) = tester("cpu", "32-true").test(task, data, verbose=False)
         found |= figures(tested, type(task), place)
     return found
 
