@@ -1,5 +1,6 @@
 """The options that every data set has, and what can be said of them without an image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -54,10 +55,7 @@ class DataOptions:
     reads_files: ClassVar[bool] = True  # image by image, in `num_workers` processes if it is too large for memory
 
     def __post_init__(self) -> None:
-        for key, least in AT_LEAST.items():
-            value = getattr(self, key)
-            if type(value) is not int or value < least:
-                raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        require_whole(self, AT_LEAST)
         if self.n_train is not None and (type(self.n_train) is not int or self.n_train < 1):
             raise ConfigError(f"data.n_train={self.n_train} must be a whole number, at least 1, or null for all images")
         if self.sampling not in ("uniform", "balanced"):
@@ -115,3 +113,11 @@ class DataOptions:
                     f"data.{key}={getattr(self, key)} leaves nothing of a crop of "
                     f"{show(self.crop_size or self.image_size)}; use less than {smallest}"
                 )
+
+
+def require_whole(data: DataOptions, at_least: Mapping[str, int]) -> None:
+    """Options that are whole numbers, and the least that each may be."""
+    for key, least in at_least.items():
+        value = getattr(data, key)
+        if type(value) is not int or value < least:
+            raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")

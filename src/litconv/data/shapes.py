@@ -13,6 +13,7 @@ from litconv.data.drawn_shapes import BLOCK, SHAPES, draw
 from litconv.data.draws import private_generator
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule
+from litconv.data.options import require_whole
 from litconv.data.sizes import Size
 from litconv.errors import ConfigError
 
@@ -40,10 +41,7 @@ class Shapes(DataModule):
     def __post_init__(self) -> None:
         if self.task not in self.tasks:
             raise ConfigError(f"data.task={self.task} must be one of {', '.join(sorted(self.tasks))}")
-        for key, least in {"n_train": 1, "n_val": 1, "n_test": 1, "clutter": 0}.items():
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"data.{key}={value} must be a whole number, at least {least}")
+        require_whole(self, {"n_train": 1, "n_val": 1, "n_test": 1, "clutter": 0})
         if not self.noise >= 0:
             raise ConfigError(f"data.noise={self.noise} must be at least 0")
         super().__post_init__()

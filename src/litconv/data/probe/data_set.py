@@ -9,6 +9,7 @@ import torch
 
 from litconv.data.loader import Arrays
 from litconv.data.module import DataModule
+from litconv.data.options import require_whole
 from litconv.data.probe.kind import Block, Kind
 from litconv.data.probe.kinds import KINDS
 from litconv.data.sizes import Size, show
@@ -38,10 +39,7 @@ class Probe(DataModule):
 
     def __post_init__(self) -> None:
         self._kind = self._chosen()
-        for key in ("n_train", "n_val", "n_test"):
-            value = getattr(self, key)
-            if type(value) is not int or value < 1:
-                raise ConfigError(f"data.{key}={value} must be a whole number, at least 1")
+        require_whole(self, dict.fromkeys(("n_train", "n_val", "n_test"), 1))
         super().__post_init__()
         if self.cache_dir is not None:
             raise ConfigError(f"data.cache_dir={self.cache_dir} has no effect: probes are made in memory; remove it")
