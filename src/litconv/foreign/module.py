@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from litconv.conv.slot import ConvFactory
 from litconv.errors import ConfigError
 from litconv.foreign import weights, widths
-from litconv.foreign.foreign import Start, constructed, has_values, swapped
+from litconv.foreign.foreign import Start, constructed, swapped
 
 
 class Module(nn.Module):
@@ -51,7 +51,7 @@ class Module(nn.Module):
             )
         file = weights.file_of(pretrained, None, path, "")
         self.network = network
-        self.loaded = weights.load(network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
+        self.loaded = weights.loaded(network, file)
         self.channels, self.strides = [num_classes], [1]
         self.swapped = swapped(network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from litconv.conv.slot import ConvFactory
 from litconv.errors import ConfigError
 from litconv.foreign import weights, widths
-from litconv.foreign.foreign import Start, constructed, has_values, known, library, swapped, to_multiple
+from litconv.foreign.foreign import Start, constructed, known, library, swapped, to_multiple
 
 COARSEST = 32
 
@@ -67,7 +67,7 @@ class Smp(nn.Module):
                 f"backbone.name={name} backbone.decoder={decoder} cannot be built (smp: {reason}); choose another"
             ) from error
         encoder = self.network if decoder is None else self.network.encoder
-        self.loaded = weights.load(encoder, file, f"backbone.pretrained={file}").line if file and has_values() else ""
+        self.loaded = weights.loaded(encoder, file)
         self.is_whole = decoder is not None
         self.channels, self.strides = ([num_classes], [1]) if self.is_whole else pyramid(encoder)
         self.swapped = swapped(self.network, conv, stage_convs, in_channels, where, init, fit_groups, seed)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from litconv.conv.slot import ConvFactory
 from litconv.errors import ConfigError
 from litconv.foreign import weights, widths
-from litconv.foreign.foreign import Start, constructed, has_values, known, library, swapped
+from litconv.foreign.foreign import Start, constructed, known, library, swapped
 
 WITHOUT_AUXILIARY = {"inception_v3": {"init_weights": True}, "googlenet": {"init_weights": True}}
 
@@ -59,9 +59,7 @@ class Torchvision(widths.Varied, nn.Module):
             for auxiliary in ("AuxLogits", "aux1", "aux2"):
                 if hasattr(self.network, auxiliary):
                     setattr(self.network, auxiliary, None)
-        self.loaded = (
-            weights.load(self.network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
-        )
+        self.loaded = weights.loaded(self.network, file)
         self.channels, self.strides = self.base or [num_classes], [1]
         self.swapped = swapped(self.network, conv, stage_convs, in_channels, where, init, fit_groups, seed)
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from litconv.errors import ConfigError
+from litconv.foreign.foreign import has_values
 
 
 def file_of(pretrained: bool | str, cached: Path | None, what: str, download: str) -> Path | None:
@@ -86,6 +87,11 @@ def load(network: nn.Module, path: Path, what: str) -> Loaded:
     }
     rest = "".join(f"; {why}: {some(names)}" for why, names in others.items() if names)
     return Loaded(f"{len(fitting)} of {len(own)} tensors loaded, {100 * share:.3g} % of the params{rest}", share)
+
+
+def loaded(network: nn.Module, file: Path | None) -> str:
+    """What of it was loaded; nothing where there is none, or where only shapes are of interest."""
+    return load(network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
 
 
 def some(names: list[str]) -> str:
