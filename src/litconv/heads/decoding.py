@@ -9,6 +9,11 @@ from torch.nn import functional as F
 from litconv.conv import SameConv2d
 
 
+def require_hidden(hidden: int) -> None:
+    if not (isinstance(hidden, int) and hidden > 0):
+        raise ValueError(f"hidden={hidden} must be a positive number of channels")
+
+
 def levels(strides: Sequence[int]) -> list[int]:
     """Indices of the features to decode, coarse first: the deepest of each stride (`output_stride` equates some)."""
     deepest = {stride: index for index, stride in enumerate(strides)}

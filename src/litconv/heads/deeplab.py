@@ -12,7 +12,7 @@ from litconv.backbones.blocks import ConvNormReLU
 from litconv.backbones.stages import at
 from litconv.conv import ConvFactory, SameConv2d
 from litconv.heads.aspp import ASPP
-from litconv.heads.decoding import classifier, crop, doublings, enlarge, levels
+from litconv.heads.decoding import classifier, crop, doublings, enlarge, levels, require_hidden
 from litconv.upsample import UpsampleFactory
 
 
@@ -31,8 +31,7 @@ class DeepLab(nn.Module):
         rates: Sequence[int] = (2, 4, 6),
     ) -> None:
         super().__init__()
-        if not (isinstance(hidden, int) and hidden > 0):
-            raise ValueError(f"hidden={hidden} must be a positive number of channels")
+        require_hidden(hidden)
         if not (isinstance(rates, Sequence) and rates and all(isinstance(rate, int) and rate > 0 for rate in rates)):
             raise ValueError(f"rates={rates} must be a list of positive whole numbers; try [2,4,6]")
         coarse, *finer = levels(strides)

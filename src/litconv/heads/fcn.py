@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from litconv.backbones.blocks import ConvNormReLU
 from litconv.backbones.stages import at
 from litconv.conv import ConvFactory
-from litconv.heads.decoding import classifier, crop, doublings, enlarge, levels
+from litconv.heads.decoding import classifier, crop, doublings, enlarge, levels, require_hidden
 from litconv.upsample import UpsampleFactory
 
 
@@ -29,8 +29,7 @@ class FCN(nn.Module):
         hidden: int = 64,
     ) -> None:
         super().__init__()
-        if not (isinstance(hidden, int) and hidden > 0):
-            raise ValueError(f"hidden={hidden} must be a positive number of channels")
+        require_hidden(hidden)
         self.levels = levels(strides)
         coarse, *skips = self.levels
         with at("head.conv"):
