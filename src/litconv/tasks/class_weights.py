@@ -5,6 +5,9 @@ balanced   w_c = N / (classes · n_c), the formula of scikit-learn's compute_cla
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from litconv.errors import ConfigError
 
 
@@ -21,15 +24,17 @@ def check(weights: list[float] | str | None) -> None:
             )
 
 
-def fitting(weights: list[float], class_names: Sequence[str]) -> list[float]:
-    """A list that has a weight for each class."""
+def fitting(weights: list[float] | None, class_names: Sequence[str]) -> Tensor | None:
+    """One for each class, (classes,)."""
+    if weights is None:
+        return None
     check(weights)
     if len(weights) != len(class_names):
         raise ConfigError(
             f"task.class_weights has {len(weights)} weights, and the set has {len(class_names)} classes; "
             f"give one for each of {', '.join(class_names)}, in this order"
         )
-    return weights
+    return torch.tensor(weights).float()
 
 
 def balanced(counts: Sequence[int], class_names: Sequence[str]) -> list[float]:

@@ -67,8 +67,7 @@ class Classification(Task):
         self.num_classes = num_classes
         self.class_names = list(class_names)
         self.focal = focal
-        weights = None if class_weights is None else torch.tensor(weighing.fitting(class_weights, class_names)).float()
-        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("weights", weighing.fitting(class_weights, class_names), persistent=False)
         self.label_smoothing = label_smoothing
         self.mixup = mixup
         self.cutmix = cutmix

@@ -54,8 +54,7 @@ class Segmentation(Task):
             )
         assert len(class_names) == num_classes
         self.watch(monitor)
-        weights = None if class_weights is None else torch.tensor(weighing.fitting(class_weights, class_names)).float()
-        self.register_buffer("weights", weights, persistent=False)
+        self.register_buffer("weights", weighing.fitting(class_weights, class_names), persistent=False)
         self.ignore_index = ignore_index
         self.class_names = list(class_names)
         self.cross_entropy = cross_entropy
