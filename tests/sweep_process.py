@@ -108,7 +108,7 @@ def check_wandb(run: Path) -> str:
             rows = [record["history"]["item"] for record in records_of(file) if record["type"] == "history"]
             part_of = file.stem.removeprefix("run-")
             epochs.setdefault(part_of, []).extend(row["epoch"] for row in rows if "train/loss" in row)
-    assert epochs == {part_of: [0, 1] if part_of == id else [] for part_of in epochs}, run
+    assert epochs == {part_of: [0, 1] if part_of == id else [] for part_of in epochs}, f"{run}: {epochs}"
     last = records_of(max((run / "wandb").glob(f"offline-run-*-{id}*/*.wandb")))
     assert [r["run"]["run_id"] for r in last if r["type"] == "run"][:1] == [id]
     assert [r["exit"].get("exit_code", 0) for r in last if r["type"] == "exit"] == [0], last[-3:]

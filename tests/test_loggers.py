@@ -257,6 +257,23 @@ def test_a_signal_while_one_logger_closes_leaves_the_others_closed(tmp_path):
     assert stored(tmp_path)[1].info.status == "FINISHED"
 
 
+def test_a_signal_between_validation_and_the_end_of_its_epoch_leaves_no_half_row_that_a_resumed_run_would_not_complete(
+    tmp_path,
+):
+    first, second = (Loggers({"tensorboard": TensorBoard, "mlflow": Mlflow}) for _ in range(2))
+    first.start(tmp_path, **RUN)
+    first.log_metrics({"val/loss": 1.0, "epoch": 0}, 3)
+    first.finish(143, {})
+    second.start(tmp_path, **RUN)
+    second.log_metrics({"val/loss": 1.0, "epoch": 0}, 3)
+    second.log_metrics({"train/loss": 2.0, "epoch": 0}, 3)
+    second.finish(0, {})
+    client, kept = stored(tmp_path)
+    for key, value in {"val/loss": 1.0, "train/loss": 2.0}.items():
+        assert [(point.step, point.value) for point in client.get_metric_history(kept.info.run_id, key)] == [(3, value)]
+        assert [(event.step, event.value) for event in events(tmp_path).Scalars(key)] == [(3, value)]
+
+
 def test_a_logger_is_added_by_one_class_and_one_yaml(tmp_path, monkeypatch):
     from litconv.config.composed import CONF
 

@@ -212,6 +212,20 @@ def test_a_batch_of_which_all_is_done_asks_slurm_nothing(made, capsys):
     assert shown(capsys)[:2] == (0, ["1 point: 1 done", "done         a"])
 
 
+@pytest.mark.parametrize("torn", ["", '{"launcher": "slurm", ', "{}", "[]"])
+def test_a_torn_record_of_what_was_submitted_is_one_line_that_names_it(made, capsys, torn):
+    made.point("a")
+    folder = made.batch("7", ["a"])
+    (folder / "batch.json").write_text(torn)
+    status, _, error = shown(capsys)
+    assert status == 1
+    (line,) = error.splitlines()
+    assert line.startswith("error: ")
+    relative = folder.relative_to(made.folder.parents[2])
+    assert f"{relative}/batch.json is torn" in line
+    assert line.endswith(f"remove {relative}")
+
+
 def test_cancelling_cancels_the_jobs_and_says_what_that_does(made, slurm, capsys):
     made.point("a")
     made.batch("7", ["a"])

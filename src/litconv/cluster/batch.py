@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from litconv import files
+from litconv.errors import ConfigError
 
 FOLDER = ".cluster"
 
@@ -87,7 +88,14 @@ class Batch:
 
     @classmethod
     def read(cls, folder: Path) -> "Batch":
-        return cls(folder, **json.loads((folder / "batch.json").read_text()))
+        path = folder / "batch.json"
+        try:
+            return cls(folder, **json.loads(path.read_text()))
+        except (ValueError, TypeError) as fault:
+            raise ConfigError(
+                f"{path} is torn, or of another version of litconv: it does not say what was submitted; if none of its tasks "
+                f"is at work any more, remove {folder}"
+            ) from fault
 
 
 def new_folder(sweep: Path) -> Path:

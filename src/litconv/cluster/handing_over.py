@@ -81,5 +81,9 @@ class HandingOver:
 def said(batch: Batch) -> str:
     """A line on what was submitted."""
     most = len(batch.tasks[0])
-    each = f"up to {most} points each" if most > 1 else "a point each"
-    return f"submitted: job {batch.job}, {len(batch.tasks)} tasks of {each}; what they print is in {batch.folder}"
+    points = f"{most} points" if most > 1 else "a point"
+    if len(batch.tasks) == 1:
+        tasks = f"one task of {points}"
+    else:
+        tasks = f"{len(batch.tasks)} tasks of {'up to ' * (most > 1)}{points} each"
+    return f"submitted: job {batch.job}, {tasks}; what they print is in {batch.folder}"

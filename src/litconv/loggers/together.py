@@ -65,6 +65,8 @@ class Loggers(Logger):
 
     def finish(self, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Close each with the true exit code. A signal ends the waiting for one of them, not for those after it."""
+        if exit_code and not any(key.startswith("train/") for key in self.row):
+            self.row = {}  # of an epoch that did not end: a logger that had half of its row would not be told the whole
         interruption: KeyboardInterrupt | None = None
         try:
             self.end_row()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from litconv.run.state import epochs_done
 from litconv.sweep.folders import asking
@@ -72,8 +73,7 @@ class Board:
         self.drawn = 0.0
 
     def ended(self, outcome: Outcome, done: int, total: int) -> None:
-        figure = next((f"{key} {outcome.summary[key]:.4f}" for key in METRICS if outcome.summary.get(key)), "")
-        what = outcome.error or figure
+        what = outcome.error or figure(outcome.summary)
         parts = (f"[{done}/{total}]", outcome.status, outcome.name, f"{outcome.seconds:.1f} s", what)
         self.say("  ".join(part for part in parts if part))
 
@@ -102,6 +102,11 @@ class Board:
         if not done:
             return ""
         return f"; about {duration(to_do * (time.monotonic() - self.started) / done)} left"
+
+
+def figure(summary: Mapping[str, Any]) -> str:
+    """The first of METRICS that it has, with its name; else nothing."""
+    return next((f"{key} {summary[key]:.4f}" for key in METRICS if summary.get(key) is not None), "")
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from litconv.cluster.status.duties import Duties, Duty
 from litconv.cluster.status.progress import epochs_asked, progress
 from litconv.run import state
-from litconv.sweep.board import METRICS
+from litconv.sweep.board import figure
 from litconv.sweep.outcome import NOT_STARTED, mark
 from litconv.sweep.points import SweepPoint
 
@@ -52,10 +52,9 @@ class Ended:
     @classmethod
     def read(cls, run: Path) -> "Ended":
         summary = state.read_summary(run)
-        figure = next((f"{key} {summary[key]:.4f}" for key in METRICS if summary.get(key) is not None), "")
         overrides = summary.get("overrides")
         told = tuple(overrides) if isinstance(overrides, list) else ()
-        return cls(summary.get("status") or "", summary.get("error") or "", figure, told)
+        return cls(summary.get("status") or "", summary.get("error") or "", figure(summary), told)
 
 
 @dataclass(frozen=True)
