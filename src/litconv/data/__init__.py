@@ -1,1 +1,2 @@
-"""Data sets. `module.DataModule` is the base; one file per kind of data set supplies its arrays or its files."""
+"""Data sets. `module.DataModule` is the base, `options.DataOptions` what it is asked; one file per kind of data set supplies its
+arrays or its files."""
