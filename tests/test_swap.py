@@ -644,7 +644,9 @@ def test_fit_groups_takes_the_largest_that_divides_and_says_so():
     net = Net()
     report = swap(net, "grouped", groups=6, fit_groups=True)
     assert [m.groups for m in net.modules() if isinstance(m, Grouped)] == [4, 4]
-    assert all("groups=4 for 6" in row.why for row in report.swapped)
+    assert {(row.why, row.note) for row in report.swapped} == {("drawn", "groups=4 for 6")}
+    assert report.remarks() == ["2 × groups=4 for 6"]
+    assert sum("drawn; groups=4 for 6" in line for line in str(report).splitlines()) == 2
 
 
 @pytest.mark.parametrize(

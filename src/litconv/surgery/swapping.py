@@ -77,8 +77,8 @@ def operate(
             continue
         start = started(operator, candidate, init, seed)
         new[name] = like(put(operator, dense), candidate)
-        notes = "; ".join(filter(None, (start, fitted, dense.note)))
-        rows[name] = Row(name, shown(dense), "swapped", label(made), notes)
+        note = "; ".join(filter(None, (fitted, dense.note)))
+        rows[name] = Row(name, shown(dense), "swapped", label(made), start, note)
     report = Report(title, [rows[name] for name, _ in model.named_modules() if name in rows])
     is_idle = layers and all(is_dense(operator_at(layer)) for layer in layers.values())  # nothing had to be done
     if not report.swapped and not (is_idle and ELSEWHERE not in report.reasons("kept")):
