@@ -26,6 +26,11 @@ from litconv.cost.tracing import Analysis
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
 
+
+class UnfitImageError(ConfigError):
+    """The model does not take such an image."""
+
+
 log = logging.getLogger(__name__)
 
 
@@ -121,7 +126,9 @@ def run(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor, Wi
             failure = error
     _, *size = shape
     reason = " ".join(f"{type(failure).__name__}: {failure}".split())[:300]
-    raise ConfigError(f"the model's forward fails on one image of {'×'.join(map(str, size))}: {reason}") from failure
+    raise UnfitImageError(
+        f"the model's forward fails on one image of {'×'.join(map(str, size))}: {reason}"
+    ) from failure
 
 
 def places(uncounted: dict[str, Counter]) -> list[str]:

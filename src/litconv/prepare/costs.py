@@ -10,16 +10,22 @@ from torch import nn
 
 from litconv import build
 from litconv.config import composed
-from litconv.cost import Count, count, measure
+from litconv.cost import Count, UnfitImageError, count, measure
 from litconv.data.problem import Problem
 from litconv.device import device_named
+from litconv.errors import ConfigError
 from litconv.optim import optimizer_for
 from litconv.prepare.layout import choose_layout, with_format
 
 
 def counted(config: DictConfig, model: nn.Module, problem: Problem) -> Count:
     options = {key: config.cost[key] for key in ("allow_uncounted", "effective_field")}
-    return count(model, problem.in_channels, problem.image_size, **options)
+    try:
+        return count(model, problem.in_channels, problem.image_size, **options)
+    except UnfitImageError as error:
+        raise ConfigError(
+            f"{error}; choose another data.image_size or backbone (timm's of one size take +backbone.options.img_size)"
+        ) from error
 
 
 def measured(

@@ -54,12 +54,19 @@ def inputs_of(model: nn.Module, probe: Probe) -> Inputs:
 
 
 def usual_shape(model: nn.Module) -> Shape:
-    """One image, as large as the model says (timm) or 224×224."""
-    said = getattr(model, "pretrained_cfg", None)
-    size = said.get("input_size") if isinstance(said, Mapping) else None
+    """One image, as large as the model says or 224×224."""
+    said = getattr(model, "pretrained_cfg", None)  # of timm's; transformers say for which size they were built
+    size = built_for(model) or (said.get("input_size", ())[1:] if isinstance(said, Mapping) else ())
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = first.in_channels if first is not None else 3
-    return (1, channels, *(size[1:] if size else (USUAL_SIZE, USUAL_SIZE)))
+    return (1, channels, *(size or (USUAL_SIZE, USUAL_SIZE)))
+
+
+def built_for(model: nn.Module) -> tuple[int, int] | None:
+    """As timm's and torchvision's transformers say it."""
+    said = (getattr(module, name, None) for module in model.modules() for name in ("img_size", "image_size"))
+    sizes = ((size, size) if isinstance(size, int) else size for size in said)
+    return next((size for size in sizes if isinstance(size, tuple) and len(size) == 2), None)
 
 
 def see(model: nn.Module, names: Sequence[str], inputs: Inputs, watch_reads: bool = True) -> Seen:

@@ -17,7 +17,7 @@ from litconv.surgery.placed import put
 from litconv.surgery.probing import ForwardError, Inputs, Probe, Seen, Shape, inputs_of, see
 from litconv.surgery.report import Report, Row
 from litconv.surgery.survey import ELSEWHERE, FIRST, as_met, require_open, shown, surveyed, unfit
-from litconv.surgery.where import Choice, Layer, chooser
+from litconv.surgery.where import Choice, Layer, Where, chooser
 
 
 def swap(
@@ -59,6 +59,8 @@ def operate(
     rows, candidates = surveyed(model)
     seen = as_it_is(model, inputs)
     layers = {layer.name: layer for layer in as_met(candidates, seen)}
+    if isinstance(is_meant, Where) and (idle := is_meant.idle(list(layers.values()))):
+        raise ConfigError(idle)
     new: dict[str, nn.Module] = {}
     for candidate in candidates.values():
         name, dense = candidate.name, candidate.dense

@@ -64,6 +64,22 @@ class Where:
             fnmatchcase(name, pattern) for pattern in unwanted
         )
 
+    def idle(self, layers: Sequence[Layer]) -> str:
+        """Of what is given, the first that fits no layer, and what there is; "" where all do."""
+        names = [layer.name for layer in layers]
+        there = {
+            "stage": sorted({layer.stage for layer in layers}),
+            "kernel": list(dict.fromkeys(layer.kernel[0] for layer in layers if len(set(layer.kernel)) == 1)),
+        }
+        for option, values in there.items():
+            for value in getattr(self, option):
+                if value not in values:
+                    return f"where.{option}={value} matches no layer; there are {', '.join(map(str, values)) or 'none'}"
+        for pattern in self.name:
+            if not any(fnmatchcase(name, pattern.removeprefix("!")) for name in names):
+                return f"where.name={pattern} matches no layer; there are {', '.join(names[:6])}{', …' if names[6:] else ''}"
+        return ""
+
 
 Choice = Where | str | Sequence[str] | Mapping[str, object] | Callable[[str, nn.Module], bool] | None
 
