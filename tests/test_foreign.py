@@ -37,6 +37,13 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.conv(self.stem(x)).mean((2, 3)))
+
+def maps():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
+
+class pair(Net):
+    def forward(self, x):
+        return super().forward(x), x
 """
 
 
@@ -93,6 +100,20 @@ def test_a_model_of_one_size_is_probed_at_the_size_that_it_was_built_for(chosen)
     assert shape(model, 32, 32) == (1, 10)
     with pytest.raises(ConfigError, match=r"fails on one image of 3×48×48.*choose another data.image_size or backbone"):
         counted(config, model, Problem(3, (48, 48), (48, 48), 1, 10, True))
+
+
+@pytest.mark.parametrize(
+    ("net", "task", "message"),
+    [
+        ("my_nets.maps", "classification", r"puts out 1×8×16×16 for one image, and .* needs logits of 1×10;"),
+        ("my_nets.Net", "segmentation", r"puts out 1×10 for one image, and .* needs logits of 1×10×16×16;"),
+        ("my_nets.pair", "classification", r"puts out no single tensor for one image.* must return one tensor"),
+    ],
+)
+def test_a_network_that_puts_out_no_logits_of_the_task_is_refused_before_it_trains(own, net, task, message):
+    chosen = [*own, f"backbone.path={net}", f"task={task}"]
+    with pytest.raises(ConfigError, match=message):
+        counted(compose(chosen), meta(*chosen), Problem(3, (16, 16), (16, 16), 1, 10, True))
 
 
 @pytest.mark.parametrize("head", ["fcn", "unet", "deeplab"])

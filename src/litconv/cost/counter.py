@@ -51,6 +51,7 @@ class Count:
     second_opinion: str
     receptive_field: int | str | None  # in pixels, of the backbone's last feature; or "global"; None: unknown
     effective_receptive_field: float | None
+    output: tuple[int, ...] | None  # its shape, for one image; None: the model puts out something else than one tensor
     layers: list[Layer] = field(repr=False)
     hazards: list[Hazard] = field(default_factory=list, repr=False)  # what is known to be slow on runtimes
 
@@ -110,6 +111,7 @@ def count(
         second_opinion=opinion,
         receptive_field=witness.receptive_field,
         effective_receptive_field=effective,
+        output=witness.output,
         layers=table,
         hazards=witness.hazards,
     )
