@@ -1,9 +1,9 @@
 """`litconv.swap` on models of timm, torchvision and segmentation_models_pytorch: what is swapped, and whether all still holds.
 
-python benchmarks/swap_zoo.py [--only NAME …] [--results FILE] writes the tables of docs/swap.md. Of every model and
-operator: the swap (with fit_groups), a forward and a backward of two random images, all values finite, the shapes unchanged, and
-the MACs by two counters. A model whose only K×K convolutions are grouped or depthwise is swapped with where={"grouped": True}.
-Results stand in a file, line by line, so that an interrupted run goes on.
+python benchmarks/swap_zoo.py [--results FILE] writes the tables of docs/swap.md; --only NAME … tries these and writes no page. Of
+every model and operator: the swap (with fit_groups), a forward and a backward of two random images, all values finite, the shapes
+unchanged, and the MACs by two counters. A model whose only K×K convolutions are grouped or depthwise is swapped with
+where={"grouped": True}. Results stand in a file, line by line, so that an interrupted run goes on.
 """
 
 import argparse
@@ -139,9 +139,8 @@ def table(rows: dict[str, dict[str, Any]], library: str) -> str:
         f"| {library} | image | swapped | {' | '.join(OPERATORS)} | |",
         f"| --- | --- | --- | {' | '.join('---' for _ in OPERATORS)} | --- |",
     ]
-    for name, row in rows.items():
-        if not name.startswith(f"{library}/"):
-            continue
+    for name in (name for name, _ in models() if name.startswith(f"{library}/") and name in rows):
+        row = rows[name]
         if "error" in row:
             lines.append(f"| `{name.partition('/')[2]}` | {'| ' * (2 + len(OPERATORS))}{short(row['error'])} |")
             continue
@@ -156,7 +155,9 @@ def table(rows: dict[str, dict[str, Any]], library: str) -> str:
 
 
 def short(reason: str) -> str:
-    return re.sub(r"; a K×K convolution of one group can.*", "", reason).replace("|", "/")
+    """The same for every operator."""
+    reason = re.sub(r"; a K×K convolution of one group can.*", "", reason)
+    return re.sub(r"could become conv=\w+", "could become an operator", reason).replace("|", "/")
 
 
 def main() -> None:
@@ -181,6 +182,8 @@ def main() -> None:
             file.write(json.dumps([name, rows[name]]) + "\n")
         said = rows[name].get("error") or ", ".join(cell(rows[name][operator]) for operator in OPERATORS)
         print(f"{name}: {said} ({time.perf_counter() - start:.0f} s)", flush=True)
+    if arguments.only:  # the tables are of all models
+        return
     page = PAGE.read_text()
     for library in ("timm", "torchvision", "smp"):
         begin, end = f"<!-- {library} -->\n", f"\n<!-- /{library} -->"

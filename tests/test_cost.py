@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
@@ -84,6 +85,81 @@ def test_norms_activations_pooling_and_interpolation_are_no_macs():
     pixels = 4 * 256  # BatchNorm 2 a value, ReLU and SiLU 1; both pools 2×2 windows; nearest 1, bilinear 4; a mean
     assert cost.elementwise_ops == 4 * pixels + pixels + pixels // 4 + pixels // 4 + 4 * pixels + pixels
     assert cost.uncounted_ops == {}
+
+
+class Then(nn.Module):
+    """A product, then some operation on its (1, 4, 8, 8)."""
+
+    def __init__(self, operation):
+        super().__init__()
+        self.product, self.operation = nn.Conv2d(4, 4, 1, bias=False), operation
+
+    def forward(self, x):
+        return self.operation(self.product(x))
+
+
+VALUES = 4 * 8 * 8
+TABLE = torch.zeros(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("operation", "elementwise_ops"),
+    [
+        (lambda y: F.embedding(y.argmax(1), TABLE.to(y.device)), VALUES),  # of the argmax
+        (lambda y: F.max_unpool2d(*F.max_pool2d(y, 2, return_indices=True), 2), VALUES),  # of the pooling
+        (lambda y: y.masked_select(y > 0), VALUES),  # of the comparison
+        (lambda y: torch.complex(y, y).imag, 0),
+        (lambda y: y.topk(2)[0], VALUES),
+        (lambda y: y.flatten(2).sort()[0], VALUES),
+        (lambda y: y + torch.randn_like(y), 2 * VALUES),
+        (lambda y: torch.zeros_like(y).scatter_add(1, torch.zeros_like(y).long(), y), VALUES),
+        (lambda y: F.interpolate(y.flatten(2), scale_factor=2, mode="linear"), 2 * 2 * VALUES),
+        (lambda y: F.cosine_similarity(y, y), 6 * VALUES),
+    ],
+    ids=[
+        "embedding",
+        "unpooling",
+        "masked_select",
+        "complex",
+        "topk",
+        "sort",
+        "randn",
+        "scatter_add",
+        "linear",
+        "cosine",
+    ],
+)
+def test_what_only_moves_compares_or_draws_values_is_counted_and_not_refused(operation, elementwise_ops):
+    cost = count(Then(operation), 4, (8, 8))
+    assert cost.agrees
+    assert (cost.macs, cost.elementwise_ops, cost.uncounted_ops) == (16 * 64, elementwise_ops, {})
+
+
+class Rows(nn.Module):
+    """A recurrent layer over the pixels of an image."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.layer = kind(4, 6, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x.flatten(2).transpose(1, 2))[0]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_multiply_by_each_of_their_matrices_at_every_position(kind):
+    model = Rows(kind)
+    cost = count(model, 4, (8, 8))
+    assert cost.agrees
+    assert cost.macs == 64 * sum(p.numel() for p in model.parameters() if p.ndim == 2)
+
+
+def test_a_model_that_is_compiled_in_place_costs_the_same_and_is_not_run():
+    model = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    expected = count(model, 4, (8, 8)).summary()
+    model.compile(backend="eager")
+    assert count(model, 4, (8, 8)).summary() == expected
+    assert model[1].num_batches_tracked == 0
 
 
 def test_trainable_params_are_those_that_are():

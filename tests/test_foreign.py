@@ -13,9 +13,11 @@ from litconv.config.composed import compose
 from litconv.conv import Deformable, Grouped
 from litconv.conv.initial import initialise
 from litconv.cost import count
+from litconv.data.problem import Problem
 from litconv.errors import ConfigError
 from litconv.foreign import weights
 from litconv.foreign.foreign import to_multiple
+from litconv.prepare.costs import counted
 from litconv.run.asked import Asked
 from litconv.surgery.dense import adapter_of
 
@@ -35,6 +37,13 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.conv(self.stem(x)).mean((2, 3)))
+
+def maps():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1))
+
+class pair(Net):
+    def forward(self, x):
+        return super().forward(x), x
 """
 
 
@@ -71,6 +80,40 @@ def test_a_model_of_torchvision_and_one_of_smp_are_swapped_and_fit_odd_images(ow
     model = meta(*own, "conv=deformable", "+backbone.net.hidden=4")
     assert shape(model, 16, 16) == (1, 10)
     assert isinstance(model.backbone.network.conv.operator, Deformable)
+
+
+def test_features_whose_channels_come_last_reach_a_head_channels_first():
+    model = meta("backbone=timm", "backbone.name=mambaout_femto", "task=segmentation", "head=unet", "conv=separable")
+    assert model.backbone.network.output_fmt == "NHWC"
+    assert shape(model, 45, 61) == (1, 10, 45, 61)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["backbone=timm", "backbone.name=vit_tiny_patch16_224", "+backbone.options.img_size=32"],
+        ["backbone=torchvision", "backbone.name=vit_b_16", "+backbone.options.image_size=32"],
+    ],
+)
+def test_a_model_of_one_size_is_probed_at_the_size_that_it_was_built_for(chosen):
+    config, model = compose(chosen), meta(*chosen)
+    assert shape(model, 32, 32) == (1, 10)
+    with pytest.raises(ConfigError, match=r"fails on one image of 3×48×48.*choose another data.image_size or backbone"):
+        counted(config, model, Problem(3, (48, 48), (48, 48), 1, 10, True))
+
+
+@pytest.mark.parametrize(
+    ("net", "task", "message"),
+    [
+        ("my_nets.maps", "classification", r"puts out 1×8×16×16 for one image, and .* needs logits of 1×10;"),
+        ("my_nets.Net", "segmentation", r"puts out 1×10 for one image, and .* needs logits of 1×10×16×16;"),
+        ("my_nets.pair", "classification", r"puts out no single tensor for one image.* must return one tensor"),
+    ],
+)
+def test_a_network_that_puts_out_no_logits_of_the_task_is_refused_before_it_trains(own, net, task, message):
+    chosen = [*own, f"backbone.path={net}", f"task={task}"]
+    with pytest.raises(ConfigError, match=message):
+        counted(compose(chosen), meta(*chosen), Problem(3, (16, 16), (16, 16), 1, 10, True))
 
 
 @pytest.mark.parametrize("head", ["fcn", "unet", "deeplab"])

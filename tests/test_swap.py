@@ -122,8 +122,11 @@ def test_every_operator_keeps_channels_stride_and_the_models_output_and_trains(n
     [
         ("layer1.*", ["layer1.0"]),
         ({"name": ["layer1.*", "layer2.*"]}, ["layer1.0", "layer2.0"]),
+        ("!layer1.*", ["layer2.0"]),
+        (["layer*", "!*2.0"], ["layer1.0"]),
+        ({"name": "!layer1.*", "first": True}, ["stem", "layer2.0"]),
         ({"stage": 1}, ["layer1.0"]),
-        ({"stage": [2, 3]}, ["layer2.0"]),
+        ({"stage": [2]}, ["layer2.0"]),
         (litconv.Where(kernel=5), ["layer2.0"]),
         ({"kernel": 3, "first": True}, ["stem", "layer1.0"]),
         ({"kernel": 3, "grouped": True}, ["layer1.0", "layer2.2"]),
@@ -135,9 +138,20 @@ def test_where_chooses_by_name_stage_kernel_or_function(where, expected):
     assert [row.name for row in swap(Net(), "depthwise_separable", where=where).swapped] == expected
 
 
-def test_where_that_matches_nothing_is_refused_with_the_names_that_there_are():
-    with pytest.raises(ConfigError, match=r"^where= matches no layer; there are layer1.0, layer2.0$"):
-        swap(Net(), where="layer9.*")
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("layer9.*", r"^where.name=layer9.\* matches no layer; there are stem, layer1.0, layer2.0, layer2.2$"),
+        (["layer1.*", "!layr2.*"], r"^where.name=!layr2.\* matches no layer; there are stem, "),
+        ({"stage": [2, 3]}, r"^where.stage=3 matches no layer; there are 1, 2$"),
+        ({"kernel": 7}, r"^where.kernel=7 matches no layer; there are 3, 5$"),
+        ({"stage": 1, "kernel": 5}, r"^where= matches no layer; there are layer1.0, layer2.0$"),
+        (lambda name, layer: False, r"^where= matches no layer; there are layer1.0, layer2.0$"),
+    ],
+)
+def test_where_is_refused_if_any_part_of_it_matches_nothing_with_what_there_is(where, message):
+    with pytest.raises(ConfigError, match=message):
+        swap(Net(), where=where)
 
 
 @pytest.mark.parametrize(
@@ -371,6 +385,62 @@ def test_hooks_mode_type_format_and_frozen_weights_are_kept():
     assert not any(p.requires_grad for p in net.layer2[0].parameters())
 
 
+def test_every_kind_of_hook_is_called_as_before():
+    net, calls = Net(), []
+    layer = net.layer1[0]
+    layer.register_forward_pre_hook(lambda *_: calls.append("before"))
+    layer.register_forward_hook(lambda *_: calls.append("after"))
+    layer.register_forward_hook(lambda *_, **__: calls.append("with names"), with_kwargs=True)
+    layer.register_full_backward_hook(lambda *_: calls.append("backward"))
+    layer.register_state_dict_post_hook(lambda *_: calls.append("saved"))
+    layer.register_load_state_dict_post_hook(lambda *_: calls.append("loaded"))
+
+    def use() -> list[str]:
+        calls.clear()
+        net(images()).sum().backward()
+        net.load_state_dict(net.state_dict())
+        return calls.copy()
+
+    expected = use()
+    assert set(expected) == {"before", "after", "with names", "backward", "saved", "loaded"}
+    swap(net, "separable")
+    assert use() == expected
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_memory_format_of_a_depthwise_layer_is_kept_though_its_weight_has_both(memory_format):
+    net = Net().to(memory_format=memory_format)
+    swap(net, "standard", where={"name": "layer2.2", "grouped": True})
+    assert net.layer2[2].operator.weight.is_contiguous(memory_format=memory_format)
+
+
+def test_what_asks_a_layer_for_its_sizes_is_told_those_of_the_layer_that_was_there():
+    class Pads(nn.Sequential):
+        def forward(self, x):
+            (height, width), (down, across) = x.shape[-2:], self[1].kernel_size
+            return self[1](self[0](F.pad(x, (0, -width % across, 0, -height % down))))
+
+    net = Pads(*conv(8, 8, 2, 2))
+    twin = copy.deepcopy(net[1])
+    litconv.swap(net, "depthwise_separable", probe=(1, 8, 15, 15))
+    assert net(images(1, 8, 15, 15)).shape == (1, 8, 8, 8)
+    facts = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
+    assert all(getattr(net[1], fact) == getattr(twin, fact) for fact in facts)
+
+
+def test_a_swapped_model_is_copied_saved_and_loaded_like_any_other(tmp_path):
+    net, other = Net().eval(), Net().eval()
+    swap(net, "deformable")
+    swap(other, "deformable", seed=1)
+    y = net(images())
+    assert torch.equal(copy.deepcopy(net)(images()), y)
+    torch.save(net, tmp_path / "net.pt")
+    assert torch.equal(torch.load(tmp_path / "net.pt", weights_only=False)(images()), y)
+    torch.save(net.state_dict(), tmp_path / "state.pt")
+    other.load_state_dict(torch.load(tmp_path / "state.pt"))
+    assert torch.equal(other(images()), y)
+
+
 def test_a_model_on_the_meta_device_stays_there():
     with torch.device("meta"):
         net = Net()
@@ -411,6 +481,31 @@ def test_the_model_is_not_run():
     swap(net, "grouped")
     assert Counting.calls == 0
     assert torch.equal(net.layer1[1].running_mean, statistics)
+
+
+def test_a_model_that_is_compiled_in_place_computes_with_its_operators():
+    net = Net().eval()
+    net.compile(backend="eager")
+    before = net(images())
+    swap(net, "separable")
+    after = net(images())
+    assert not torch.equal(after, before)
+    assert torch.equal(after, net.forward(images()))
+
+
+def test_a_model_of_several_inputs_is_probed_with_all_of_them():
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.steps = Net(), nn.Embedding(10, 5)
+
+        def forward(self, x, step):
+            return self.net(x) + self.steps(step)
+
+    with pytest.raises(ConfigError, match=r"missing 1 required .*or all tensors that it takes, as probe=\(x, y\)$"):
+        swap(Pair(), "separable")
+    report = litconv.swap(Pair(), "separable", probe=(images(), torch.tensor([9, 0])))
+    assert len(report.swapped) == 2
 
 
 def test_two_counters_and_the_closed_forms_agree_afterwards():
@@ -459,11 +554,14 @@ def test_a_parent_that_reads_a_layers_weight_is_refused_by_name():
         def forward(self, x):
             return F.conv2d(x, self.conv.weight, padding=1) + self.both(x) * self.both.weight.mean()
 
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), Reads(), nn.Conv2d(8, 8, 3))
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), Reads(), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3))
+    net[3].register_forward_hook(lambda layer, _, y: y * layer.weight.mean())
     report = swap(net)
-    assert {row.name: row.why for row in report.refused} == dict.fromkeys(
-        ("1.conv", "1.both"), "Reads reads its weight without calling it"
-    )
+    assert {row.name: row.why for row in report.refused} == {
+        "1.conv": "Reads reads its weight without calling it",
+        "1.both": "Reads reads its weight without calling it",
+        "3": "a hook or a function reads its weight without calling it",
+    }
     assert [row.name for row in report.swapped] == ["2"]
 
 
@@ -474,7 +572,7 @@ def test_weights_that_are_computed_or_shared_are_refused():
     tied.weight = net.layer2[0].weight
     net.unused = tied
     with pytest.raises(
-        ConfigError, match=r"2 × its weight is shared with another layer; 1 × ParametrizedConv2d.*no adapter"
+        ConfigError, match=r"2 × its weight is shared with another layer; 1 × its weight is computed before every use"
     ):
         swap(net)
 
@@ -506,6 +604,16 @@ def test_a_model_whose_shapes_change_is_left_as_it_was():
     assert torch.equal(net(images()), before)
 
 
+def test_the_first_layer_that_puts_out_another_size_is_named_where_the_forward_fails():
+    class Adds(Net):
+        def forward(self, x):
+            y = self.stem(x)
+            return y + self.layer1(y)
+
+    with pytest.raises(ConfigError, match=r"layer1.0 put out 8×16×16, .* place 8×16×15; leave it out by .*!layer1.0$"):
+        swap(Adds(), Wrong)
+
+
 def test_a_parent_that_holds_the_layer_outside_its_modules_leaves_the_model_as_it_was():
     net = Net()
     net.forward = partial(lambda layer, x: layer(net.stem(x)), net.layer1[0])
@@ -518,12 +626,16 @@ def test_a_parent_that_holds_the_layer_outside_its_modules_leaves_the_model_as_i
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"groups": 3}, r"^groups=3 must divide in_channels=8; try 1, 2, 4, 8 \(in layer1.0\); fit_groups=true takes"),
+        (
+            {"groups": 3},
+            r"^groups=3 must divide in_channels=8; try 1, 2, 4, 8 \(in layer1.0\); fit_groups=true takes.*!layer1.0$",
+        ),
         (
             {"grups": 4},
             r"^grups=4: conv=Grouped has no such option \(did you mean 'groups'\?\); it takes groups, shuffle",
         ),
         ({"kernel_size": 5}, r"^kernel_size=5 has no effect: every layer keeps its own kernel_size"),
+        ({"probe": 16}, r"^probe=16 must be an image, its shape, such as"),
         ({"init": "copied"}, r"^init=copied must be one of copy, from_dense"),
         (
             {"probe": (1, 4, 16, 16)},
@@ -543,7 +655,9 @@ def test_fit_groups_takes_the_largest_that_divides_and_says_so():
     net = Net()
     report = swap(net, "grouped", groups=6, fit_groups=True)
     assert [m.groups for m in net.modules() if isinstance(m, Grouped)] == [4, 4]
-    assert all("groups=4 for 6" in row.why for row in report.swapped)
+    assert {(row.why, row.note) for row in report.swapped} == {("drawn", "groups=4 for 6")}
+    assert report.remarks() == ["2 × groups=4 for 6"]
+    assert sum("drawn; groups=4 for 6" in line for line in str(report).splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -556,6 +670,13 @@ def test_fit_groups_takes_the_largest_that_divides_and_says_so():
         ),
         (nn.Conv2d(3, 4, 3), "itself one convolution"),
         (nn.DataParallel(nn.Sequential(nn.Conv2d(3, 4, 3))), "wrapped by DataParallel; swap first"),
+        (
+            nn.Sequential(torch.compile(nn.Conv2d(3, 4, 3), backend="eager")),
+            "^0 is wrapped by OptimizedModule; swap first",
+        ),
+        (nn.Sequential(nn.LazyConv2d(4, 3)), "lazy layers.*run it once, then swap"),
+        (torch.jit.trace(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.zeros(1, 3, 8, 8)), "TorchScript, .*swap first"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)), "1 × the first convolution.*where.first=true takes the first, too"),
     ],
 )
 def test_a_model_without_a_convolution_to_replace_is_refused(model, message):

@@ -8,7 +8,11 @@ What is named here is imported when it is first asked for: the table of keys ser
 from importlib import import_module
 from typing import Any
 
-HOMES = {"Count": "counter", "count": "counter", "Layer": "layers", "Measured": "measurement", "measure": "measurement"}
+HOMES = {
+    **dict.fromkeys(("Count", "UnfitImageError", "count"), "counter"),
+    "Layer": "layers",
+    **dict.fromkeys(("Measured", "measure"), "measurement"),
+}
 __all__ = sorted(HOMES)
 
 

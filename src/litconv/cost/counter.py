@@ -26,6 +26,11 @@ from litconv.cost.tracing import Analysis
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
 
+
+class UnfitImageError(ConfigError):
+    """The model does not take such an image."""
+
+
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +51,7 @@ class Count:
     second_opinion: str
     receptive_field: int | str | None  # in pixels, of the backbone's last feature; or "global"; None: unknown
     effective_receptive_field: float | None
+    output: tuple[int, ...] | None  # its shape, for one image; None: the model puts out something else than one tensor
     layers: list[Layer] = field(repr=False)
     hazards: list[Hazard] = field(default_factory=list, repr=False)  # what is known to be slow on runtimes
 
@@ -105,6 +111,7 @@ def count(
         second_opinion=opinion,
         receptive_field=witness.receptive_field,
         effective_receptive_field=effective,
+        output=witness.output,
         layers=table,
         hazards=witness.hazards,
     )
@@ -121,7 +128,9 @@ def run(model: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, Tensor, Wi
             failure = error
     _, *size = shape
     reason = " ".join(f"{type(failure).__name__}: {failure}".split())[:300]
-    raise ConfigError(f"the model's forward fails on one image of {'×'.join(map(str, size))}: {reason}") from failure
+    raise UnfitImageError(
+        f"the model's forward fails on one image of {'×'.join(map(str, size))}: {reason}"
+    ) from failure
 
 
 def places(uncounted: dict[str, Counter]) -> list[str]:

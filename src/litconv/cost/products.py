@@ -62,6 +62,16 @@ def einsum_macs(inputs: list[Any], outputs: list[Any]) -> int:
     return math.prod(sizes.values())
 
 
+def recurrent(inputs: list[Any], outputs: list[Any]) -> Counter:
+    """LSTM, GRU, RNN: every weight matrix, of each layer and direction, once for each position of each sequence."""
+    *positions, _ = shape(inputs[0])
+    matrices = [size for value in inputs[2].node().inputs() if len(size := shape(value)) == 2]
+    times = math.prod(positions)
+    values = times * sum(rows for rows, _ in matrices)
+    macs = times * sum(rows * columns for rows, columns in matrices)
+    return Counter({MACS: macs, ACTIVATIONS: values, ELEMENTWISE: values})
+
+
 PRODUCTS: dict[str, Callable[[list[Any], list[Any]], int | Counter]] = {
     "aten::_convolution": conv_flop_jit,
     "aten::_convolution_mode": conv_mode_macs,
@@ -113,6 +123,7 @@ def fvcore_handles() -> dict[str, Handle]:
         **{name: product(rule) for name, rule in PRODUCTS.items()},
         **{name: declared(cost) for name, cost in (DECLARED_COSTS | TORCHVISION).items()},
         "aten::scaled_dot_product_attention": attention,
+        **dict.fromkeys(("aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"), recurrent),
     }
 
 

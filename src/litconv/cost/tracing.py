@@ -24,7 +24,7 @@ from litconv.cost.products import fvcore_handles
 
 CONVOLUTIONS = {getattr(torch, f"conv{axes}d"): axes for axes in (1, 2, 3)}
 TRANSPOSED = {getattr(torch, f"conv_transpose{axes}d"): axes for axes in (1, 2, 3)}
-MOVING = {getattr(owner, name) for owner in (Tensor, torch) for name in FREE if hasattr(owner, name)}
+MOVING = {getattr(owner, name) for owner in (Tensor, torch, functional) for name in FREE if hasattr(owner, name)}
 MOVING |= {Tensor.__getitem__, Tensor.shape.__get__}
 
 

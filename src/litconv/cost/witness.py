@@ -23,6 +23,7 @@ class Witness:
     receptive_field: int | str | None = None
     peak: Peak | None = None  # None: it cannot be derived
     hazards: list[Hazard] = field(default_factory=list)
+    output: Shape | None = None  # of the model; None: it puts out something else than one tensor
 
 
 def watch(model: nn.Module, x: Tensor) -> Witness:
@@ -53,6 +54,7 @@ def watch(model: nn.Module, x: Tensor) -> Witness:
     for hook in hooks:
         hook.remove()
     witness.macs = {**products.macs_of, "": products.macs}
+    witness.output = tuple(out.shape) if isinstance(out, Tensor) else None
     witness.peak, witness.hazards = buffers.peak(tensors(out)), hazards.found()
     return witness
 

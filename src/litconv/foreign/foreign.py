@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from litconv.conv.slot import ConvFactory
 from litconv.errors import ConfigError
 from litconv.surgery.operators import kind_of, label
-from litconv.surgery.probing import probe_image
+from litconv.surgery.probing import inputs_of, usual_shape
 from litconv.surgery.swapping import operate
 from litconv.surgery.where import Layer, chooser
 
@@ -82,9 +82,9 @@ def swapped(
         stages.add(layer.stage)
         return stage_convs.get(layer.stage, conv)
 
-    _, _, *size = probe_image(network, None)
-    shape = (1, in_channels, *size)
-    report = operate(network, operator_at, chooser(where or None), init, fit_groups, shape, seed, label(conv))
+    _, _, *size = usual_shape(network)
+    inputs = inputs_of(network, (1, in_channels, *size))
+    report = operate(network, operator_at, chooser(where or None), init, fit_groups, inputs, seed, label(conv))
     for number in sorted(set(stage_convs) - stages):
         there = ", ".join(map(str, sorted(stages))) or "none"
         raise ConfigError(f"conv_stage{number} has no effect: this model's stages with a layer to swap are {there}")

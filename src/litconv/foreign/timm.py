@@ -74,7 +74,10 @@ class Timm(widths.Varied, nn.Module):
             ) from error
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
-        return self.network(x) if self.is_whole else list(self.network(to_multiple(x, max(self.strides))))
+        if self.is_whole:
+            return self.network(x)
+        features = self.network(to_multiple(x, max(self.strides)))
+        return [f.permute(0, 3, 1, 2) for f in features] if self.network.output_fmt == "NHWC" else list(features)
 
 
 def cached(timm: Any, name: str) -> Path | None:

@@ -10,16 +10,36 @@ from torch import nn
 
 from litconv import build
 from litconv.config import composed
-from litconv.cost import Count, count, measure
+from litconv.config.composed import declared
+from litconv.cost import Count, UnfitImageError, count, measure
 from litconv.data.problem import Problem
 from litconv.device import device_named
+from litconv.errors import ConfigError
 from litconv.optim import optimizer_for
 from litconv.prepare.layout import choose_layout, with_format
 
 
 def counted(config: DictConfig, model: nn.Module, problem: Problem) -> Count:
     options = {key: config.cost[key] for key in ("allow_uncounted", "effective_field")}
-    return count(model, problem.in_channels, problem.image_size, **options)
+    try:
+        cost = count(model, problem.in_channels, problem.image_size, **options)
+    except UnfitImageError as error:
+        raise ConfigError(
+            f"{error}; choose another data.image_size or backbone (timm's of one size take +backbone.options.img_size)"
+        ) from error
+    require_logits(cost, declared(config.task).constants["name"], problem)
+    return cost
+
+
+def require_logits(cost: Count, task: str, problem: Problem) -> None:
+    """Nothing else says what somebody else's network puts out."""
+    expected = (1, problem.num_classes, *(problem.image_size if task == "segmentation" else ()))
+    if cost.output != expected:
+        needed, found = ("×".join(map(str, shape)) for shape in (expected, cost.output or ()))
+        raise ConfigError(
+            f"the network puts out {found or 'no single tensor'} for one image, and task={task} needs logits of {needed}; "
+            "its forward must return one tensor, a value for each class"
+        )
 
 
 def measured(

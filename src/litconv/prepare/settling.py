@@ -49,7 +49,9 @@ def surgery(model: nn.Module) -> dict[str, str]:
     backbone = model.backbone
     if not hasattr(backbone, "swapped"):
         return {}
-    line = backbone.swapped.report.line()
+    report = backbone.swapped.report
+    remarks = f" ({'; '.join(report.remarks())})" if report.remarks() else ""
+    line = f"{report.line()}{remarks}"
     log.info("%s", line)
     if loaded := getattr(backbone, "loaded", ""):
         log.info("backbone.pretrained: %s", loaded)

@@ -12,6 +12,14 @@ from litconv.errors import ConfigError
 from litconv.surgery.operators import bound
 from litconv.surgery.survey import Candidate
 
+SIZES = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "dilation",
+)  # parents and scripts ask for them
 Start = Literal["copy", "from_dense"]
 
 
@@ -35,12 +43,10 @@ def built(made: ConvFactory, candidate: Candidate, fit_groups: bool) -> tuple[nn
             return construct(partial(made, groups=groups)), f"groups={groups} for {asked}"
         except ValueError:
             continue
-    remedy = (
-        "fit_groups=true takes the largest that does, or leave the layer out by where="
-        if asked
-        else "leave it out by where="
-    )
-    raise ConfigError(f"{refusal} (in {candidate.name}); {remedy}") from refusal
+    remedy = "fit_groups=true takes the largest that does, or " if asked else ""
+    raise ConfigError(
+        f"{refusal} (in {candidate.name}); {remedy}leave it out by where.name=!{candidate.name}"
+    ) from refusal
 
 
 def started(operator: nn.Module, candidate: Candidate, init: Start, seed: int) -> str:
@@ -76,14 +82,18 @@ def as_large_as(operator: nn.Module, weight: Tensor) -> None:
 
 
 def like(new: nn.Module, candidate: Candidate) -> nn.Module:
-    """In the layer's mode, type, device, memory format and with its hooks; frozen where it was."""
+    """In the layer's mode, type, device, memory format and with its hooks; frozen where it was; asked for its sizes it says the
+    layer's."""
     old = candidate.layer
     new.to(old.weight.device, old.weight.dtype).train(old.training)
-    if old.weight.is_contiguous(memory_format=torch.channels_last) and not old.weight.is_contiguous():
+    if old.weight.stride(1) == 1:  # of a depthwise layer's weight both formats are said to be contiguous
         new.to(memory_format=torch.channels_last)
     if not old.weight.requires_grad:
         new.requires_grad_(False)
     vars(new).update({key: value for key, value in vars(old).items() if "_hook" in key})
+    for fact in SIZES:
+        if not hasattr(new, fact):
+            setattr(new, fact, getattr(old, fact))
     return new
 
 

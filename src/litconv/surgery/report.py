@@ -11,6 +11,7 @@ class Row(NamedTuple):
     fate: Literal["swapped", "kept", "refused"]
     operator: str  # that stands there now; empty where the layer was left
     why: str  # it was left; or how the operator starts
+    note: str = ""  # what of a layer that was swapped is not as it was asked for, or not as it was
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,20 @@ class Report:
         parts = [f"{len(rows)} {fate}" for fate in ("swapped", "kept", "refused") if (rows := getattr(self, fate))]
         return f"conv={self.conv}: {', '.join(parts) or 'no convolutions'}"
 
+    def remarks(self) -> list[str]:
+        """What a run must say beside the numbers."""
+        notes = Counter(row.note for row in self.swapped if row.note)
+        refused = Counter(f"refused: {row.why}" for row in self.refused)
+        return [f"{n} × {text}" for text, n in (notes + refused).items()]
+
     def reasons(self, fate: str) -> Counter[str]:
         return Counter(row.why for row in self.rows if row.fate == fate)
 
     def __str__(self) -> str:
         """Every layer that is swapped or refused; those that are kept in one line for each reason."""
         shown = [row for row in self.rows if row.fate != "kept"]
-        cells = [("layer", "what it was", "fate", "operator", "start, or why not"), *shown]
+        cells = [("layer", "what it was", "fate", "operator", "start, or why not")]
+        cells += [(*row[:4], "; ".join(filter(None, row[4:]))) for row in shown]
         kept = [
             (f"{n} layers" if n > 1 else self.one(why), "", "kept", "", why) for why, n in self.reasons("kept").items()
         ]

@@ -4,9 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
 
 from litconv.conv.slot import HasFormula
+from litconv.cost.replica import wrapped_by
+from litconv.errors import ConfigError
 from litconv.surgery.dense import Dense, adapter_of
 from litconv.surgery.placed import Placed
 from litconv.surgery.probing import Seen
@@ -14,7 +19,9 @@ from litconv.surgery.report import Row
 from litconv.surgery.where import Layer
 
 UNCALLED = "the forward does not call it"
+FIRST = "the first convolution"
 ELSEWHERE = "not among those of where="
+COMPUTED = "its weight is computed before every use (weight_norm, spectral_norm, pruning); remove that first"
 OTHER = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -22,6 +29,23 @@ class Candidate(NamedTuple):
     name: str
     layer: nn.Conv2d
     dense: Dense
+
+
+def require_open(model: nn.Module) -> None:
+    """Whose layers can be taken out and put in."""
+    if isinstance(model, nn.Conv2d):
+        raise ConfigError(
+            "the model is itself one convolution, which has no place of its own; put it into nn.Sequential"
+        )
+    for name, module in model.named_modules():
+        if wrapped_by(module) is not None:
+            raise ConfigError(
+                f"{name or 'the model'} is wrapped by {type(module).__name__}; swap first, wrap afterwards"
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ConfigError(f"{name or 'the model'} is TorchScript, which is closed; swap first, script afterwards")
+    if any(map(is_lazy, model.parameters())):
+        raise ConfigError("the model has lazy layers, whose channels its first forward decides; run it once, then swap")
 
 
 def surveyed(model: nn.Module) -> tuple[dict[str, Row], dict[str, Candidate]]:
@@ -60,10 +84,12 @@ def settled(layer: nn.Conv2d, uses: Counter[int]) -> tuple[str, str, str] | None
     if tuple(layer.kernel_size) == (1, 1):
         return "kept", "", "1×1"
     why = ""
-    if adapter_of(layer) is None:
+    if is_parametrized(layer):
+        why = COMPUTED
+    elif adapter_of(layer) is None:
         why = f"{type(layer).__name__} is a subclass of nn.Conv2d with a forward of its own, and has no adapter"
     elif "weight" not in dict(layer.named_parameters(recurse=False)):
-        why = "its weight is computed before every use (weight_norm, spectral_norm, pruning); remove that first"
+        why = COMPUTED
     elif uses[id(layer.weight)] > 1:
         why = "its weight is shared with another layer"
     if why and layer.groups > 1:
@@ -103,7 +129,7 @@ def unfit(
         return ("refused", "", f"{reader} reads its weight without calling it") if reader else ("kept", "", UNCALLED)
     if not is_meant(layer):
         if layer.is_first:
-            return "kept", "", "the first convolution"
+            return "kept", "", FIRST
         return "kept", "", already(candidate.layer) if layer.groups > 1 else ELSEWHERE
     if reader := seen.readers.get(candidate.name):
         return "refused", "", f"{reader} reads its weight without calling it"

@@ -26,7 +26,9 @@ class Layer(NamedTuple):
 class Where:
     """All that is given must hold; what is empty says nothing."""
 
-    name: str | Sequence[str] = ()  # patterns such as layer3.* or *.conv2; one must fit
+    name: (
+        str | Sequence[str]
+    ) = ()  # patterns such as layer3.* or *.conv2; one must fit, and none of those that begin with !
     stage: int | Sequence[int] = ()
     kernel: int | Sequence[int] = ()  # 7: 7×7
     first: bool = False  # whether the first convolution, which reads the image, may be among them
@@ -50,23 +52,46 @@ class Where:
         return (
             (self.first or not layer.is_first)
             and (self.grouped or layer.groups == 1)
-            and (not self.name or any(fnmatchcase(layer.name, pattern) for pattern in self.name))
+            and self.is_named(layer.name)
             and (not self.stage or layer.stage in self.stage)
             and (not self.kernel or any(layer.kernel == (k, k) for k in self.kernel))
         )
 
+    def is_named(self, name: str) -> bool:
+        wanted = [pattern for pattern in self.name if not pattern.startswith("!")]
+        unwanted = [pattern[1:] for pattern in self.name if pattern.startswith("!")]
+        return (not wanted or any(fnmatchcase(name, pattern) for pattern in wanted)) and not any(
+            fnmatchcase(name, pattern) for pattern in unwanted
+        )
 
-Choice = Where | str | Mapping[str, object] | Callable[[str, nn.Module], bool] | None
+    def idle(self, layers: Sequence[Layer]) -> str:
+        """Of what is given, the first that fits no layer, and what there is; "" where all do."""
+        names = [layer.name for layer in layers]
+        there = {
+            "stage": sorted({layer.stage for layer in layers}),
+            "kernel": list(dict.fromkeys(layer.kernel[0] for layer in layers if len(set(layer.kernel)) == 1)),
+        }
+        for option, values in there.items():
+            for value in getattr(self, option):
+                if value not in values:
+                    return f"where.{option}={value} matches no layer; there are {', '.join(map(str, values)) or 'none'}"
+        for pattern in self.name:
+            if not any(fnmatchcase(name, pattern.removeprefix("!")) for name in names):
+                return f"where.name={pattern} matches no layer; there are {', '.join(names[:6])}{', …' if names[6:] else ''}"
+        return ""
+
+
+Choice = Where | str | Sequence[str] | Mapping[str, object] | Callable[[str, nn.Module], bool] | None
 
 
 def chooser(where: Choice) -> Callable[[Layer], bool]:
-    """A string is a pattern of names, a mapping the fields of `Where`; a function is asked with name and layer, of the first
-    convolution, too, but of none that is grouped."""
+    """A string is a pattern of names, a list several, a mapping the fields of `Where`; a function is asked with name and layer,
+    of the first convolution, too, but of none that is grouped."""
     if where is None:
         return Where()
     if isinstance(where, Where):
         return where
-    if isinstance(where, str):
+    if isinstance(where, str | list | tuple):
         return Where(name=where)
     if isinstance(where, Mapping):
         known = [field.name for field in fields(Where)]
@@ -79,5 +104,5 @@ def chooser(where: Choice) -> Callable[[Layer], bool]:
     if callable(where):
         return lambda layer: layer.groups == 1 and bool(where(layer.name, layer.module))
     raise ConfigError(
-        f"where={where!r} must be a pattern of names, a mapping, a litconv.Where or a function of name and layer"
+        f"where={where!r} must be a pattern of names or several, a mapping, a litconv.Where or a function of name and layer"
     )
