@@ -314,7 +314,7 @@ def test_the_command_writes_page_tables_and_numbers(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["only=dilatoin"], "only=dilatoin is not in conf/claims (did you mean dilation?); there: budgets, "),
+        (["only=dilatoin"], "only=dilatoin is not in conf/claims (did you mean 'dilation'?); there: budgets, "),
         (["only=[sobel,nothing]"], "only=nothing is not in conf/claims; there: "),
         (["only=[]"], "only=[] names none; there are: "),
         (["seeds=2"], "seeds=2 must be a whole number from 3 (fewer claim nothing) to"),

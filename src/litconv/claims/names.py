@@ -1,9 +1,7 @@
 """Which claims there are, and which are asked for."""
 
-from difflib import get_close_matches
-
 from litconv.config.places import CONF
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 CLAIMS = CONF / "claims"
 
@@ -18,8 +16,7 @@ def chosen(asked: object) -> list[str]:
     wanted = known if asked is None else [asked] if isinstance(asked, str) else list(asked)
     for name in wanted:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
+            meant = did_you_mean(str(name), known)
             raise ConfigError(f"only={name} is not in conf/claims{meant}; there: {', '.join(known)}")
     if not wanted:
         raise ConfigError(f"only=[] names none; there are: {', '.join(known)}")
