@@ -84,7 +84,8 @@ REFUSED = {
     "neither": (["init_from=nowhere"], "init_from=nowhere is neither a run nor a file"),
     "no weights": (["init_from=README.md"], "init_from=README.md cannot be read as weights"),
     "nobody teaches": (["distillation.weight=1"], "distillation.weight=1 has no effect: nobody teaches"),
-    "no run": (["distill=nowhere"], "distill=nowhere holds no checkpoints/best.ckpt"),
+    "no run": (["distill=nowhere"], "distill=nowhere is no run's folder; name one"),
+    "nearly standard": (["distill=standart"], "distill=standart is no run's folder (did you mean 'standard'?)"),
     "no standard arm": (["distill=standard", "width=0.25"], "train it first: python train.py conv=standard"),
     "too heavy": (["distill=standard", "distillation.weight=1.5"], "distillation.weight=1.5 must be more than 0"),
 }
@@ -101,7 +102,23 @@ def test_a_start_that_is_none_is_refused_in_one_line(tmp_path, capsys, arguments
 def test_weights_that_fit_nothing_are_refused(tmp_path, capsys):
     torch.save({"other": torch.zeros(3, 3)}, tmp_path / "other.pt")
     assert command(*QUICK, f"output_dir={tmp_path}", f"init_from={tmp_path / 'other.pt'}") == 1
-    assert "fits nothing of this model; it holds other" in capsys.readouterr().err
+    assert (
+        "fits nothing of this model: it holds other, …, and the model backbone.stem.conv.weight"
+        in capsys.readouterr().err
+    )
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_run_is_found_by_its_name_and_weights_of_another_width_are_refused_before_there_is_a_folder(taught, capsys):
+    teacher, _ = run_of(taught, "standard_seed0")
+    start = ("conv=standard", f"init_from={teacher.name}", f"output_dir={taught}")
+    before = len(list(taught.glob("runs/*")))
+    assert command(*QUICK, *start, "seed=8", "width=1") == 1
+    said = "its backbone.stem.conv.weight is (8, 3, 3, 3), and the model's (16, 3, 3, 3); name weights of the same backbone"
+    assert said in capsys.readouterr().err
+    assert len(list(taught.glob("runs/*"))) == before
+    assert command(*QUICK, *start, "seed=8") == 0
+    assert run_of(taught, "seed8")[1]["init_from/share"] == 1.0
 
 
 @pytest.mark.parametrize(

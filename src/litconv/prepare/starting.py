@@ -5,7 +5,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from litconv import build
+from litconv.config import composed
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError
 from litconv.foreign import weights
@@ -25,6 +28,8 @@ def load_weights(asked: Asked, task: Task) -> dict[str, Any]:
     if (path := weights_of(asked)) is None:
         return {}
     loaded = weights.load(task.model, path, f"init_from={asked.config.init_from}")
+    if (run := path.parents[1] / "config.yaml").is_file():
+        say_seen(f"init_from={asked.config.init_from}", composed.load_run(run, []), asked.config)
     log.info("init_from: %s", loaded.line)
     return {"init_from/loaded": loaded.line, "init_from/share": loaded.share, "init_from/digest": digest(path)}
 
@@ -34,6 +39,7 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     if (run := teacher_of(asked)) is None:
         return {}
     require_alike(run, asked, data)
+    say_seen(f"distill={asked.config.distill}", run.config, asked.config)
     network = build.model(run.config, data.in_channels, data.num_classes)
     prefix = "model."
     state = checkpoints.read(run.checkpoint)["state_dict"]
@@ -51,6 +57,21 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     task.learn_from(Teacher(network, **asked.config.distillation))
     log.info("distill: learns from %s", run.folder)
     return {"distill/teacher": run.folder.name, "distill/digest": digest(run.checkpoint)}
+
+
+def say_seen(what: str, theirs: DictConfig, own: DictConfig) -> None:
+    """Of a run on the same set that was split otherwise: what is held out here it has been trained on."""
+    if any(theirs.data.get(key) != own.data.get(key) for key in ("_target_", "root")):
+        return
+    for key in ("folds", "fold", "split_seed"):
+        there, here = theirs.data.get(key), own.data.get(key)
+        if there != here:
+            log.warning(
+                "%s was trained on images that this run validates or tests on (data.%s=%s there and %s here): scores are better "
+                "than on new images; start from a run of the same split",
+                *(what, key, "null" if there is None else there, "null" if here is None else here),
+            )
+            return
 
 
 def require_alike(run: Finished, asked: Asked, data: DataModule) -> None:
