@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import nn
 
 from command import TINY, command
 from litconv.compare.remarks import starts
 from litconv.errors import ConfigError
 from litconv.foreign import weights
+from litconv.prepare.starting import say_seen
 from litconv.run.naming import config_hash
 from litconv.tasks.teacher import Features, Teacher, attention_distance, divergence
 from small_tasks import IGNORE, Loader, classification, labelled, masked, segmentation, trainer
@@ -267,6 +269,24 @@ def test_pixels_that_are_ignored_teach_nothing():
     inner = divergence(task(x)[:, :, 1:], network(x)[:, :, 1:], 1.0, (y != IGNORE)[:, 1:])
     task.teacher.network.eval()
     assert task.train_batch(x, y)["loss_teacher"].item() == pytest.approx(inner.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"fold": 0}, ""),
+        ({"fold": 0, "split_seed": 0}, ""),
+        ({"fold": 1}, "data.fold=0 there and 1 here"),
+        ({"fold": 0, "split_seed": 3}, "data.split_seed=0 there and 3 here"),
+        ({"fold": 1, "root": "other"}, ""),
+    ],
+    ids=str,
+)
+def test_a_start_that_has_seen_what_is_held_out_is_named(caplog, own, said):
+    theirs = OmegaConf.create({"data": {"_target_": "ImageFolder", "root": "photos", "folds": 5, "fold": 0}})
+    say_seen("init_from=RUN", theirs, OmegaConf.merge(theirs, {"data": own}))
+    assert bool(said) == ("init_from=RUN was trained on images that this run validates or tests on" in caplog.text)
+    assert said in caplog.text
 
 
 def test_a_teacher_of_an_earlier_version_is_judged_by_its_shapes(taught, tmp_path, capsys):

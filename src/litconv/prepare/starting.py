@@ -63,8 +63,8 @@ def say_seen(what: str, theirs: DictConfig, own: DictConfig) -> None:
     """Of a run on the same set that was split otherwise: what is held out here it has been trained on."""
     if any(theirs.data.get(key) != own.data.get(key) for key in ("_target_", "root")):
         return
-    for key in ("folds", "fold", "split_seed"):
-        there, here = theirs.data.get(key), own.data.get(key)
+    for key, default in {"folds": None, "fold": None, "split_seed": 0}.items():
+        there, here = theirs.data.get(key, default), own.data.get(key, default)
         if there != here:
             log.warning(
                 "%s was trained on images that this run validates or tests on (data.%s=%s there and %s here): scores are better "
