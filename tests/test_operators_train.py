@@ -13,7 +13,14 @@ pytestmark = pytest.mark.slow
 
 SIZE, PATCH = 24, 12
 BUDGET = ("data.batch_size=16", "optim.lr=0.05", "logger=csv", "cost.latency.enabled=false", "trainer.accelerator=cpu")
-BACKBONES = {"resnet": ["width=1", "epochs=10"], "mobilenet": ["width=0.25", "epochs=14"]}
+BACKBONES = {
+    "resnet": ["width=1", "epochs=10"],
+    "mobilenet": ["width=0.25", "epochs=14"],
+    "wide_resnet": ["backbone.depth=10", "backbone.widen=1", "epochs=10"],
+}
+SECOND = {"involution": "wide_resnet"}  # a dozen of them in a row without shortcuts start too slowly for this budget
+OPERATORS = sorted(set(names("conv")) - set(CORE))
+PLACES = [(operator, backbone) for operator in OPERATORS for backbone in ("resnet", SECOND.get(operator, "mobilenet"))]
 TASKS = {"labels": ["data=image_folder"], "masks": ["data=mask_folder", "task=segmentation", "head=unet"]}
 
 
@@ -45,8 +52,7 @@ def textures(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("operator", sorted(set(names("conv")) - set(CORE)))
+@pytest.mark.parametrize(("operator", "backbone"), PLACES)
 def test_an_operator_learns_to_tell_textures_in_two_backbones_and_both_tasks(
     textures, tmp_path, operator, backbone, task
 ):
