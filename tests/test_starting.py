@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import nn
+from torchvision import models
 
 from command import TINY, command
 from litconv.compare.remarks import starts
@@ -68,7 +69,7 @@ class Two(nn.Module):
         self.first, self.last = nn.Linear(4, 5), nn.Linear(5, outputs)
 
 
-@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_file_may_be_a_checkpoint_or_plain_weights(tmp_path, prefix, wrapped):
     source, target = Two(), Two(7)
@@ -80,6 +81,15 @@ def test_a_file_may_be_a_checkpoint_or_plain_weights(tmp_path, prefix, wrapped):
     assert torch.equal(target.last.weight, drawn)
     assert loaded.line == "2 of 4 tensors loaded, 37.3 % of the params; of another shape: last.weight, last.bias"
     assert loaded.share == 25 / 67
+
+
+def test_weights_of_another_librarys_model_begin_its_backbone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = models.resnet18(num_classes=10)
+    torch.save(network.state_dict(), "weights.pt")
+    chosen = ("backbone=torchvision", "backbone.name=resnet18", "init_from=weights.pt", f"output_dir={tmp_path}")
+    assert command(*(option for option in QUICK if not option.startswith("width")), *chosen) == 0
+    assert run_of(tmp_path, "resnet18")[1]["init_from/share"] == 1.0
 
 
 REFUSED = {

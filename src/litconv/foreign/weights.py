@@ -71,15 +71,25 @@ class Loaded:
 
 def fitting(network: nn.Module, path: Path, what: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """What the file holds (of a run's checkpoint, its task's `model`), and what of it fits by name and shape: something does."""
-    there, own = read(path, what), network.state_dict()
-    if not there.keys() & own.keys():
-        there = {name.removeprefix("model."): value for name, value in there.items()}
+    own = network.state_dict()
+    there = as_called(read(path, what), own)
     fits = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
     if not any(value.ndim > 1 for value in fits.values()):
         raise ConfigError(
             f"{what} fits nothing of this model: {difference(there, own)}; name weights of the same backbone and width"
         )
     return there, fits
+
+
+def as_called(there: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Under the names of the network, most of which decide: a task's and DDP's names have a prefix more, those of another
+    library's model, which is a part of the network here, one less."""
+    ways = [
+        {add + name.removeprefix(cut): value for name, value in there.items()}
+        for cut in ("", "model.", "module.")
+        for add in ("", "backbone.network.", "backbone.")
+    ]
+    return max(ways, key=lambda way: len(way.keys() & own.keys()))
 
 
 def difference(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def load_weights(asked: Asked, task: Task) -> dict[str, Any]:
     if (path := weights_of(asked)) is None:
         return {}
     loaded = weights.load(task.model, path, f"init_from={asked.config.init_from}")
-    if (run := path.parents[1] / "config.yaml").is_file():
-        say_seen(f"init_from={asked.config.init_from}", composed.load_run(run, []), asked.config)
+    with suppress(ConfigError):  # the file may lie in no run's folder
+        run = composed.load_run(path.resolve().parent.parent / "config.yaml", [])
+        say_seen(f"init_from={asked.config.init_from}", run, asked.config)
     log.info("init_from: %s", loaded.line)
     return {"init_from/loaded": loaded.line, "init_from/share": loaded.share, "init_from/digest": digest(path)}
 
