@@ -16,6 +16,7 @@ from litconv.claims.names import chosen
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 from litconv.config.front import spelled
+from litconv.config.own_yamls import as_flag
 from litconv.errors import JobError
 
 
@@ -55,7 +56,7 @@ def main(config: DictConfig) -> None:
 def shown_command(grounds: Mapping[str, Ground]) -> str:
     """As it was given, but for the places where data and pages lie on this machine."""
     shown = spelled("claims")
-    for key, argument in ((argument.partition("=")[0], argument) for argument in sys.argv[1:]):
+    for key, argument in ((argument.partition("=")[0], argument) for argument in as_flag(sys.argv[1:])):
         if key not in ("out", "output_dir", "train"):
             shown.append(f"{key}=${key.upper()}" if key in grounds else argument)
     return " ".join(shown)

@@ -164,8 +164,14 @@ def wavelet(m, x, s, d, levels=2):
     return pointwise(depthwise(x, m.spatial, s, d) + through(x, 0)[..., ::s, ::s], m.pointwise)
 
 
+def image_norm(x: Array, layer) -> Array:
+    """Over all channels and places of each image, with the scales it starts with, 1 and 0."""
+    mean, variance = x.mean((1, 2, 3), keepdims=True), x.var((1, 2, 3), keepdims=True)
+    return (x - mean) / np.sqrt(variance + layer.eps)
+
+
 def involution(m, x, s, d, group_channels=16, reduction=4):
-    hidden = np.maximum(norm(pointwise(pooled(x, s), m.reduce), m.between[0]), 0)
+    hidden = np.maximum(image_norm(pointwise(pooled(x, s), m.reduce), m.between[0]), 0)
     kernels = pointwise(hidden, m.span)  # (N, G·K², Ho, Wo)
     k, groups = m.kernel_size, m.groups
     size, ho, wo = x.shape[1] // groups, *kernels.shape[2:]

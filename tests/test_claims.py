@@ -24,13 +24,13 @@ from litconv.claims.forest import forest
 from litconv.claims.grounds import Ground
 from litconv.claims.judgement import Judged, judge
 from litconv.claims.kernels import fitted
-from litconv.claims.names import names
 from litconv.claims.trials import Trials
 from litconv.compare.inference import looks
 from litconv.compare.inference.statistics import Rule
 from litconv.config.composed import CONF, compose
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
+from yamls import names
 
 RULE = Rule(5, margin=0.01)
 SAYS = "something"
@@ -232,7 +232,7 @@ def grounds() -> dict[str, Ground]:
     return {name: Ground(name, one.overrides, one.title, "root" in one) for name, one in written.items()}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", names("claims"))
 def test_a_claim_can_be_read_and_every_arm_of_it_composed(name, grounds):
     claim = read(name, set(grounds))
     assert claim.sentence.endswith(".")
@@ -314,8 +314,8 @@ def test_the_command_writes_page_tables_and_numbers(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["only=dilatoin"], "only=dilatoin is not in conf/claims (did you mean dilation?); there: budgets, "),
-        (["only=[sobel,nothing]"], "only=nothing is not in conf/claims; there: "),
+        (["only=dilatoin"], "only=dilatoin is no claim (did you mean 'dilation'?); there: budgets, "),
+        (["only=[sobel,nothing]"], "only=nothing is no claim; there: "),
         (["only=[]"], "only=[] names none; there are: "),
         (["seeds=2"], "seeds=2 must be a whole number from 3 (fewer claim nothing) to"),
         (["train=perhaps"], "train=perhaps must be true or false"),
@@ -333,6 +333,34 @@ def test_what_is_wrong_with_the_command_is_one_line(arguments, said, tmp_path, c
     error = capsys.readouterr().err.strip()
     assert error.startswith(f"error: {said}")
     assert "\n" not in error
+
+
+def test_a_claim_of_the_users_own_is_judged_with_an_operator_of_theirs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "their_operators.py").write_text("from litconv.conv import Grouped\nclass Op(Grouped): ...\n")
+    (tmp_path / "conf" / "conv").mkdir(parents=True)
+    (tmp_path / "conf" / "conv" / "theirs.yaml").write_text(
+        "_target_: their_operators.Op\n_partial_: true\ngroups: 4\n"
+    )
+    (tmp_path / "conf" / "claims").mkdir()
+    claim = {
+        "title": "Theirs",
+        "sentence": "Theirs costs less.",
+        "source": "they",
+        "hypotheses": [
+            {
+                "_target_": "litconv.claims.NetworkCosts",
+                "says": "Theirs has fewer params.",
+                "against": {"standard": "conv=standard"},
+                "networks": {"theirs": "conv=theirs"},
+                "expect": {"cost/params": "less"},
+            }
+        ],
+    }
+    (tmp_path / "conf" / "claims" / "theirs.yaml").write_text(json.dumps(claim))
+    own = ("--config-dir", str(tmp_path / "conf"), "allowed_packages=[their_operators]")
+    assert claims("train=false", "only=theirs", *own, f"output_dir={tmp_path}") == 0
+    assert "supported    Theirs: Theirs costs less." in capsys.readouterr().out
 
 
 @pytest.mark.slow

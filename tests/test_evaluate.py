@@ -164,6 +164,15 @@ def test_what_others_could_have_written_is_no_proof_of_an_own_run(own_run, mode,
     assert evaluated(own_run) == 0
 
 
+def test_a_user_without_a_home_has_no_own_runs_and_trains_all_the_same(monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # as of a user whom the system does not know
+    config_yaml = "allowed_packages: [own_op]\n"
+    own_runs.remember(config_yaml)
+    assert not own_runs.is_own(config_yaml)
+
+
 def test_a_run_without_packages_of_its_own_leaves_no_trace_outside_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert command(*TINY, "logger=csv", f"output_dir={tmp_path / 'out'}") == 0

@@ -179,7 +179,7 @@ def test_norms_and_biases_are_not_decayed_and_all_else_is(arm, operator):
     plain = [p for group in groups if "weight_decay" in group for p in group["params"]]
     decayed = [p for group in groups if "weight_decay" not in group for p in group["params"]]
     names = {id(p): name for name, p in whole.named_parameters()}
-    norms = {id(p) for m in whole.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
+    norms = {id(p) for m in whole.modules() if isinstance(m, nn.BatchNorm2d | nn.GroupNorm) for p in m.parameters()}
     biases = {key for key, name in names.items() if name.endswith("bias")}
     assert {id(p) for p in plain} == norms | biases
     assert {id(p) for p in decayed} == names.keys() - norms - biases

@@ -216,8 +216,8 @@ def test_timms_weights_come_from_a_file(tmp_path):
             r"this machine holds no weights of resnet18.*name a file",
         ),
         ([*CHEAP, "backbone.pretrained=no.pt"], r"backbone.pretrained=no.pt is no file"),
-        (["backbone=timm", "backbone.name=resnet19"], r"backbone.name=resnet19: unknown; did you mean resnet18"),
-        (["backbone=torchvision", "backbone.name=resnet"], r"backbone.name=resnet: unknown; did you mean resnet"),
+        (["backbone=timm", "backbone.name=resnet19"], r"backbone.name=resnet19: unknown \(did you mean 'resnet18'"),
+        (["backbone=torchvision", "backbone.name=resnet"], r"backbone.name=resnet: unknown \(did you mean 'resnet"),
         (["backbone=torchvision", "data.in_channels=1"], r"torchvision's models read 3"),
         (
             [*CHEAP, "width=0.5", "backbone.name=vgg11"],

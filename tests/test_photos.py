@@ -45,7 +45,10 @@ def test_55_photos_of_unlike_sizes_train_by_one_command(photos, tmp_path, capsys
     said = capsys.readouterr().err
     assert "images of 55 sizes, from 4" in said
     assert "each is resized and its middle of 64x64 kept" in said
-    assert "has no splits: of 55 images of 5 classes a tenth of 55 is held out for validation" in said
+    assert (
+        "has no splits: of 55 images of 5 classes a tenth of each class is held out for validation, and tested on"
+        in said
+    )
     assert (
         "data.batch_size=128 is larger than the training set: it is trained in batches of 50, all of its images" in said
     )

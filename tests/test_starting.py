@@ -8,12 +8,15 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import nn
+from torchvision import models
 
 from command import TINY, command
 from litconv.compare.remarks import starts
 from litconv.errors import ConfigError
 from litconv.foreign import weights
+from litconv.prepare.starting import say_seen
 from litconv.run.naming import config_hash
 from litconv.tasks.teacher import Features, Teacher, attention_distance, divergence
 from small_tasks import IGNORE, Loader, classification, labelled, masked, segmentation, trainer
@@ -66,7 +69,7 @@ class Two(nn.Module):
         self.first, self.last = nn.Linear(4, 5), nn.Linear(5, outputs)
 
 
-@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_file_may_be_a_checkpoint_or_plain_weights(tmp_path, prefix, wrapped):
     source, target = Two(), Two(7)
@@ -80,11 +83,21 @@ def test_a_file_may_be_a_checkpoint_or_plain_weights(tmp_path, prefix, wrapped):
     assert loaded.share == 25 / 67
 
 
+def test_weights_of_another_librarys_model_begin_its_backbone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = models.resnet18(num_classes=10)
+    torch.save(network.state_dict(), "weights.pt")
+    chosen = ("backbone=torchvision", "backbone.name=resnet18", "init_from=weights.pt", f"output_dir={tmp_path}")
+    assert command(*(option for option in QUICK if not option.startswith("width")), *chosen) == 0
+    assert run_of(tmp_path, "resnet18")[1]["init_from/share"] == 1.0
+
+
 REFUSED = {
     "neither": (["init_from=nowhere"], "init_from=nowhere is neither a run nor a file"),
     "no weights": (["init_from=README.md"], "init_from=README.md cannot be read as weights"),
     "nobody teaches": (["distillation.weight=1"], "distillation.weight=1 has no effect: nobody teaches"),
-    "no run": (["distill=nowhere"], "distill=nowhere holds no checkpoints/best.ckpt"),
+    "no run": (["distill=nowhere"], "distill=nowhere is no run's folder; name one"),
+    "nearly standard": (["distill=standart"], "distill=standart is no run's folder (did you mean 'standard'?)"),
     "no standard arm": (["distill=standard", "width=0.25"], "train it first: python train.py conv=standard"),
     "too heavy": (["distill=standard", "distillation.weight=1.5"], "distillation.weight=1.5 must be more than 0"),
 }
@@ -101,7 +114,23 @@ def test_a_start_that_is_none_is_refused_in_one_line(tmp_path, capsys, arguments
 def test_weights_that_fit_nothing_are_refused(tmp_path, capsys):
     torch.save({"other": torch.zeros(3, 3)}, tmp_path / "other.pt")
     assert command(*QUICK, f"output_dir={tmp_path}", f"init_from={tmp_path / 'other.pt'}") == 1
-    assert "fits nothing of this model; it holds other" in capsys.readouterr().err
+    assert (
+        "fits nothing of this model: it holds other, …, and the model backbone.stem.conv.weight"
+        in capsys.readouterr().err
+    )
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_run_is_found_by_its_name_and_weights_of_another_width_are_refused_before_there_is_a_folder(taught, capsys):
+    teacher, _ = run_of(taught, "standard_seed0")
+    start = ("conv=standard", f"init_from={teacher.name}", f"output_dir={taught}")
+    before = len(list(taught.glob("runs/*")))
+    assert command(*QUICK, *start, "seed=8", "width=1") == 1
+    said = "its backbone.stem.conv.weight is (8, 3, 3, 3), and the model's (16, 3, 3, 3); name weights of the same backbone"
+    assert said in capsys.readouterr().err
+    assert len(list(taught.glob("runs/*"))) == before
+    assert command(*QUICK, *start, "seed=8") == 0
+    assert run_of(taught, "seed8")[1]["init_from/share"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -250,6 +279,24 @@ def test_pixels_that_are_ignored_teach_nothing():
     inner = divergence(task(x)[:, :, 1:], network(x)[:, :, 1:], 1.0, (y != IGNORE)[:, 1:])
     task.teacher.network.eval()
     assert task.train_batch(x, y)["loss_teacher"].item() == pytest.approx(inner.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"fold": 0}, ""),
+        ({"fold": 0, "split_seed": 0}, ""),
+        ({"fold": 1}, "data.fold=0 there and 1 here"),
+        ({"fold": 0, "split_seed": 3}, "data.split_seed=0 there and 3 here"),
+        ({"fold": 1, "root": "other"}, ""),
+    ],
+    ids=str,
+)
+def test_a_start_that_has_seen_what_is_held_out_is_named(caplog, own, said):
+    theirs = OmegaConf.create({"data": {"_target_": "ImageFolder", "root": "photos", "folds": 5, "fold": 0}})
+    say_seen("init_from=RUN", theirs, OmegaConf.merge(theirs, {"data": own}))
+    assert bool(said) == ("init_from=RUN was trained on images that this run validates or tests on" in caplog.text)
+    assert said in caplog.text
 
 
 def test_a_teacher_of_an_earlier_version_is_judged_by_its_shapes(taught, tmp_path, capsys):

@@ -1,4 +1,7 @@
-"""The errors a user can cause. Each is one line: the key, the values, the remedy."""
+"""The errors a user can cause. Each is one line: the key, the values, the remedy; of a wrong name the nearest right ones."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class ConfigError(ValueError):
@@ -27,3 +30,10 @@ class LostProcessError(TrainingError):
 
 class JobError(RuntimeError):
     """What a job of a sweep failed of, in one line. It crosses processes."""
+
+
+def did_you_mean(name: str, options: Iterable[str], before: str = "", most: int = 1) -> str:
+    """A clause that names at most so many of the options, with what stands `before` them; empty where none is near."""
+    near = [repr(before + option) for option in get_close_matches(name, list(options), n=most, cutoff=0.6)]
+    first = ", ".join(near[:-1])
+    return f" (did you mean {f'{first} or ' * bool(first)}{near[-1]}?)" if near else ""

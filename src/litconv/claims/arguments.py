@@ -8,6 +8,7 @@ from typing import Any
 
 from litconv.claims.grounds import Ground
 from litconv.compare.question import FEWEST_SEEDS
+from litconv.config import own_yamls
 from litconv.config.root_keys import MOST_SEEDS
 from litconv.config.sweep_name import check_sweep_name
 from litconv.errors import ConfigError
@@ -43,7 +44,7 @@ def check(given: Mapping[str, Any]) -> Arguments:
     grounds = {name: ground(name, written) for name, written in given["grounds"].items()}
     common = shlex.split(given["common"])
     launch = [f"sweep={sweep}", f"seeds={seeds}", f"n_jobs={given['n_jobs']}", f"rerun={given['rerun']}"]
-    launch += [f"output_dir={root}", *common]
+    launch += [f"output_dir={root}", *common, *own_yamls.of_user()]
     return Arguments(given["only"], given["train"], seeds, common, grounds, root / "sweeps" / sweep, out, launch)
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from litconv import build
 from litconv.claims.hypothesis import Computed, Trained
-from litconv.claims.names import CLAIMS
-from litconv.config import composed
+from litconv.config import composed, own_yamls
 from litconv.errors import ConfigError
 
 KEYS = {"title", "sentence", "source", "hypotheses"}
@@ -28,7 +27,7 @@ class Claim:
 
 
 def read(name: str, grounds: set[str]) -> Claim:
-    path = CLAIMS / f"{name}.yaml"
+    path = own_yamls.yamls("claims")[name]
     written = composed.load(path)
     if set(written) != KEYS:
         wrong = ", ".join(sorted(map(str, set(written) ^ KEYS)))

@@ -1,26 +1,17 @@
 """Which claims there are, and which are asked for."""
 
-from difflib import get_close_matches
-
-from litconv.config.places import CONF
-from litconv.errors import ConfigError
-
-CLAIMS = CONF / "claims"
-
-
-def names() -> list[str]:
-    return sorted(path.stem for path in CLAIMS.glob("*.yaml"))
+from litconv.config import own_yamls
+from litconv.errors import ConfigError, did_you_mean
 
 
 def chosen(asked: object) -> list[str]:
     """None for all, one name, or a list of names."""
-    known = names()
+    known = own_yamls.options("claims")
     wanted = known if asked is None else [asked] if isinstance(asked, str) else list(asked)
     for name in wanted:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigError(f"only={name} is not in conf/claims{meant}; there: {', '.join(known)}")
+            meant = did_you_mean(str(name), known)
+            raise ConfigError(f"only={name} is no claim{meant}; there: {', '.join(known)}")
     if not wanted:
         raise ConfigError(f"only=[] names none; there are: {', '.join(known)}")
     return wanted

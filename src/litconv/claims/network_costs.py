@@ -6,7 +6,7 @@ from typing import Literal
 
 from litconv.claims.finding import COMPUTED, Finding, Line, all_of
 from litconv.claims.hypothesis import Say
-from litconv.config import composed
+from litconv.config import composed, own_yamls
 from litconv.config.front import spelled
 from litconv.cost.keys import COST_KEYS
 from litconv.errors import ConfigError
@@ -43,7 +43,7 @@ class NetworkCosts:
     def costs(self, overrides: str) -> dict[str, int]:
         from litconv.prepare.points import survey
 
-        row = survey(composed.compose(overrides.split(), "cost")).row
+        row = survey(composed.compose([*overrides.split(), *own_yamls.of_user()], "cost")).row
         unknown = [key for key in self.expect if not isinstance(row.get(key), int | float)]
         if unknown:
             raise ConfigError(f"{unknown[0]} is no figure of {overrides!r}")

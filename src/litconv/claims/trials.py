@@ -10,7 +10,7 @@ from litconv.claims.claim import Claim
 from litconv.claims.grounds import Ground
 from litconv.claims.hypothesis import Trained
 from litconv.compare.collect import load
-from litconv.config import composed
+from litconv.config import composed, own_yamls
 from litconv.config.messages import one_line
 from litconv.errors import ConfigError
 from litconv.run.asked import Asked
@@ -42,7 +42,7 @@ class Trials:
 
     def hash_of(self, overrides: str, claim: Claim) -> str:
         try:
-            return Asked.of(composed.compose([*shlex.split(overrides), *self.common])).arm_hash
+            return Asked.of(composed.compose([*shlex.split(overrides), *self.common, *own_yamls.of_user()])).arm_hash
         except Exception as error:
             raise ConfigError(f"conf/claims/{claim.name}.yaml: {overrides}: {one_line(error)}") from error
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from litconv.compare.question import TESTS, Question
-from litconv.config.messages import did_you_mean
 from litconv.config.root_keys import MOST_SEEDS
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.sweep.folders import sweep_folder
 
 

@@ -12,10 +12,9 @@ from litconv.compare.inference.statistics import Comparison
 from litconv.compare.metric import SPLITS, Metric, cost_heading, short
 from litconv.compare.result import Result
 from litconv.compare.tables import word
-from litconv.config.messages import did_you_mean
 from litconv.cost.deployed_keys import place_of
 from litconv.diagnostics.keys import DIAGNOSTIC_KEYS
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 OTHER = {"student": "exact test", "exact": "Student"}  # the test that was not chosen, whose p is shown beside
 

@@ -7,11 +7,10 @@ from typing import Literal
 
 import pandas as pd
 
-from litconv.config.messages import did_you_mean
 from litconv.cost.deployed_keys import DEPLOYED_FIGURES, deployed_cost, deployed_metric, place_of
 from litconv.cost.keys import COST_KEYS, CostKey
 from litconv.diagnostics.keys import DIAGNOSTIC_KEYS, DiagnosticKey
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 BY_TASK = {"classification": "test/accuracy", "segmentation": "test/miou"}
 FRACTIONS = ("accuracy", "top5", "miou", "macro_f1", "ece")

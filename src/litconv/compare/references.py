@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from litconv.compare.arms import Arm
-from litconv.config.messages import did_you_mean
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 CONV = "choices.conv"
 # What belongs to the choice of an operator: two arms that differ here alone differ in their operator.

@@ -12,8 +12,7 @@ import pandas as pd
 from litconv.compare.arms import with_arm_hash
 from litconv.compare.collect import number
 from litconv.compare.settings import ABSENT, CALLED, MEASURED_BY, Settings, differences
-from litconv.config.messages import did_you_mean
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 ASKED = {name: key for key, name in CALLED.items()}  # epochs → trainer.max_epochs
 LISTED = 12  # values in a message

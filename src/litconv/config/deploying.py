@@ -5,11 +5,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from litconv.config.composed import select
-from litconv.config.messages import did_you_mean
 from litconv.config.root_keys import ROOT_KEYS
 from litconv.config.types import describe, matches, shown
 from litconv.cost.deployed_keys import NEEDS, PRECISIONS, RUNTIMES
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 RUNTIME_KEY, PRECISION_KEY = "deploy.runtimes", "deploy.precision"
 

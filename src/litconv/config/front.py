@@ -7,11 +7,11 @@ import os
 import re
 import runpy
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
 from litconv import __version__
 from litconv.config.places import IN_WHEEL, commands
+from litconv.errors import did_you_mean
 
 FRONT = "LITCONV_FRONT"  # set by this command for itself and for all that it starts
 
@@ -54,9 +54,7 @@ def first_line(script: Path) -> str:
 def unknown(name: str, known: list[str]) -> str:
     if "=" in name or name.startswith("-"):
         return f"litconv {name}: a command comes first, such as litconv train {name}; commands: {', '.join(known)}"
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    near = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"litconv {name}: no such command{near}; commands: {', '.join(known)}"
+    return f"litconv {name}: no such command{did_you_mean(name, known)}; commands: {', '.join(known)}"
 
 
 def spelled(command: str) -> list[str]:

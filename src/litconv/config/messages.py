@@ -2,12 +2,12 @@
 
 import re
 import sys
-from difflib import get_close_matches
 
 from hydra.errors import InstantiationException, OverrideParseException
 
 from litconv.config.keys import choices_that_take, keys_near
 from litconv.config.own_yamls import options as stems
+from litconv.errors import did_you_mean
 from litconv.files import of_full_disk
 
 EXTRAS = {
@@ -132,8 +132,3 @@ def unknown_key(key: str, keys: list[str]) -> str:
         return f"{key}: unknown key{did_you_mean(leaf, siblings, f'{parent}.')}; accepted here: {accepted}"
     accepted = ", ".join(sorted({k.partition(".")[0] for k in keys if not k.startswith("+")}))
     return f"{key}: unknown key{did_you_mean(key, plain)}; accepted here: {accepted}"
-
-
-def did_you_mean(name: str, options: list[str], before: str = "") -> str:
-    close = get_close_matches(name, options, n=1, cutoff=0.6)
-    return f" (did you mean {before + close[0]!r}?)" if close else ""

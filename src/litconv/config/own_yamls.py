@@ -86,6 +86,11 @@ def places(value: str) -> list[str]:
     return [word.removeprefix("file://") for word in words if word.startswith("file://")]
 
 
+def of_user() -> list[str]:
+    """What of the command line says where the user's yamls and classes are: all that is composed or started needs it."""
+    return [argument for argument in arguments() if argument.startswith((SEARCHPATH, "allowed_packages="))]
+
+
 def yamls(group: str, written: Sequence[str] | None = None) -> dict[str, Path]:
     """Name of each option of a group → its file: litconv's, then the user's."""
     of_user = [path for folder in folders(written) for path in sorted((folder / group).glob("*.yaml"))]

@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from litconv.config.composed import declared, short_name_in, written_and_resolved
 from litconv.config.keys import CALLBACKS_PASSED, LOGGER_PASSED, PASSED, choices_that_take
-from litconv.config.messages import did_you_mean
+from litconv.errors import did_you_mean
 
 # How many arguments litconv passes in front. A class of another group says what it misses when it is built for the checks.
 PASSED_IN_FRONT = {"conv": 2, "upsample": 2, "optim": 1, "schedule": 2, "match": 0, "callbacks.extra": 0}

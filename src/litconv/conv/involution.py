@@ -1,7 +1,9 @@
 """Involution: a kernel for every place, made of the values there, and the same for all channels of a group.
 
-y[c](p) = Σ_k H[g(c), k](p) · x[c](s·p + d·k), H = W₁·ReLU(BN(W₀·x)): the convolution turned round, which has one kernel for
+y[c](p) = Σ_k H[g(c), k](p) · x[c](s·p + d·k), H = W₁·ReLU(N(W₀·x)): the convolution turned round, which has one kernel for
 all places and another for every channel. Groups of at most 16 channels, G of them.
+N is a norm over each image, where the paper has a batch norm. With the statistics of a batch norm a kernel grows with its
+image's contrast, so that every layer squares it: a dozen in a row (VGG, MobileNet) overflow on validation images.
 It keeps the channels; its adapters: where Cin ≠ Cout a pointwise convolution after it, and where there is a stride an average
 pool before the kernels are made, as in the paper. params = C²/r + 2·C/r (the norm) + C·K²·G/r, and Cin·Cout where they
 differ, with C = Cin; MACs = (C²/r + C·K²·G/r + K²·C)·Ho·Wo, and the pointwise convolution's.
@@ -123,8 +125,8 @@ class Involution(nn.Module):
     """K×K kernels of each place for groups of `group_channels` channels, made through C/`reduction` channels."""
 
     confounds: ClassVar[dict[str, str]] = {
-        "": "a batch norm and a ReLU where its kernels are made, which are part of it; its output is a product of two things "
-        "that are learned of the input",
+        "": "a norm over each image (published: a batch norm) and a ReLU where its kernels are made, which are part of it; its "
+        "output is a product of two things that are learned of the input",
     }
 
     def __init__(
@@ -152,7 +154,7 @@ class Involution(nn.Module):
         self.groups, self.kernel_size, self.stride, self.dilation = in_channels // size, kernel_size, stride, dilation
         hidden = max(1, in_channels // reduction)
         self.reduce = SameConv2d(in_channels, hidden, 1)
-        self.between = nn.Sequential(nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
+        self.between = nn.Sequential(nn.GroupNorm(1, hidden), nn.ReLU(inplace=True))
         ends = in_channels == out_channels
         # After norm and ReLU the mean square is ½, and K² products are added up.
         gain = 2**0.5 * (RELU_GAIN if ends else LINEAR_GAIN) / kernel_size

@@ -121,7 +121,7 @@ class FileSet(Dataset):
         if (image.height, image.width) != (height, width) and not self.resize:
             raise DataError(
                 f"{self.like} is {height}x{width} and {path} is {image.height}x{image.width} (height x width); "
-                f"set data.image_size=[{height},{width}] to resize every image"
+                f"set data.image_size=[{height},{width}] to resize every image (data.fit=crop or letterbox keeps its shape)"
             )
         pixels = pixels_of(image, self.size, self.fit)
         if self.masks is None:

@@ -100,15 +100,15 @@ class ImageFolder(DataModule):
 
     def _say_split(self, rest: int, tested: int) -> None:
         """Of a set without splits, what was made of it."""
-        test = (
-            f"{tested} are tested on (fold {self.fold} of {self.folds})"
+        done = (
+            f"{tested} are tested on (fold {self.fold} of {self.folds}), and a tenth of each class of the other {rest} is held "
+            "out for validation"
             if tested
-            else "what is held out is tested on as well"
+            else "a tenth of each class is held out for validation, and tested on as well"
         )
         log.info(
-            "data.root=%s has no splits: of %d images of %d classes a tenth of %d is held out for validation, and %s, by "
-            "data.split_seed=%d%s",
-            *(self.root, rest + tested, len(self.class_names), rest, test, self.split_seed),
+            "data.root=%s has no splits: of %d images of %d classes %s, by data.split_seed=%d%s",
+            *(self.root, rest + tested, len(self.class_names), done, self.split_seed),
             "" if tested else "; data.folds=5 data.fold=0 tests on a fifth of its own",
         )
 

@@ -8,7 +8,6 @@ A class says: `tasks`, for which it serves; `own_head`, those for which it is th
 `own_head_option`, an option of its own that is null where litconv's head is wanted all the same.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litconv.conv.slot import ConvFactory
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.surgery.operators import kind_of, label
 from litconv.surgery.probing import inputs_of, usual_shape
 from litconv.surgery.swapping import operate
@@ -60,9 +59,9 @@ def known(name: str, names: Iterable[str], what: str) -> str:
     names = list(names)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, 3, 0.5)
-    meant = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names[:5])}, …"
-    raise ConfigError(f"{what}={name}: unknown; {meant}")
+    raise ConfigError(
+        f"{what}={name}: unknown{did_you_mean(name, names, most=3)}; there are {len(names)}: {', '.join(names[:5])}, …"
+    )
 
 
 def swapped(

@@ -12,6 +12,8 @@ from torch import nn
 from litconv.errors import ConfigError
 from litconv.foreign.foreign import has_values
 
+FILES = "name a checkpoint, a file of torch.save that holds tensors alone, or a .safetensors"
+
 
 def file_of(pretrained: bool | str, cached: Path | None, what: str, download: str) -> Path | None:
     """The file to load; None where nothing is to be loaded. `download` is the command that fills the cache."""
@@ -56,7 +58,7 @@ def read(path: Path, what: str) -> Mapping[str, Any]:
     except Exception as error:  # pickle, zip and safetensors raise whatever they like
         is_other = isinstance(error, pickle.UnpicklingError)
         reason = "it holds other things than tensors" if is_other else " ".join(str(error).split())[:120]
-        raise ConfigError(f"{what} cannot be read as weights ({reason})") from error
+        raise ConfigError(f"{what} cannot be read as weights ({reason}); {FILES}") from error
     for key in ("state_dict", "model"):
         state = state.get(key, state) if isinstance(state, Mapping) else {}
     return {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
@@ -68,25 +70,50 @@ class Loaded:
     share: float  # of the params
 
 
+def fitting(network: nn.Module, path: Path, what: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What the file holds (of a run's checkpoint, its task's `model`), and what of it fits by name and shape: something does."""
+    own = network.state_dict()
+    there = as_called(read(path, what), own)
+    fits = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
+    if not any(value.ndim > 1 for value in fits.values()):
+        raise ConfigError(
+            f"{what} fits nothing of this model: {difference(there, own)}; name weights of the same backbone and width"
+        )
+    return there, fits
+
+
+def as_called(there: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Under the names of the network, most of which decide: a task's and DDP's names have a prefix more, those of another
+    library's model, which is a part of the network here, one less."""
+    ways = [
+        {add + name.removeprefix(cut): value for name, value in there.items()}
+        for cut in ("", "model.", "module.")
+        for add in ("", "backbone.network.", "backbone.")
+    ]
+    return max(ways, key=lambda way: len(way.keys() & own.keys()))
+
+
+def difference(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    for name in own:
+        if name in there and there[name].shape != own[name].shape:
+            return f"its {name} is {tuple(there[name].shape)}, and the model's {tuple(own[name].shape)}"
+    first = f"{', '.join(list(there)[:3])}, …" if there else "no tensors"
+    return f"it holds {first}, and the model {', '.join(list(own)[:3])}, …"
+
+
 def load(network: nn.Module, path: Path, what: str) -> Loaded:
-    """What fits by name and shape is loaded; what does not is named. Of a checkpoint of a run, its task's `model`."""
-    there, own = read(path, what), network.state_dict()
-    if not there.keys() & own.keys():
-        there = {name.removeprefix("model."): value for name, value in there.items()}
-    fitting = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
-    if not any(value.ndim > 1 for value in fitting.values()):
-        few = ", ".join(list(there)[:3])
-        raise ConfigError(f"{what} fits nothing of this model; it holds {few or 'nothing'}, …")
-    network.load_state_dict(fitting, strict=False)
+    """What fits is loaded; what does not is named."""
+    (there, fits), own = fitting(network, path, what), network.state_dict()
+    network.load_state_dict(fits, strict=False)
     parameters = {name: parameter.numel() for name, parameter in network.named_parameters()}
-    share = sum(count for name, count in parameters.items() if name in fitting) / sum(parameters.values())
+    share = sum(count for name, count in parameters.items() if name in fits) / sum(parameters.values())
     others = {
-        "of another shape": [name for name in own if name in there and name not in fitting],
+        "of another shape": [name for name in own if name in there and name not in fits],
         "not in the file": [name for name in own if name not in there],
         "in the file alone": [name for name in there if name not in own],
     }
     rest = "".join(f"; {why}: {some(names)}" for why, names in others.items() if names)
-    return Loaded(f"{len(fitting)} of {len(own)} tensors loaded, {100 * share:.3g} % of the params{rest}", share)
+    return Loaded(f"{len(fits)} of {len(own)} tensors loaded, {100 * share:.3g} % of the params{rest}", share)
 
 
 def loaded(network: nn.Module, file: Path | None) -> str:

@@ -5,9 +5,8 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from litconv.config.messages import did_you_mean
 from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 UNITS = {"macs": "MACs", "params": "params", "activations": "activations", "latency": "ms", "deployed": "ms"}
 CONFIRMING = 4  # times as long as each try of the search: the best of many noisy tries looks better than it is

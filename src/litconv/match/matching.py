@@ -11,10 +11,9 @@ from omegaconf import DictConfig
 
 from litconv import build
 from litconv.config import composed, own_yamls
-from litconv.config.messages import did_you_mean
 from litconv.cost import Count
 from litconv.data.problem import Problem
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.match.budget import Budget, DeployedBudget, MeasuredBudget
 from litconv.match.memory import remembered
 from litconv.match.meters import meter_of

@@ -17,6 +17,7 @@ from litconv.config.slurm_step import Step
 from litconv.conv.slot import MayBeUnordered
 from litconv.data.problem import UNKNOWN_CLASSES
 from litconv.errors import ConfigError
+from litconv.foreign import weights
 from litconv.run.asked import Asked
 from litconv.run.starting_points import teacher_of, weights_of
 
@@ -59,8 +60,7 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
     from litconv.prepare.costs import latency_device
 
     config, problem, device = asked.config, made.data.problem, made.trainer.strategy.root_device
-    weights_of(asked)
-    teacher_of(asked)
+    start, _ = weights_of(asked), teacher_of(asked)
     check_optim(build.part(config.optim), build.part(config.schedule))
     check_trainer(config, made.trainer)
     build.check_loggers(config)
@@ -70,6 +70,8 @@ def check(asked: Asked, made: Parts, network: Model | None) -> None:
             return
         width = find_width(asked, problem, device)
         network = build.on_meta(width.config, problem.in_channels, problem.num_classes)
+    if start is not None:
+        weights.fitting(network, start, f"init_from={config.init_from}")
     check_size(network, problem.image_size)
     check_memory(network, device)
     check_determinism(config, network, device)

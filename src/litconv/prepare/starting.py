@@ -1,9 +1,13 @@
 """Where a training starts, the same for all arms: weights that were trained before, and a teacher. What did not fit is said."""
 
 import logging
+from contextlib import suppress
 from typing import Any
 
+from omegaconf import DictConfig
+
 from litconv import build
+from litconv.config.saved_run import load_run
 from litconv.data.module import DataModule
 from litconv.errors import ConfigError
 from litconv.files import digest
@@ -24,6 +28,9 @@ def load_weights(asked: Asked, task: Task) -> dict[str, Any]:
     if (path := weights_of(asked)) is None:
         return {}
     loaded = weights.load(task.model, path, f"init_from={asked.config.init_from}")
+    with suppress(ConfigError):  # the file may lie in no run's folder
+        run = load_run(path.resolve().parent.parent / "config.yaml", [])
+        say_seen(f"init_from={asked.config.init_from}", run, asked.config)
     log.info("init_from: %s", loaded.line)
     return {"init_from/loaded": loaded.line, "init_from/share": loaded.share, "init_from/digest": digest(path)}
 
@@ -33,6 +40,7 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     if (run := teacher_of(asked)) is None:
         return {}
     require_alike(run, asked, data)
+    say_seen(f"distill={asked.config.distill}", run.config, asked.config)
     network = build.model(run.config, data.in_channels, data.num_classes)
     prefix = "model."
     state = checkpoints.read(run.checkpoint)["state_dict"]
@@ -48,6 +56,21 @@ def give_teacher(asked: Asked, task: Task, data: DataModule) -> dict[str, Any]:
     task.learn_from(Teacher(network, **asked.config.distillation))
     log.info("distill: learns from %s", run.folder)
     return {"distill/teacher": run.folder.name, "distill/digest": digest(run.checkpoint)}
+
+
+def say_seen(what: str, theirs: DictConfig, own: DictConfig) -> None:
+    """Of a run on the same set that was split otherwise: what is held out here it has been trained on."""
+    if any(theirs.data.get(key) != own.data.get(key) for key in ("_target_", "root")):
+        return
+    for key, default in {"folds": None, "fold": None, "split_seed": 0}.items():
+        there, here = theirs.data.get(key, default), own.data.get(key, default)
+        if there != here:
+            log.warning(
+                "%s was trained on images that this run validates or tests on (data.%s=%s there and %s here): scores are better "
+                "than on new images; start from a run of the same split",
+                *(what, key, "null" if there is None else there, "null" if here is None else here),
+            )
+            return
 
 
 def require_alike(run: Finished, asked: Asked, data: DataModule) -> None:

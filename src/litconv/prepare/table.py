@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from litconv.config.front import as_written
-from litconv.config.messages import did_you_mean
 from litconv.cost.deployed_keys import PRECISIONS, RUNTIMES, Place, deployed_cost
 from litconv.cost.hazards import Hazard
 from litconv.cost.keys import COST_KEYS
 from litconv.cost.layers import Layer
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.prepare.points import Point
 
 COLUMNS = [cost.key.removeprefix("cost/") for cost in COST_KEYS if cost.listed]

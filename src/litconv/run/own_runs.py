@@ -13,6 +13,8 @@ from pathlib import Path
 
 import yaml
 
+NOWHERE = OSError, RuntimeError  # Path.home()'s, of a user without a home
+
 
 def place() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "litconv" / "own_runs"
@@ -22,7 +24,7 @@ def remember(config_yaml: str) -> None:
     """Of a run that names packages of its own; where this cannot be written they must be named again."""
     if not yaml.safe_load(config_yaml).get("allowed_packages"):
         return
-    with suppress(OSError):
+    with suppress(*NOWHERE):
         place().mkdir(mode=0o700, parents=True, exist_ok=True)
         mark(config_yaml).touch(mode=0o600)
 
@@ -36,7 +38,7 @@ def packages_of(path: Path) -> list[str]:
 def is_own(config_yaml: str) -> bool:
     try:
         folder, file = place().stat(), mark(config_yaml).stat()
-    except OSError:
+    except NOWHERE:
         return False
     others = stat.S_IWGRP | stat.S_IWOTH
     return folder.st_uid == file.st_uid == os.getuid() and not folder.st_mode & others

@@ -1,10 +1,11 @@
 """`init_from=` and `distill=`: which file and which run of this machine they name. No torch."""
 
+from glob import escape
 from pathlib import Path
 
 from litconv.config import composed
 from litconv.config.front import spelled
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.files import local
 from litconv.run import naming, state
 from litconv.run.asked import Asked
@@ -22,7 +23,7 @@ def weights_of(asked: Asked) -> Path | None:
     value = asked.config.get("init_from")
     if value is None:
         return None
-    path = local(value, "init_from")
+    path = run_called(value, "init_from", asked)
     if path.is_dir():
         path = best_of(path, f"init_from={value}")
     if not path.is_file():
@@ -42,7 +43,12 @@ def teacher_of(asked: Asked) -> Finished | None:
     value = asked.config.get("distill")
     if value is None:
         return None
-    folder = standard_arm(asked) if value == STANDARD else local(value, "distill")
+    folder = standard_arm(asked) if value == STANDARD else run_called(value, "distill", asked)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"distill={value} is no run's folder{did_you_mean(value, [STANDARD])}; name one, such as "
+            f"distill=outputs/runs/NAME, or distill={STANDARD} for the standard arm"
+        )
     checkpoint = best_of(folder, f"distill={value}")
     if (status := state.status(folder)) != "completed":
         raise ConfigError(f"distill={value}: that run is {status}; a teacher must be a completed one")
@@ -53,6 +59,21 @@ def teacher_of(asked: Asked) -> Finished | None:
             "teacher of the same task"
         )
     return Finished(folder, config, checkpoint)
+
+
+def run_called(value: str, key: str, asked: Asked) -> Path:
+    """What the key names; of a name alone the one run below `output_dir` that has it."""
+    place, output = local(value, key), Path(asked.config.output_dir)
+    if place.exists() or len(place.parts) != 1:
+        return place
+    found = [
+        path for path in (output / "runs" / place, *output.glob(f"sweeps/*/{escape(place.name)}")) if path.is_dir()
+    ]
+    if len(found) > 1:
+        raise ConfigError(
+            f"{key}={value} is the name of {len(found)} runs: {', '.join(map(str, found))}; give one of them"
+        )
+    return found[0] if found else place
 
 
 def best_of(folder: Path, what: str) -> Path:

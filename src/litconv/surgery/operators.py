@@ -1,6 +1,5 @@
 """Operators by name: `depthwise_separable` is the class DepthwiseSeparable of litconv.conv.depthwise_separable."""
 
-import difflib
 import inspect
 import pkgutil
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from torch import nn
 
 import litconv.conv
 from litconv.conv.slot import ConvFactory
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 SLOT = ["in_channels", "out_channels", "kernel_size", "stride", "dilation"]
 
@@ -21,9 +20,7 @@ def operator_named(name: str) -> type[nn.Module]:
     if operator := class_in(name):
         return operator
     names = [n for n in modules() if class_in(n)]
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ConfigError(f"conv={name}: unknown operator{hint}; there are {', '.join(names)}")
+    raise ConfigError(f"conv={name}: unknown operator{did_you_mean(name, names)}; there are {', '.join(names)}")
 
 
 def modules() -> list[str]:
@@ -54,8 +51,7 @@ def factory(conv: str | ConvFactory, options: Mapping[str, Any]) -> partial:
         if option in SLOT:
             raise ConfigError(f"{option}={value} has no effect: every layer keeps its own {option}; remove it")
         if option not in accepted:
-            near = difflib.get_close_matches(option, accepted, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = did_you_mean(option, accepted)
             raise ConfigError(
                 f"{option}={value}: conv={label(made)} has no such option{hint}; it takes {', '.join(accepted) or 'none'}"
             )

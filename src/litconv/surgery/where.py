@@ -1,6 +1,5 @@
 """Which layers are meant: by name, by stage, by kernel, or by a function of the user's own."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 
 class Layer(NamedTuple):
@@ -97,8 +96,7 @@ def chooser(where: Choice) -> Callable[[Layer], bool]:
         known = [field.name for field in fields(Where)]
         for key in where:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, 1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                hint = did_you_mean(str(key), known)
                 raise ConfigError(f"where: {key}: unknown{hint}; accepted here: {', '.join(known)}")
         return Where(**where)
     if callable(where):

@@ -4,8 +4,7 @@ import shlex
 from pathlib import Path
 
 from litconv.config.front import spelled
-from litconv.config.messages import did_you_mean
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 
 def sweeps_in(root: Path) -> list[str]:

@@ -6,8 +6,7 @@ from litconv.compare.settings import Settings
 from litconv.compare.tuning.commands import again
 from litconv.compare.tuning.keys import shown, values_of
 from litconv.compare.tuning.record import Record
-from litconv.config.messages import did_you_mean
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 from litconv.sweep.choice import Trial
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from litconv.data.options import require_whole
 from litconv.data.probe.kind import Block, Kind
 from litconv.data.probe.kinds import KINDS
 from litconv.data.sizes import Size, show
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, did_you_mean
 
 BLOCK_PIXELS = 2**19  # drawn from one generator: a smaller split is the beginning of a larger one
 
@@ -49,8 +48,7 @@ class Probe(DataModule):
 
     def _chosen(self) -> type[Kind]:
         if self.kind not in KINDS:
-            close = get_close_matches(str(self.kind), KINDS, n=1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            meant = did_you_mean(str(self.kind), KINDS)
             raise ConfigError(f"data.kind={self.kind} is no probe{meant}; there are {', '.join(KINDS)}")
         kind = KINDS[self.kind]
         if self.task not in kind.chance:
