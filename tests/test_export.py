@@ -30,6 +30,8 @@ from litconv.export.exporting import export
 from litconv.export.formats import FORMATS, Format, Options, in_openvino
 from litconv.export.graph import name_of, operations, recorded
 from litconv.export.preprocessing import Preprocessing
+from litconv.run.card import Card
+from litconv.trained.exporting import noise
 from untrained_runs import untrained_run
 
 
@@ -385,6 +387,30 @@ def test_parity_is_seen_on_images_of_ones_own_or_on_noise_which_is_said(run, tmp
     exported(run, "torchscript", tmp_path / "a.pt", "images=5")
     parity = json.loads((tmp_path / "a.pt.parity.json").read_text())
     assert (parity["images"], parity["images_of"]) == (5, "noise of seed 0, for the run's data are not there")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_noise_for_want_of_data_fills_the_range_of_real_pixels(bits):
+    card = Card(
+        **{
+            "task": "classification",
+            "class_names": ("a",),
+            "class_colours": (),
+            "ignore_index": -100,
+            "in_channels": 1,
+        },
+        **{
+            "bits": bits,
+            "image_size": (64, 64),
+            "fit": "stretch",
+            "resampling": "pillow",
+            "mean": (0.4,),
+            "std": (0.2,),
+        },
+    )
+    pixels = noise(card, 4) * 0.2 + 0.4  # 0 to 1, evenly: their deviation is 1/√12
+    assert pixels.mean() == pytest.approx(0.5, abs=0.02)
+    assert pixels.std() == pytest.approx(12**-0.5, abs=0.02)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from litconv.export.exporting import export
 from litconv.export.formats import Options
 from litconv.export.parity import Parity
 from litconv.export.preprocessing import Preprocessing
+from litconv.run.card import Card
 from litconv.run.data_again import read_again
 from litconv.trained.network import Trained
 from litconv.trained.preparing import Preparing
@@ -85,10 +86,13 @@ def seen_images(trained: Trained, config: DictConfig, images: int | str | list[s
     except (ConfigError, DataError, OSError):
         if data_root is not None:
             raise
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randint(0, 256, (images, trained.card.in_channels, *trained.card.image_size), generator=generator)
-        return Seen(
-            Preparing(trained.card).normalised(noise * (2**trained.card.bits // 256)),
-            "noise of seed 0, for the run's data are not there",
-        )
+        return Seen(noise(trained.card, images), "noise of seed 0, for the run's data are not there")
     return Seen(x[:images].float().contiguous(), f"the {data.test_split} split of data={config.choices.data}")
+
+
+def noise(card: Card, count: int) -> Tensor:
+    """Images (N, C, H, W) whose pixels are drawn one by one, normalised as those of photos are."""
+    dtype = torch.uint16 if card.bits == 16 else torch.uint8
+    shape = (count, card.in_channels, *card.image_size)
+    pixels = torch.randint(0, 2**card.bits, shape, generator=torch.Generator().manual_seed(0))
+    return Preparing(card).normalised(pixels.to(dtype))  # normalising asks the type what the largest value is
