@@ -392,21 +392,17 @@ def test_parity_is_seen_on_images_of_ones_own_or_on_noise_which_is_said(run, tmp
 @pytest.mark.parametrize("bits", [8, 16])
 def test_noise_for_want_of_data_fills_the_range_of_real_pixels(bits):
     card = Card(
-        **{
-            "task": "classification",
-            "class_names": ("a",),
-            "class_colours": (),
-            "ignore_index": -100,
-            "in_channels": 1,
-        },
-        **{
-            "bits": bits,
-            "image_size": (64, 64),
-            "fit": "stretch",
-            "resampling": "pillow",
-            "mean": (0.4,),
-            "std": (0.2,),
-        },
+        task="classification",
+        class_names=("a",),
+        class_colours=(),
+        ignore_index=-100,
+        in_channels=1,
+        bits=bits,
+        image_size=(64, 64),
+        fit="stretch",
+        resampling="pillow",
+        mean=(0.4,),
+        std=(0.2,),
     )
     pixels = noise(card, 4) * 0.2 + 0.4  # 0 to 1, evenly: their deviation is 1/√12
     assert pixels.mean() == pytest.approx(0.5, abs=0.02)
@@ -437,6 +433,8 @@ def test_a_wrong_command_line_is_one_line(run, tmp_path, capsys):
     assert "images=0 must be a number of images" in refused(capsys, on, f"out={tmp_path}/b.onnx", "images=0")
     assert "opset=18 has no deformable convolution" in refused(capsys, on, f"out={tmp_path}/b.onnx", "opset=18")
     assert "is no file and no folder" in refused(capsys, on, f"out={tmp_path}/b.onnx", "images=nowhere")
+    assert "opset=17 must be a whole number from 18 to " in refused(capsys, on, "images=nowhere", "opset=17")
+    assert "opset=20 has no effect: files of to=torchscript" in refused(capsys, on, "to=torchscript", "opset=20")
 
 
 def test_an_extra_that_is_not_installed_is_named_with_the_command_that_installs_it(run, capsys, monkeypatch):

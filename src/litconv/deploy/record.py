@@ -23,7 +23,7 @@ class Conditions:
     threads: int
     batch: int
     seconds: float
-    calibration: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None  # None: there is no int8
     processor: str
     versions: Mapping[str, str]
     checkpoint: str  # the first digits of its SHA-256
@@ -35,17 +35,21 @@ class Conditions:
             threads=deploying.how.threads,
             batch=deploying.how.batch,
             seconds=deploying.how.seconds,
-            calibration={"images": deploying.images, "method": deploying.method},
+            calibration={"images": deploying.images, "method": deploying.method}
+            if deploying.needs_calibration
+            else None,
             processor=processor(),
             versions={name: version(name) for name in packages},
             checkpoint=hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12],
         )
 
     def holds(self, written: Mapping[str, Any]) -> bool:
-        """Whether what stands in a file was measured so. Libraries that one of the two did not use say nothing."""
-        versions = written.get("versions", {})
+        """Whether what stands in a file was measured so. Libraries that one of the two did not use say nothing, and neither
+        does calibration where one of them has no int8."""
+        versions, calibration = written.get("versions", {}), written.get("calibration")
         same = all(versions.get(name, number) == number for name, number in self.versions.items())
-        return same and all(written.get(k) == v for k, v in vars(self).items() if k != "versions")
+        same &= self.calibration is None or calibration in (None, self.calibration)
+        return same and all(written.get(k) == v for k, v in vars(self).items() if k not in ("versions", "calibration"))
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Record:
         if self.conditions.holds(before):
             facts["versions"] = {**before["versions"], **facts["versions"]}
             facts["int8"] = facts["int8"] or before.get("int8", {})
+            facts["calibration"] = facts["calibration"] or before["calibration"]
             facts["calibrated_on"] = facts["calibrated_on"] or before.get("calibrated_on")
             facts["figures"] = {**before["figures"], **facts["figures"]}
             now = {place_of(key).label for key in self.figures}
