@@ -60,7 +60,9 @@ class Record:
     split: str  # that the metric is of: test, or val where the set has no test split
     calibrated_on: int | None  # images; None: there is no int8
     int8: Mapping[str, Any]  # what computes in integers
-    disturbed: list[str]  # where the machine was too busy for the milliseconds to count
+    disturbed: list[
+        str
+    ]  # such as `OpenVINO int8 at batch 32`: where the machine was too busy for the milliseconds to count
 
     def write(self, folder: Path) -> None:
         """Whole or not at all; places that were measured before under the same conditions are kept."""
@@ -72,8 +74,11 @@ class Record:
             facts["calibration"] = facts["calibration"] or before["calibration"]
             facts["calibrated_on"] = facts["calibrated_on"] or before.get("calibrated_on")
             facts["figures"] = {**before["figures"], **facts["figures"]}
-            now = {place_of(key).label for key in self.figures}
-            facts["disturbed"] = [*(label for label in before["disturbed"] if label not in now), *self.disturbed]
+            now = tuple({place_of(key).label for key in self.figures})
+            facts["disturbed"] = [
+                *(where for where in before["disturbed"] if not where.startswith(now)),
+                *self.disturbed,
+            ]
         write_whole(folder / FILE, (json.dumps(facts, indent=2) + "\n").encode())
 
 
