@@ -379,6 +379,9 @@ def test_parity_is_seen_on_images_of_ones_own_or_on_noise_which_is_said(run, tmp
         Image.fromarray(np.full((40, 30, 3), 80 * number, np.uint8)).save(tmp_path / f"{number}.png")
     exported(run, "torchscript", tmp_path / "a.pt", f"images={tmp_path}")
     assert json.loads((tmp_path / "a.pt.parity.json").read_text())["images"] == 3
+    exported(run, "torchscript", tmp_path / "a.pt", "images=20")
+    parity = json.loads((tmp_path / "a.pt.parity.json").read_text())
+    assert (parity["images"], parity["images_of"]) == (20, "the test split of data=shapes"), "more than a batch of 16"
 
     def gone(*arguments):
         raise litconv.errors.DataError("gone")

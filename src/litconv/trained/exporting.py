@@ -1,5 +1,6 @@
 """A finished run becomes a file, seen to compute the same on images of its test split, on the user's own, or on noise."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,22 @@ def seen_images(trained: Trained, config: DictConfig, images: int | str | list[s
         config = composed.with_values(config, {"data.download": False})
     try:
         data = read_again(config, data_root)
-        x = next(iter(data.test_dataloader()))[0]
+        x = first(images, data.test_dataloader())
     except (ConfigError, DataError, OSError):
         if data_root is not None:
             raise
         return Seen(noise(trained.card, images), "noise of seed 0, for the run's data are not there")
-    return Seen(x[:images].float().contiguous(), f"the {data.test_split} split of data={config.choices.data}")
+    return Seen(x, f"the {data.test_split} split of data={config.choices.data}")
+
+
+def first(count: int, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The images (N, C, H, W); fewer, where there are no more."""
+    found: list[Tensor] = []
+    for images, _ in batches:
+        found.append(images)
+        if sum(map(len, found)) >= count:
+            break
+    return torch.cat(found)[:count].float().contiguous()
 
 
 def noise(card: Card, count: int) -> Tensor:
