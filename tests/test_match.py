@@ -42,6 +42,13 @@ def width_of(config) -> Width:
     return find_width(Asked.of(config), build.data(config).problem, torch.device("cpu"))
 
 
+def test_a_network_much_narrower_than_asked_is_noted():
+    _, facts = found("match=macs", "match.to=2e5")
+    times = round(1 / facts["match/width"])
+    assert times > 8
+    assert f"{times} times as narrow as asked" in facts["match/note"]
+
+
 def model_of(config) -> nn.Module:
     problem = build.data(config).problem
     return build.on_meta(config, problem.in_channels, problem.num_classes).eval()
