@@ -6,7 +6,8 @@
 The folders hold images at any depth (for the committed table CIFAR-10's and CamVid's test images). A ResNet-8 is exported once
 for each cell, with a free batch, and both runtimes are asked about the same 8 images. Its weights are those at the start, but
 batch norms have the statistics of these images and random gains, and deformable convolutions offsets of some pixels, or neither
-would be put to the test. A cell is kept in outputs/export_table.jsonl and not made again; remove the file to begin anew.
+would be put to the test. A cell is kept in outputs/export_table.jsonl and not made again; remove the file to begin anew. The page
+is written once all cells are there; a part of them is printed.
 """
 
 import json
@@ -14,6 +15,7 @@ import re
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +74,12 @@ def main() -> None:
             with KEPT.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(row, flush=True)
-    write(kept)
+    table = table_of(kept)
+    if kept.keys() >= set(product(operators, NETWORKS)):
+        page = PAGE.read_text()
+        between = re.compile(r"(<!-- table -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+        PAGE.write_text(between.sub(lambda m: f"{m[1]}{table}\n{m[2]}", page))
+    print(table)
 
 
 def real_images(folder: Path, size: tuple[int, int]) -> Tensor:
@@ -123,7 +130,7 @@ def as_if_trained(model: nn.Module, images: Tensor) -> nn.Module:
     return model.eval()
 
 
-def write(kept: dict[tuple[str, str], dict]) -> None:
+def table_of(kept: dict[tuple[str, str], dict]) -> str:
     operators = sorted({operator for operator, _ in kept})
     heads = [f"{network}: {runtime}" for network in NETWORKS for runtime in RUNTIMES]
     lines = ["| operator | " + " | ".join(heads) + " |", "| --- |" + " --- |" * len(heads)]
@@ -138,12 +145,7 @@ def write(kept: dict[tuple[str, str], dict]) -> None:
                 differs = row.get(runtime)
                 cells.append("refused" if "refused" in row else "" if differs is None else shown(row, runtime))
         lines.append(f"| `{operator}` | " + " | ".join(cells) + " |")
-    text = "\n".join([*lines, "", *(reasons or ["None is refused."])])
-    page = PAGE.read_text()
-    PAGE.write_text(
-        re.sub(r"(<!-- table -->\n).*?(<!-- end -->)", lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
-    )
-    print(text)
+    return "\n".join([*lines, "", *(reasons or ["None is refused."])])
 
 
 def shown(row: dict, runtime: str) -> str:

@@ -36,7 +36,8 @@ def main(arguments: DictConfig) -> None:
     try:
         session.go_through()
     finally:
-        print(table(runs, deploying.places))
+        if session.measured:
+            print(table(session.measured, deploying.places))
     if session.failed:
         raise JobError(f"{len(session.failed)} of {len(runs)} runs could not be deployed")
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig
 from litconv.config import composed as configuration
 from litconv.config.command_line import command_line, guarded
 from litconv.errors import ConfigError
-from litconv.export.kinds import check_path, kind_named
+from litconv.export.kinds import check_asked_opset, check_path, kind_named
 from litconv.files import local
 from litconv.run.finished import opened
 
@@ -25,6 +25,7 @@ def main(arguments: DictConfig) -> None:
     for key in ("fused", "include_preprocessing", "dynamic_size"):
         if not isinstance(arguments[key], bool):
             raise ConfigError(f"{key}={arguments[key]} must be true or false")
+    check_asked_opset(arguments.opset, arguments.to, configuration.hydra_state(arguments)[0])
     run = opened(arguments.run, arguments.checkpoint, arguments.allowed_packages, "export")
     default = f"outputs/exported/{run.folder.resolve().name}{kind.ending}"
     path = local(default if arguments.out is None else str(arguments.out), "out").expanduser()

@@ -46,7 +46,7 @@ def main(arguments: DictConfig) -> None:
     if said > SHOWN:
         print(f"  … and {said - SHOWN} more")
     writer.finish()
-    print(f"{said} images" + (f", {left} left out" if left else "") + f": {writer.out}")
+    print(("1 image" if said == 1 else f"{said} images") + (f", {left} left out" if left else "") + f": {writer.out}")
 
 
 SHOWN = 20  # lines

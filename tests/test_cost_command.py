@@ -127,7 +127,7 @@ REFUSED = {
     "sort=speed": "sort=speed is no column; choose from conv, backbone, params, ",
     "-m conv=standard,grouped sort=speed": "sort=speed is no column; choose from conv, backbone, params, ",
     "out=costs.txt": "out=costs.txt must end in .json, .csv or .md",
-    "out=nowhere/costs.csv": "out=nowhere/costs.csv: there is no folder nowhere",
+    "out=nowhere/costs.csv": "out=nowhere/costs.csv: there is no folder nowhere; make it, or give another place",
     "conv=grouped groups=3": "groups=3 must divide in_channels=16; try 1, 2, 4, 8, 16 (in backbone.stage1.0)",
     "cost.allow_uncounted=maybe": "cost.allow_uncounted=maybe must be true or false",
     "per_layers=true": "per_layers: unknown key (did you mean 'per_layer'?); accepted here: ",
@@ -179,9 +179,9 @@ def test_a_wrong_value_of_a_key_of_its_own_is_one_line(argument, said, capsys):
 
 
 def test_a_fault_of_all_points_is_said_once(capsys):
-    assert cost("-m", "conv=standard,dilated,separable", "optim.lr=abc", "sweep=s") == 1
+    assert cost("-m", "conv=standard,dilated,separable", "optim.lr=abc", "deploy=openvino") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "error: conv=standard optim.lr=abc sweep=s: optim.lr=abc must be a number",
-        "error: 2 other points fail as conv=standard optim.lr=abc sweep=s does",
+        "error: conv=standard: optim.lr=abc must be a number",
+        "error: 2 other points fail as conv=standard does",
         "error: 3 runs of this sweep failed",
     ]

@@ -137,13 +137,25 @@ def measuring(monkeypatch):
         "seconds=0.002",
         "calibration.images=48",
         "calibration.method=entropy",
-        "precision=float32 again=true",
     ],
 )
 def test_other_settings_are_measured(run, measuring, other):
-    asked = dict(argument.split("=") for argument in (*SAME, *other.split()))
+    asked = dict(argument.split("=") for argument in (*SAME, other))
     assert deploy(f"run={run}", *(f"{key}={value}" for key, value in asked.items())) == 0
     assert len(measuring) == 1
+
+
+def test_float32_asks_for_no_calibration_and_keeps_the_figures_of_an_int8_that_had_one(run, measuring):
+    before, float32 = written(run), [*SAME[:3], "precision=float32"]
+    assert deploy(f"run={run}", *float32) == 0
+    assert measuring == []
+    assert deploy(f"run={run}", *float32, "again=true") == 0
+    after = written(run)
+    assert len(measuring) == 1
+    assert after["figures"].keys() == before["figures"].keys()
+    assert {key: after[key] for key in ("calibration", "calibrated_on", "int8")} == {
+        key: before[key] for key in ("calibration", "calibrated_on", "int8")
+    }
 
 
 def test_another_checkpoint_is_measured(run, measuring):
@@ -209,13 +221,15 @@ BAD = {
     "threads=0": "threads=0 must be more than 0 and at most 512",
     "calibration.images=3": "calibration.images=3 must be at least 16",
     "calibration.method=max": "calibration.method=max must be minmax or entropy or percentile",
+    "precision=float32 calibration.images=64": "calibration.images=64 has no effect: float32 has no ranges to calibrate; "
+    "remove it, or add int8 to precision",
     "again=maybe": "again=maybe must be true or false",
 }
 
 
 @pytest.mark.parametrize(("argument", "message"), BAD.items())
 def test_a_wrong_argument_is_one_line(deployed_run, capsys, argument, message):
-    assert deploy(f"run={deployed_run}", argument) == 1
+    assert deploy(f"run={deployed_run}", *argument.split()) == 1
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
@@ -240,7 +254,9 @@ def test_a_training_set_too_small_to_calibrate_by_is_one_line(run, capsys):
     (run / "config.yaml").write_text(config)
     assert deploy(f"run={run}", "runtime=onnxruntime") == 1
     expected = "error: the training split has 12 images, too few to calibrate int8 by (16 at least)"
-    assert capsys.readouterr().err.startswith(expected)
+    said = capsys.readouterr()
+    assert said.err.startswith(expected)
+    assert not said.out, "no table of what was measured before, with other settings"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +269,10 @@ def test_a_training_set_too_small_to_calibrate_by_is_one_line(run, capsys):
         (
             ["deploy.precision=int8"],
             "deploy.precision=[int8] has no effect: nothing is deployed; add deploy=onnxruntime",
+        ),
+        (
+            ["deploy=openvino", "deploy.precision=float32", "deploy.calibration.method=entropy"],
+            "deploy.calibration.method=entropy has no effect: float32 has no ranges to calibrate; remove it, or add int8 to",
         ),
         (["deploy=openvino", "deploy.batch=0"], "deploy.batch=0 must be more than 0"),
     ],

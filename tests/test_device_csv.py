@@ -173,7 +173,9 @@ def test_the_comparison_and_the_costs_take_a_devices_table(sweep, path, tmp_path
     assert command(*given, f"device={part}", module="compare") == 1
     assert capsys.readouterr().err.startswith("error: device=part.csv has no float32 figures of deformable, ")
     assert command(*given, "device=none.csv", module="compare") == 1
-    assert capsys.readouterr().err == "error: device=none.csv: there is no such file\n"
+    assert capsys.readouterr().err.startswith(
+        "error: device=none.csv: there is no such file; give the CSV that the program of"
+    )
 
     config = compose(["conv=grouped", "backbone=resnet"])
     network = architecture_hash(build.on_meta(config, 3, build.data(config).problem.num_classes))

@@ -30,6 +30,8 @@ from litconv.export.exporting import export
 from litconv.export.formats import FORMATS, Format, Options, in_openvino
 from litconv.export.graph import name_of, operations, recorded
 from litconv.export.preprocessing import Preprocessing
+from litconv.run.card import Card
+from litconv.trained.exporting import noise
 from untrained_runs import untrained_run
 
 
@@ -377,6 +379,9 @@ def test_parity_is_seen_on_images_of_ones_own_or_on_noise_which_is_said(run, tmp
         Image.fromarray(np.full((40, 30, 3), 80 * number, np.uint8)).save(tmp_path / f"{number}.png")
     exported(run, "torchscript", tmp_path / "a.pt", f"images={tmp_path}")
     assert json.loads((tmp_path / "a.pt.parity.json").read_text())["images"] == 3
+    exported(run, "torchscript", tmp_path / "a.pt", "images=20")
+    parity = json.loads((tmp_path / "a.pt.parity.json").read_text())
+    assert (parity["images"], parity["images_of"]) == (20, "the test split of data=shapes"), "more than a batch of 16"
 
     def gone(*arguments):
         raise litconv.errors.DataError("gone")
@@ -385,6 +390,26 @@ def test_parity_is_seen_on_images_of_ones_own_or_on_noise_which_is_said(run, tmp
     exported(run, "torchscript", tmp_path / "a.pt", "images=5")
     parity = json.loads((tmp_path / "a.pt.parity.json").read_text())
     assert (parity["images"], parity["images_of"]) == (5, "noise of seed 0, for the run's data are not there")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_noise_for_want_of_data_fills_the_range_of_real_pixels(bits):
+    card = Card(
+        task="classification",
+        class_names=("a",),
+        class_colours=(),
+        ignore_index=-100,
+        in_channels=1,
+        bits=bits,
+        image_size=(64, 64),
+        fit="stretch",
+        resampling="pillow",
+        mean=(0.4,),
+        std=(0.2,),
+    )
+    pixels = noise(card, 4) * 0.2 + 0.4  # 0 to 1, evenly: their deviation is 1/√12
+    assert pixels.mean() == pytest.approx(0.5, abs=0.02)
+    assert pixels.std() == pytest.approx(12**-0.5, abs=0.02)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -411,6 +436,8 @@ def test_a_wrong_command_line_is_one_line(run, tmp_path, capsys):
     assert "images=0 must be a number of images" in refused(capsys, on, f"out={tmp_path}/b.onnx", "images=0")
     assert "opset=18 has no deformable convolution" in refused(capsys, on, f"out={tmp_path}/b.onnx", "opset=18")
     assert "is no file and no folder" in refused(capsys, on, f"out={tmp_path}/b.onnx", "images=nowhere")
+    assert "opset=17 must be a whole number from 18 to " in refused(capsys, on, "images=nowhere", "opset=17")
+    assert "opset=20 has no effect: files of to=torchscript" in refused(capsys, on, "to=torchscript", "opset=20")
 
 
 def test_an_extra_that_is_not_installed_is_named_with_the_command_that_installs_it(run, capsys, monkeypatch):

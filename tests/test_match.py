@@ -384,3 +384,10 @@ def test_a_backbone_without_channels_to_set_has_nothing_to_vary(tmp_path, capsys
 class Fixed(nn.Module):
     def __init__(self, conv, in_channels=3, width=1.0, output_stride=32, *, stage_convs=None) -> None:
         super().__init__()
+
+
+def test_a_network_much_narrower_than_asked_is_noted():
+    _, facts = found("match=macs", "match.to=2e5")
+    times = round(1 / facts["match/width"])
+    assert times > 8
+    assert f"{times} times as narrow as asked" in facts["match/note"]

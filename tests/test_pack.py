@@ -159,8 +159,9 @@ def test_the_command_packs_a_sweep_and_says_what_to_do_with_it(runs, tmp_path, c
         == 0
     )
     printed = capsys.readouterr()
-    assert printed.out.startswith(f"{path}: 1 arms in float32, pack ")
+    assert printed.out.startswith(f"{path}: 1 arm in float32, pack ")
     assert "python arms.zip --out DEVICE.csv" in printed.out
+    assert f"compare.py sweep=lost output_dir={tmp_path} device=DEVICE.csv\n" in printed.out
     said = printed.err.splitlines()[-1]
     assert said.startswith("left out: shapes_resnet8_grouped_")
     assert "checkpoint=best is not in" in said

@@ -15,6 +15,7 @@ from litconv.conv.deformable import Deformable
 from litconv.conv.grouped import Grouped
 from litconv.conv.standard import Standard
 from litconv.cost.deployed_keys import DEPLOYED_FIGURES, PRECISIONS, RUNTIMES, Place
+from litconv.cost.latency import Latency
 from litconv.errors import ExportError
 from litconv.export.graph import AXES
 from litconv.runtimes import files as runtimes_files
@@ -219,6 +220,24 @@ def test_a_network_that_is_its_own_reference_has_the_ratio_1(made, monkeypatch):
     figures, _ = measure(alone, None, (3, 16, 16), HowMeasured(threads=1, batch=2, seconds=0.001))
     assert figures[place.key("latency_ratio")] == figures[place.key("latency_single_ratio")] == 1
     assert place.key("peak_memory_mb") not in figures, "what cannot be measured is absent"
+
+
+def test_where_the_machine_was_busy_is_said_batch_by_batch(made, monkeypatch):
+    monkeypatch.setattr("litconv.runtimes.measuring.peak_memory_bytes", lambda *_: None)
+    monkeypatch.setattr(
+        "litconv.runtimes.measuring.latency",
+        lambda files, reference, place, batch, *_: Latency(
+            1, 1, 1, 1, 4, is_disturbed=batch == 2 or place == PLACES[0]
+        ),
+    )
+    _, disturbed = measure(made, made, (3, 16, 16), HowMeasured(threads=1, batch=2, seconds=0.001))
+    assert disturbed == [
+        "ONNX Runtime float32 at batch 1",
+        "ONNX Runtime float32 at batch 2",
+        "ONNX Runtime int8 at batch 2",
+        "OpenVINO float32 at batch 2",
+        "OpenVINO int8 at batch 2",
+    ]
 
 
 def test_the_process_whose_memory_is_measured_imports_no_torch(made):

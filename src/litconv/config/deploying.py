@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from litconv.config.composed import select
+from litconv.config.hydra_state import hydra_state
 from litconv.config.root_keys import ROOT_KEYS
 from litconv.config.types import describe, matches, shown
 from litconv.cost.deployed_keys import NEEDS, PRECISIONS, RUNTIMES
@@ -50,6 +51,11 @@ def missing(key: str, runtimes: Sequence[str]) -> Iterator[str]:
             yield f"{key}={runtime} needs {' and '.join(absent)}, which {are} not installed; run pip install 'litconv[deploy]'"
 
 
+def calibrates_nothing(precisions: Any) -> str:
+    """Why calibration changes nothing; empty where it does."""
+    return "" if not isinstance(precisions, Sequence) or "int8" in precisions else "float32 has no ranges to calibrate"
+
+
 def check_command(arguments: Mapping) -> None:
     """Of scripts/deploy.py, whose keys stand at the root: one line for all faults."""
     faults = list(choice_faults("runtime", arguments.runtime, "precision", arguments.precision))
@@ -61,6 +67,9 @@ def check_command(arguments: Mapping) -> None:
             faults.append(f"{key}={shown(value)} must be {describe(row.type)}")
         elif row.bound and not row.bound.holds(value):
             faults.append(f"{key}={value} must be {row.bound.words}")
+    for override in hydra_state(arguments)[0]:
+        if override.startswith("calibration.") and (why := calibrates_nothing(arguments.precision)):
+            faults.append(f"{override} has no effect: {why}; remove it, or add int8 to precision")
     if not isinstance(arguments.again, bool):
         faults.append(f"again={arguments.again} must be true or false")
     if faults:

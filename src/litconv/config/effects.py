@@ -18,6 +18,7 @@ from litconv.config.composed import (
     short_names_used,
     takes,
 )  # fmt: skip
+from litconv.config.deploying import calibrates_nothing
 from litconv.config.environment import arguments
 from litconv.config.hydra_state import hydra_state, launcher_reads, sweep_of, sweeper_reads
 from litconv.config.keys import keys
@@ -80,6 +81,8 @@ def override_faults(config: Mapping, override: str, chosen: dict[str, str], mult
         yield f"{key}={value} has no effect: compile.enabled=false; add compile.enabled=true, or remove it"
     if group.startswith("deploy.") and key != "deploy.runtimes" and not select(config, "deploy.runtimes"):
         yield f"{key}={value} has no effect: nothing is deployed; add deploy=onnxruntime or deploy=openvino, or remove it"
+    if group.startswith("deploy.calibration.") and (why := calibrates_nothing(select(config, "deploy.precision"))):
+        yield f"{key}={value} has no effect: {why}; remove it, or add int8 to deploy.precision"
     if group.startswith("distillation.") and select(config, "distill") is None:
         yield f"{key}={value} has no effect: nobody teaches; add distill=RUN, or remove it"
     if key == "epochs" and (limit := raw(config)["trainer"].get("max_epochs")) != "${epochs}":

@@ -15,7 +15,8 @@ from litconv.errors import ConfigError
 
 
 def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], DictConfig]]:
-    """The overrides and the configuration of each, the grid spanned as Hydra's sweeper does; that composes all twice."""
+    """What tells each from the others, and its configuration; the grid is spanned as Hydra's sweeper does, that composes all
+    twice."""
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         if places := [o for o in overrides if o.startswith(SEARCHPATH)]:
             hydra.compose(config_name, places)  # from here on its loader knows what lies there: conv=glob(*)
@@ -23,7 +24,8 @@ def points(overrides: list[str], config_name: str) -> Iterator[tuple[list[str], 
         swept = [*recipe(overrides, config_name), *overrides]
         axes = [values(override) for override in parser.parse_overrides(swept)]
         for point in map(list, product(*axes)):
-            yield point, hydra.compose(config_name, [*point, "hydra.mode=MULTIRUN"], return_hydra_config=True)
+            own = [override for override, axis in zip(point, axes, strict=True) if len(axis) > 1]
+            yield own, hydra.compose(config_name, [*point, "hydra.mode=MULTIRUN"], return_hydra_config=True)
 
 
 def values(override: Override) -> list[str]:

@@ -11,7 +11,8 @@ from litconv.errors import JobError
 @contextmanager
 def keep_going() -> Iterator[Callable[[list[str]], AbstractContextManager[None]]]:
     """For the points of a grid that are no jobs of Hydra's: `with attempt(overrides):` prints what goes wrong with one,
-    and the others go on; in the end that is a JobError. A point without overrides is no sweep: its error is raised."""
+    and the others go on; in the end that is a JobError. `overrides`: that tell it from the others; without any it is the
+    only one, and its error is raised."""
     failures: list[Exception] = []
     points_of: dict[str, list[str]] = {}  # fault → points
 
@@ -30,7 +31,8 @@ def keep_going() -> Iterator[Callable[[list[str]], AbstractContextManager[None]]
 
     yield attempt
     for points in points_of.values():
-        if len(points) > 1:
-            print(f"error: {len(points) - 1} other points fail as {points[0]} does", file=sys.stderr)
+        if others := len(points) - 1:
+            fail = "1 other point fails" if others == 1 else f"{others} other points fail"
+            print(f"error: {fail} as {points[0]} does", file=sys.stderr)
     if failures:
         raise JobError(f"{len(failures)} runs of this sweep failed") from failures[0]

@@ -128,7 +128,10 @@ def read_table(path: Path, key: str = "device") -> DeviceTable:
                     twice = f"{same.run} in {same.precision} at batch {same.batch}"
                     raise ConfigError(f"{where}: {twice} stands there twice; remove one row")
     except FileNotFoundError:
-        raise ConfigError(f"{asked}: there is no such file") from None
+        raise ConfigError(
+            f"{asked}: there is no such file; give the CSV that the program of a pack wrote on the device "
+            "(scripts/deploy.py pack=arms.zip)"
+        ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{asked} cannot be read: {' '.join(str(error).split())[:120]}") from error
     if not rows:

@@ -37,12 +37,11 @@ def pack(runs: Sequence[Run], arguments: DictConfig) -> None:
     )
     for name, reason in (left_out | packed.left_out).items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
-    print(
-        f"{path}: {len(packed.arms)} arms in {' and '.join(wanted)}, pack {packed.manifest['pack']}: {', '.join(packed.arms)}"
-    )
+    how_many = "1 arm" if len(packed.arms) == 1 else f"{len(packed.arms)} arms"
+    listed = ", ".join(packed.arms)
+    print(f"{path}: {how_many} in {' and '.join(wanted)}, pack {packed.manifest['pack']}: {listed}")
     print(f"on the other machine:  pip install numpy onnxruntime;  python {path.name} --out DEVICE.csv")
-    which = f"sweep={arguments.sweep}" if arguments.sweep else f"folders=[{Path(arguments.run)}]"
-    print(f"and back here:  {' '.join([*spelled('compare'), which, 'device=DEVICE.csv'])}")
+    print(f"and back here:  {' '.join([*spelled('compare'), *where(arguments), 'device=DEVICE.csv'])}")
 
 
 def check(arguments: DictConfig) -> None:
@@ -51,3 +50,11 @@ def check(arguments: DictConfig) -> None:
         key = override.lstrip("+").partition("=")[0]
         if key in ELSEWHERE:
             raise ConfigError(f"{override} has no effect on a pack: {ELSEWHERE[key]}; remove it")
+
+
+def where(arguments: DictConfig) -> list[str]:
+    """Of the runs, in the words of scripts/compare.py."""
+    if not arguments.sweep:
+        return [f"folders=[{Path(arguments.run)}]"]
+    given = composed.hydra_state(arguments)[0]
+    return [f"sweep={arguments.sweep}", *(one for one in given if one.startswith("output_dir="))]

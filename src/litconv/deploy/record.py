@@ -22,7 +22,7 @@ class Conditions:
     threads: int
     batch: int
     seconds: float
-    calibration: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None  # None: there is no int8
     processor: str
     versions: Mapping[str, str]
     checkpoint: str  # the first digits of its SHA-256
@@ -34,17 +34,21 @@ class Conditions:
             threads=deploying.how.threads,
             batch=deploying.how.batch,
             seconds=deploying.how.seconds,
-            calibration={"images": deploying.images, "method": deploying.method},
+            calibration={"images": deploying.images, "method": deploying.method}
+            if deploying.needs_calibration
+            else None,
             processor=processor(),
             versions={name: version(name) for name in packages},
             checkpoint=digest(checkpoint),
         )
 
     def holds(self, written: Mapping[str, Any]) -> bool:
-        """Whether what stands in a file was measured so. Libraries that one of the two did not use say nothing."""
-        versions = written.get("versions", {})
+        """Whether what stands in a file was measured so. Libraries that one of the two did not use say nothing, and neither
+        does calibration where one of them has no int8."""
+        versions, calibration = written.get("versions", {}), written.get("calibration")
         same = all(versions.get(name, number) == number for name, number in self.versions.items())
-        return same and all(written.get(k) == v for k, v in vars(self).items() if k != "versions")
+        same &= self.calibration is None or calibration in (None, self.calibration)
+        return same and all(written.get(k) == v for k, v in vars(self).items() if k not in ("versions", "calibration"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class Record:
     split: str  # that the metric is of: test, or val where the set has no test split
     calibrated_on: int | None  # images; None: there is no int8
     int8: Mapping[str, Any]  # what computes in integers
-    disturbed: list[str]  # where the machine was too busy for the milliseconds to count
+    disturbed: list[
+        str
+    ]  # such as `OpenVINO int8 at batch 32`: where the machine was too busy for the milliseconds to count
 
     def write(self, folder: Path) -> None:
         """Whole or not at all; places that were measured before under the same conditions are kept."""
@@ -64,10 +70,14 @@ class Record:
         if self.conditions.holds(before):
             facts["versions"] = {**before["versions"], **facts["versions"]}
             facts["int8"] = facts["int8"] or before.get("int8", {})
+            facts["calibration"] = facts["calibration"] or before["calibration"]
             facts["calibrated_on"] = facts["calibrated_on"] or before.get("calibrated_on")
             facts["figures"] = {**before["figures"], **facts["figures"]}
-            now = {place_of(key).label for key in self.figures}
-            facts["disturbed"] = [*(label for label in before["disturbed"] if label not in now), *self.disturbed]
+            now = tuple({place_of(key).label for key in self.figures})
+            facts["disturbed"] = [
+                *(where for where in before["disturbed"] if not where.startswith(now)),
+                *self.disturbed,
+            ]
         write_whole(folder / FILE, (json.dumps(facts, indent=2) + "\n").encode())
 
 

@@ -43,7 +43,7 @@ def deployed(
         data.test_split,
         None if calibration is None else len(calibration.images),
         files.quantised.facts() if files.quantised else {},
-        [place.label for place in disturbed],
+        disturbed,
     )
     return record if measured is None else with_costs(record, measured, measured_on)
 

@@ -247,7 +247,10 @@ def main(given: list[str], place: Path) -> int:
         except ImportError as error:
             raise PackError(f"{said(error)}; pip install numpy onnxruntime") from None
         pack = Pack(place)
-        print(f"{parsed.device}, {parsed.threads} threads, onnxruntime {onnxruntime.__version__}", flush=True)
+        print(
+            f"{parsed.device}, {parsed.threads} thread{'s' * (parsed.threads > 1)}, onnxruntime {onnxruntime.__version__}",
+            flush=True,
+        )
         rows = measured(pack, numpy, onnxruntime, parsed)
     except PackError as error:
         print(f"error: {error}", file=sys.stderr)

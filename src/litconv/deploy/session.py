@@ -34,6 +34,7 @@ class Session:
         self.runs, self.deploying, self.again, self.data_root = runs, deploying, again, data_root
         self.sets: dict[str, DataModule] = {}
         self.done = 0
+        self.measured: list[Run] = []  # in this session, or before with the same settings
         self.failed: list[str] = []
 
     def go_through(self) -> None:
@@ -56,6 +57,7 @@ class Session:
         conditions = Conditions.of(self.deploying, finished.checkpoint)
         written = record.read(run.folder)
         if not self.again and is_measured(written, conditions, self.deploying):
+            self.measured.append(run)
             self.say(run, "measured before with the same settings")
             return costs, measured_on
         started = time.monotonic()
@@ -67,6 +69,7 @@ class Session:
             config = as_asked(finished.config, run.summary.get("overrides", []))
             made = deployed(bench, config, task, data, run.name, finished.checkpoint, costs, measured_on)
             made.write(run.folder)
+        self.measured.append(run)
         self.say(run, f"{self.told(made.figures, task.monitor)}  {time.monotonic() - started:.0f} s")
         if costs is not None:
             return costs, measured_on

@@ -21,14 +21,13 @@ from litconv.errors import ExportError
 from litconv.export.deform_norms import fold_norms_of_deform_convs
 from litconv.export.extra import require_packages
 from litconv.export.graph import axes_of, first_line, name_of, operations, place_of, recorded
+from litconv.export.kinds import OPSET, check_opset
 from litconv.files import write_whole
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 IMAGES, LOGITS = "images", "logits"  # names of the input and the output
-OPSET = 20
-LOWEST_OPSET = 18  # of PyTorch's exporter
 DEFORM_CONV, ITS_OPSET = "torchvision::deform_conv2d", 19
 
 
@@ -46,8 +45,9 @@ def to_onnx(
     """`model`: in eval mode, best what `export.deployed` makes of it. `images` (N, C, H, W): an example. `fused`: PyTorch's
     exporter may fold what it can, batch norms among it."""
     onnxscript, onnx = require_packages("to=onnx", "onnxscript", "onnx")
+    check_opset(opset)
     program = recorded(model, images, dynamic_batch=dynamic_batch, dynamic_size=dynamic_size)
-    check_opset(program, opset, onnx.defs.onnx_opset_version())
+    check_deformables(program, opset)
     table = {torch.ops.torchvision.deform_conv2d.default: deform_conv} if deformables(program) else {}
     with untouched(), without_chatter():
         try:
@@ -79,9 +79,7 @@ def to_onnx(
     write_whole(path, proto.SerializeToString())
 
 
-def check_opset(program: ExportedProgram, opset: int, highest: int) -> None:
-    if type(opset) is not int or not LOWEST_OPSET <= opset <= highest:
-        raise ExportError(f"opset={opset} must be a whole number from {LOWEST_OPSET} to {highest}; try opset={OPSET}")
+def check_deformables(program: ExportedProgram, opset: int) -> None:
     places = deformables(program)
     if places and opset < ITS_OPSET:
         others = f" and {len(places) - 1} other layers" if len(places) > 1 else ""

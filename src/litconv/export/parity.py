@@ -33,7 +33,7 @@ class Parity:
     def __str__(self) -> str:
         return (
             f"{self.runtime} differs from PyTorch by at most {self.max_abs_difference:.1e} ({self.limit:.1e} is allowed) on "
-            f"{self.images} images: {self.images_of}"
+            f"{'1 image' if self.images == 1 else f'{self.images} images'}: {self.images_of}"
         )
 
     def write(self, path: Path) -> None:

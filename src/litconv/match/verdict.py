@@ -8,7 +8,7 @@ from litconv.match.network import Network
 from litconv.match.search import Search
 from litconv.match.sizes import Candidate, Sizes, rounded
 
-WIDE = 4
+WIDE, NARROW = 4, 8  # times what was asked for, which a reader must know
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Verdict:
         if width > WIDE * network.asked.width:
             times = width / network.asked.width
             yield f"{times:.0f} times as wide as asked: so are its activations, which must fit in memory"
+        if width * NARROW < network.asked.width:
+            yield f"{network.asked.width / width:.0f} times as narrow as asked: little is left of the network"
 
     def too_noisy(self) -> str:
         show = self.search.budget.shown

@@ -83,7 +83,7 @@ class Bench:
             self.references[key] = self.files(model.eval(), problem, calibration)
         return self.references[key]
 
-    def costs(self, files: Files, reference: Files | None, problem: Problem) -> tuple[dict[str, float], list[Place]]:
+    def costs(self, files: Files, reference: Files | None, problem: Problem) -> tuple[dict[str, float], list[str]]:
         """The figures, and where the machine was too busy."""
         return measure(files, reference, (problem.in_channels, *problem.image_size), self.deploying.how)
 

@@ -54,7 +54,9 @@ class CostTable:
         if self.out is not None and Path(self.out).suffix not in FORMATS:
             raise ConfigError(f"out={self.out} must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
         if self.out is not None and not Path(self.out).parent.is_dir():
-            raise ConfigError(f"out={self.out}: there is no folder {Path(self.out).parent}")
+            raise ConfigError(
+                f"out={self.out}: there is no folder {Path(self.out).parent}; make it, or give another place"
+            )
 
     def show(self, points: Sequence[Point]) -> None:
         """Print the table; write it, or with .json everything that is known, to `out`."""

@@ -25,17 +25,18 @@ class HowMeasured:
 
 def measure(
     files: Files, reference: Files | None, image_shape: Sequence[int], how: HowMeasured
-) -> tuple[dict[str, float], list[Place]]:
-    """The figures by their keys, and where the machine was too busy for the milliseconds to count.
+) -> tuple[dict[str, float], list[str]]:
+    """The figures by their keys, and where the machine was too busy for the milliseconds to count, in words.
 
     `reference`: of the network that ratios refer to, in the same place, at the same batch; None: it is itself.
     `image_shape` (C, H, W).
     """
     figures: dict[str, float] = {}
-    disturbed: list[Place] = []
+    disturbed: list[str] = []
     for place in files.paths:
         single, batched = (latency(files, reference, place, batch, image_shape, how) for batch in (1, how.batch))
-        disturbed += [place] if single.is_disturbed or batched.is_disturbed else []
+        both = {1: single, how.batch: batched}
+        disturbed += [f"{place.label} at batch {batch}" for batch, found in both.items() if found.is_disturbed]
         values = {
             "latency_ms": batched.median_ms,
             "latency_p10_ms": batched.p10_ms,

@@ -12,7 +12,8 @@ from hydra.core.utils import JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from litconv.config.command_line import INTERRUPTED, quiet
+from litconv.config.command_line import INTERRUPTED
+from litconv.config.quiet import quiet
 from litconv.errors import BusyError, JobError
 from litconv.files import of_full_disk
 from litconv.run.state import is_wanted

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litconv.config import checks
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.config.messages import one_line
 from litconv.run import summary
 from litconv.run.asked import Asked

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import litconv
-from litconv.config.command_line import quiet
+from litconv.config.quiet import quiet
 from litconv.sweep.parenthood import die_with_parent, hold_signals
 
 LIBRARIES = ("torchvision", "pytorch_lightning", "torchmetrics", "fvcore.nn", "hydra")

@@ -1,5 +1,6 @@
 """A finished run becomes a file, seen to compute the same on images of its test split, on the user's own, or on noise."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from litconv.export.exporting import export
 from litconv.export.formats import Options
 from litconv.export.parity import Parity
 from litconv.export.preprocessing import Preprocessing
+from litconv.run.card import Card
 from litconv.run.data_again import read_again
 from litconv.trained.network import Trained
 from litconv.trained.preparing import Preparing
@@ -81,14 +83,27 @@ def seen_images(trained: Trained, config: DictConfig, images: int | str | list[s
         config = composed.with_values(config, {"data.download": False})
     try:
         data = read_again(config, data_root)
-        x = next(iter(data.test_dataloader()))[0]
+        x = first(images, data.test_dataloader())
     except (ConfigError, DataError, OSError):
         if data_root is not None:
             raise
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randint(0, 256, (images, trained.card.in_channels, *trained.card.image_size), generator=generator)
-        return Seen(
-            Preparing(trained.card).normalised(noise * (2**trained.card.bits // 256)),
-            "noise of seed 0, for the run's data are not there",
-        )
-    return Seen(x[:images].float().contiguous(), f"the {data.test_split} split of data={config.choices.data}")
+        return Seen(noise(trained.card, images), "noise of seed 0, for the run's data are not there")
+    return Seen(x, f"the {data.test_split} split of data={config.choices.data}")
+
+
+def first(count: int, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The images (N, C, H, W); fewer, where there are no more."""
+    found: list[Tensor] = []
+    for images, _ in batches:
+        found.append(images)
+        if sum(map(len, found)) >= count:
+            break
+    return torch.cat(found)[:count].float().contiguous()
+
+
+def noise(card: Card, count: int) -> Tensor:
+    """Images (N, C, H, W) whose pixels are drawn one by one, normalised as those of photos are."""
+    dtype = torch.uint16 if card.bits == 16 else torch.uint8
+    shape = (count, card.in_channels, *card.image_size)
+    pixels = torch.randint(0, 2**card.bits, shape, generator=torch.Generator().manual_seed(0))
+    return Preparing(card).normalised(pixels.to(dtype))  # normalising asks the type what the largest value is

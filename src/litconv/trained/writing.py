@@ -158,7 +158,7 @@ def writer_of(trained: Trained, files: Sequence[str], out: Any, top: Any, overla
     if trained.card.task == "segmentation":
         if top > 1:
             raise ConfigError(
-                f"top={top} has no effect: {trained.folder} is a segmentation, whose pixels have one class each"
+                f"top={top} has no effect: {trained.folder} is a segmentation, whose pixels have one class each; remove it"
             )
         if place.exists() and not place.is_dir():
             raise ConfigError(f"out={out} is a file; masks are written into a folder")
@@ -166,7 +166,9 @@ def writer_of(trained: Trained, files: Sequence[str], out: Any, top: Any, overla
             raise ConfigError(f"out={out} must be a folder: {trained.folder} is a segmentation, whose masks are images")
         return MaskWriter(trained, place, files, overlay)
     if overlay:
-        raise ConfigError(f"overlay=true has no effect: {trained.folder} is a classification, which has no masks")
+        raise ConfigError(
+            f"overlay=true has no effect: {trained.folder} is a classification, which has no masks; remove it"
+        )
     path = place.with_name(f"{place.name}.csv") if out is None else place
     if path.suffix not in (".csv", ".json") or path.is_dir():
         raise ConfigError(f"out={out} must be a file that ends in .csv or .json: {trained.folder} is a classification")

@@ -13,8 +13,8 @@ function drawDeployed() {
     const width = (1 - gapX * (across - 1)) / across, height = (1 - gapY * (down - 1)) / down, top = 1 - row * (height + gapY);
     const at = shown.map((arm) => x.values[arm.name]), milliseconds = shown.map((arm) => values[arm.name][0]);
     xs.push(...at);
-    ys.push(...milliseconds);
     const known = shown.map((arm) => values[arm.name][1] !== null && values[arm.name][2] !== null);
+    ys.push(...milliseconds, ...shown.flatMap((arm, j) => (known[j] ? values[arm.name].slice(1) : [])));
     traces.push({ x: at, y: milliseconds, xaxis: `x${n}`, yaxis: `y${n}`, mode: "markers", type: "scatter", customdata: shown.map((arm) => arm.name),
       error_y: { type: "data", symmetric: false, thickness: 1.2, width: 3, color: css("--muted"),
         array: shown.map((arm, j) => (known[j] ? values[arm.name][2] - milliseconds[j] : 0)), arrayminus: shown.map((arm, j) => (known[j] ? milliseconds[j] - values[arm.name][1] : 0)) },
