@@ -32,8 +32,11 @@ def run(setting: Setting, report: Report) -> None:
         found[name] = runs_of(setting.folder / "sweeps" / sweep)
         speeds[name] = sum(run.get("train/images_per_second", 0.0) for run in found[name].values())
         done = [run.get("status") for run in found[name].values()]
-        report.check(f"{name}: all complete", process.returncode == 0 and done == ["completed"] * count, done)
+        complete = process.returncode == 0 and done == ["completed"] * count
+        report.check(f"{name}: all complete", complete, done)
         report.row(TITLE, f"{count} {name}", f"{taken[name]:.1f}", f"{speeds[name]:.0f}", used[name] or "not known")
+        if not complete:  # the rest would compare nothing
+            return
     ratio, factor = taken["at once"] / taken["alone"], speeds["at once"] / max(speeds["alone"], 1e-9)
     report.fact("seconds of all ÷ of one", ratio)
     report.fact("images a second of all ÷ of one", factor)
