@@ -84,7 +84,7 @@ def last_line(log: Path) -> str:
 
 
 def markdown(found: dict[str, Found], command: str) -> str:
-    facts = found.get("machine", {}).get("facts", {})
+    facts = next((one["facts"] for one in found.values() if "versions" in one["facts"]), {})
     versions = ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items())
     lines = [f"{facts.get('device', 'unknown device')}; {versions}; `{command}`", ""]
     lines += ["| part | result | passed | failed | skipped | seconds |", "| --- | --- | ---: | ---: | ---: | ---: |"]

@@ -35,6 +35,8 @@ def main(name: str, device: str, seconds: str, folder: str, *images: str) -> int
     if setting.quick:
         torch.set_num_threads(1)
     try:
+        report.facts |= import_module("gpu_parts.machine").identity(torch.device(device))
+        report.write()
         import_module(f"gpu_parts.{PARTS[name].module}").run(setting, report)
     except SkippedError as error:
         report.status, report.reason = SKIPPED, str(error)

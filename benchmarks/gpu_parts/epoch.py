@@ -104,6 +104,8 @@ def run(setting: Setting, report: Report) -> None:
         if name == "CUDA graphs":
             report.check("no CUDA graph is skipped", facts[SKIPPED_GRAPHS] == 0, facts)
     report.fact("ratios", ratios)
+    if setting.quick:  # of so few steps nothing is known
+        return
     for name, before in {"compiled": "eager", "CUDA graphs": "compiled"}.items():
         if {name, before} <= ratios.keys():
             said = f"{ratios[name]:.2f} and {ratios[before]:.2f} times the bare loop"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Any
 
 import pytorch_lightning
 import torch
@@ -21,11 +22,14 @@ BYTES = "bytes per second"
 TITLE = "Ceilings, measured"
 
 
-def run(setting: Setting, report: Report) -> None:
-    report.fact("device", describe(torch.device(setting.device)))
+def identity(device: torch.device) -> dict[str, Any]:
+    """Facts of every part's report."""
     versions = {"litconv": litconv, "torch": torch, "torchvision": torchvision, "Lightning": pytorch_lightning}
     found = {name: module.__version__ for name, module in versions.items()}
-    report.fact("versions", {"Python": platform.python_version()} | found | others())
+    return {"device": describe(device), "versions": {"Python": platform.python_version()} | found | others()}
+
+
+def run(setting: Setting, report: Report) -> None:
     report.fact("platform", sys.platform)
     report.head(TITLE, ("what", "per second"))
     for name, rate in ceilings(setting):
