@@ -35,8 +35,8 @@ class Row:
     figure: str  # key of summary.json
     published: float | None
     least: float
-    params: int | None = None
-    macs: float | None = None
+    params: int
+    macs: float
 
     @property
     def set(self) -> str:

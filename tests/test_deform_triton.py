@@ -117,9 +117,15 @@ def test_the_triton_kernels_compile_without_spills_and_once_for_images_of_every_
         (Case("TF32", masked=True), 80, sizes),
         (Case("bf16", 5, 256, 256, masked=True), 90, sizes),
         (Case("float32", groups=4, offset_groups=2), 90, sizes),
+        (Case("fp16", offset_groups=4), 80, sizes),
     ]
     names = [[kernel.kernel for kernel in kernels] for kernels in hold(jobs, 1)]
-    assert names == [["forward", "gradients"], ["forward", "gradients"], ["columns", "gradients"]]
+    assert names == [
+        ["forward", "gradients"],
+        ["forward", "gradients"],
+        ["columns", "gradients"],
+        ["forward", "gradients"],
+    ]
 
 
 @needs_triton

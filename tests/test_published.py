@@ -32,9 +32,14 @@ def test_a_row_has_the_params_and_macs_that_the_table_says(name):
     classes, size = SIZES[row.set]
     with torch.device("meta"):
         found = count(build.assemble(config_of(row), 3, classes), 3, size)
-    assert row.params in (None, found.params)
-    assert row.macs is None or found.macs == pytest.approx(row.macs, rel=0.02)
-    assert (row.params, row.macs) != (None, None)
+    assert found.params == row.params
+    assert found.macs == pytest.approx(row.macs, rel=0.02)
+
+
+def test_the_wide_network_has_the_macs_that_others_count():
+    """BSConv's README says 330 M and 102 M."""
+    assert ROWS["WRN-40-2"].macs == pytest.approx(330e6, rel=0.01)
+    assert {row.macs for row in ROWS.values() if "wrn_102_mmacs" in row.overrides} == {102e6}
 
 
 def test_resnet_20_has_the_layers_of_the_paper():
@@ -87,6 +92,19 @@ def test_a_recipes_learning_rate_rises_to_its_peak_and_falls_to_nothing(recipe, 
     assert rates[0] < 0.1 * peak
 
 
+@pytest.mark.parametrize("recipe", ["wrn_40_2", "wrn_102_mmacs"])
+def test_the_learning_rate_of_the_wide_networks_falls_to_a_fifth_at_60_120_and_160_of_200_epochs(recipe):
+    config = composed.compose([f"experiment={recipe}"])
+    steps = config.trainer.max_epochs  # as if an epoch had one
+    optimizer = build.part(config.optim)([torch.nn.Parameter(torch.zeros(2, 2))])
+    schedule, rates = build.part(config.schedule)(optimizer, steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.1] * 60 + [0.02] * 60 + [0.004] * 40 + [0.0008] * 40)
+
+
 @pytest.fixture
 def packed(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
@@ -111,12 +129,20 @@ def losses(folder, *arguments: str) -> list[float]:
         return [float(row["train/loss"]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("recipe", ["cifar10_resnet20", "cifar10_fast"])
-def test_the_first_epochs_of_a_recipe_for_cifar10_learn(tmp_path, packed, recipe):
+@pytest.mark.parametrize(
+    ("recipe", "own"),
+    [
+        ("cifar10_resnet20", ()),
+        ("cifar10_fast", ()),
+        ("wrn_40_2", ("backbone.depth=16",)),
+        ("wrn_102_mmacs", ("backbone.depth=16", "conv=bsconv_u")),
+    ],
+)
+def test_the_first_epochs_of_a_recipe_for_cifar10_learn(tmp_path, packed, recipe, own):
     path = tmp_path / "drawn.npz"
     packed.pack({"train": packed.drawn(320, 10, 0), "test": packed.drawn(40, 10, 1)}, list("abcdefghij"), path)
     images = ["data._target_=gpu_parts.packed.Packed", "allowed_packages=[gpu_parts]", "data.cache_dir=null"]
-    found = losses(tmp_path, f"experiment={recipe}", *images, f"data.root={path}", "data.batch_size=32")
+    found = losses(tmp_path, f"experiment={recipe}", *own, *images, f"data.root={path}", "data.batch_size=32")
     assert found[-1] < found[0]
 
 

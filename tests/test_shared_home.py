@@ -159,16 +159,26 @@ processor : 1
 """
 
 
-def test_modes_are_torchs_own_and_the_compiler_is_the_one_that_was_named(monkeypatch):
+def test_modes_are_torchs_own_and_the_compiler_is_the_one_that_was_named(home, monkeypatch):
     from torch._inductor import list_mode_options
 
     torchs = list_mode_options()
-    monkeypatch.setenv("CXX", "ccache clang++")
+    monkeypatch.setenv("CXX", "ccache clang++ -m64")
     for mode, own in programs.MODES.items():
         assert own == torchs[mode]
         made = programs.options(mode)
-        assert made.pop("cpp.cxx")[1].endswith("whole_output.sh ccache clang++")
+        path = Path(made.pop("cpp.cxx")[1])
+        assert path.name == "clang++"
+        assert path.read_text().endswith('whole_output.sh ccache clang++ -m64 "$@"\n')
         assert made == torchs[mode]
+
+
+def test_the_compiler_is_one_program_without_arguments_of_its_own(home):
+    path = programs.compiler("echo it said")
+    assert [path] == list(path.parent.iterdir())
+    assert programs.compiler("echo it said") == path != programs.compiler("echo")
+    done = subprocess.run([path, "a  b"], capture_output=True, text=True)
+    assert done.stdout == "it said a  b\n"
 
 
 @pytest.fixture

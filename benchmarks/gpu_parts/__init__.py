@@ -10,9 +10,9 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "machine": Part("machine", "what this machine has, and its ceilings", 45),
+    "machine": Part("machine", "what this machine has, and its ceilings", 25),
     "operators": Part("operators", "every operator and precision against the CPU; waits for the GPU", 80),
-    "triton": Part("triton_kernels", "Triton's deformable convolution against torchvision's", 100),
+    "triton": Part("triton_kernels", "Triton's deformable convolution against torchvision's", 120),
     "training": Part("training", "CIFAR-10, ResNet-20, bf16, interrupted and taken up again", 90),
     "epoch": Part("epoch", "an epoch: eager, compiled, CUDA graphs ÷ a bare compiled loop", 105),
     "seeds": Part("seeds", "seeds at once in slots ÷ one", 70),

@@ -32,6 +32,8 @@ WAYS = {
     "CUDA graphs": ["compile.enabled=true", "compile.mode=reduce-overhead"],
 }
 FIRST = 5  # before it the optimiser's state is made, and libraries choose their algorithms
+STEPS = 20  # that are watched for waits
+WAIT = "called a synchronizing CUDA operation"  # what torch warns of; of the mode itself it warns in other words
 TITLE = "An epoch ÷ a bare compiled loop"
 
 
@@ -48,16 +50,20 @@ class Clock(pl.Callback):
 
 
 class Waits(pl.Callback):
-    """Steps in which the host waits for the GPU: torch warns of each time."""
+    """From the FIRST step on to the last, the making of batches included, torch warns of each time that the host waits for
+    the GPU."""
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, index: int
     ) -> None:
-        if index >= FIRST:
+        if index == FIRST:
             torch.cuda.set_sync_debug_mode("warn")
 
-    def on_train_batch_end(self, *unused: object) -> None:
-        torch.cuda.set_sync_debug_mode("default")
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, index: int
+    ) -> None:
+        if index == FIRST + STEPS - 1:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def run(setting: Setting, report: Report) -> None:
@@ -66,6 +72,13 @@ def run(setting: Setting, report: Report) -> None:
         nn.Module.compile = without_code
     data, _ = images_of(setting)
     asked = [*data, *network(setting), f"trainer.precision={PRECISION}", accelerator(setting), "logger=csv"]
+    if setting.quick:
+        report.skip("a step does not wait for the GPU", "no GPU")
+    else:
+        waited = waits(setting, [*asked, "epochs=1", f"+trainer.limit_train_batches={FIRST + STEPS}"])
+        report.check(
+            "a step does not wait for the GPU", not waited, f"{len(waited)} waits in {STEPS} steps; {waited[:2]}"
+        )
     report.head(TITLE, ("way", "seconds", "÷ the bare loop", "graphs", "programs without CUDA graphs", "compiling, s"))
     bare = seconds_of(bare_epochs(asked, device, epochs))
     report.row(TITLE, "bare, compiled", f"{bare:.3f}", "1.00", "", "", "")
@@ -91,15 +104,12 @@ def run(setting: Setting, report: Report) -> None:
         if name == "CUDA graphs":
             report.check("no CUDA graph is skipped", facts[SKIPPED_GRAPHS] == 0, facts)
     report.fact("ratios", ratios)
-    if setting.quick:
-        report.skip("a step does not wait for the GPU", "no GPU")
+    if setting.quick:  # of so few steps nothing is known
         return
     for name, before in {"compiled": "eager", "CUDA graphs": "compiled"}.items():
         if {name, before} <= ratios.keys():
             said = f"{ratios[name]:.2f} and {ratios[before]:.2f} times the bare loop"
             report.check(f"{name} is not slower than {before}", ratios[name] <= 1.1 * ratios[before], said)
-    waited = waits(setting, [*asked, "epochs=1", f"+trainer.limit_train_batches={FIRST + 20}"])
-    report.check("a step does not wait for the GPU", not waited, f"{len(waited)} waits in 20 steps; {waited[:2]}")
 
 
 def without_code(model: nn.Module, **options: Any) -> None:
@@ -170,14 +180,11 @@ def bare_epochs(asked: list[str], device: torch.device, epochs: int) -> list[flo
 
 
 def waits(setting: Setting, overrides: list[str]) -> list[str]:
-    """What torch said of each time a step waited."""
-    before = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)
+    """Where each time was when a step waited."""
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             train(setting, overrides, Waits())
     finally:
-        torch.set_warn_always(before)
         torch.cuda.set_sync_debug_mode("default")
-    return [f"{one.filename}:{one.lineno}" for one in caught if "synchroniz" in str(one.message)]
+    return [f"{one.filename}:{one.lineno}" for one in caught if WAIT in str(one.message)]

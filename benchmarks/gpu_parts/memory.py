@@ -13,7 +13,6 @@ from litconv import build
 from litconv.config import composed
 from litconv.cost import measure
 from litconv.cost.energy import joules_per_call
-from litconv.cost.latency import clock_of, time_beside
 from litconv.cost.memory import peak_bytes
 from litconv.optim import optimizer_for
 
@@ -79,7 +78,7 @@ def step_peak(model: torch.nn.Module, batch: int, device: torch.device) -> int:
 
 
 def energy(model: torch.nn.Module, x: torch.Tensor, device: torch.device, report: Report) -> None:
-    """The counter's joules a call ÷ seconds a call, against the board's power while the same calls run."""
+    """The counter's joules a call × calls a second, against the board's power while the same calls run."""
     model.eval()
 
     def call() -> None:
@@ -90,33 +89,35 @@ def energy(model: torch.nn.Module, x: torch.Tensor, device: torch.device, report
     if joules is None:
         report.skip("energy against the board's power", "this GPU has no energy counter, or others compute on it")
         return
-    milliseconds = time_beside(call, None, clock_of(device), 500).median_ms
-    by_counter, by_board = joules / milliseconds * 1e3, mean_power(call)
+    by_board, calls_per_second = mean_power(call)
+    by_counter = joules * calls_per_second
     report.row(TITLE, "power, W", f"{by_counter:.0f}", f"{by_board:.0f}")
     share = by_counter / by_board
     report.check("energy against the board's power", 0.75 <= share <= 1.33, f"{by_counter:.0f} W of {by_board:.0f} W")
 
 
-def mean_power(call: Callable[[], None], seconds: float = 2.0) -> float:
-    """Watts, by nvidia's own reading, of the second half of the time."""
+def mean_power(call: Callable[[], None], seconds: float = 3.0) -> tuple[float, float]:
+    """Watts, by nvidia's own reading, which looks back a second, of the last third of the time; and calls a second."""
     import pynvml
 
     pynvml.nvmlInit()
     board = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
-    watts, ends = [], time.monotonic() + seconds
+    watts, calls, began = [], 0, time.monotonic()
 
     def read() -> None:
-        while time.monotonic() < ends:
+        while time.monotonic() < began + seconds:
             watts.append(pynvml.nvmlDeviceGetPowerUsage(board) / 1e3)
             time.sleep(0.05)
 
     reader = threading.Thread(target=read)
     reader.start()
-    while time.monotonic() < ends:
+    while time.monotonic() < began + seconds:
         for _ in range(10):
             call()
         torch.cuda.synchronize()
+        calls += 10
+    per_second = calls / (time.monotonic() - began)
     reader.join()
     pynvml.nvmlShutdown()
-    later = watts[len(watts) // 2 :]
-    return sum(later) / len(later)
+    later = watts[-(len(watts) // 3 or 1) :]
+    return sum(later) / len(later), per_second

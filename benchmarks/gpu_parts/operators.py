@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gpu_parts.part import Report, Setting
+from gpu_parts.part import Report, Setting, one_line
 from litconv import build
 from litconv.config import composed
 from litconv.conv import Deformable
@@ -38,9 +38,7 @@ def run(setting: Setting, report: Report) -> None:
             try:
                 found, waited = on_device(layer, x, upstream, device, precision)
             except Exception as error:  # of one operator; the others are tried all the same
-                report.check(
-                    f"{name}, {precision}", False, f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-                )
+                report.check(f"{name}, {precision}", False, one_line(error))
                 cells.append("error")
                 continue
             held = {k: t for k, t in expected.items() if t.ndim > 1 or precision == "32-true"}

@@ -15,6 +15,10 @@ class SkippedError(Exception):
     """This part, or the rest of it, cannot be run here: the reason."""
 
 
+def one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+
+
 @dataclass(frozen=True)
 class Setting:
     folder: Path  # the part's own, for what it trains and writes

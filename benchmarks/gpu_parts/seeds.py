@@ -1,5 +1,6 @@
 """Seeds of one network at once in the slots of one GPU ÷ one seed alone: a sweep's whole time, and images a second."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from litconv.config import composed
 from litconv.run.asked import Asked
 from litconv.sweep.gpu_memory import PROCESS_BYTES, step_bytes
 
-TITLE = "Seeds at once"
+TITLE, MPS = "Seeds at once", "NVIDIA's MPS"
 
 
 def run(setting: Setting, report: Report) -> None:
@@ -21,6 +22,8 @@ def run(setting: Setting, report: Report) -> None:
     common = ["-m", *data, *network(setting), f"epochs={epochs}", "cost.latency.enabled=false"]
     common += ["trainer.precision=bf16-mixed"] * (not setting.quick)
     report.head(TITLE, ("sweep", "seconds", "images a second, together", "memory of the GPU in use, MiB"))
+    pipe = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control")
+    report.fact(MPS, "runs" if pipe.exists() else "does not run")
     taken, speeds, found, used = {}, {}, {}, {}
     for name, count in {"alone": 1, "at once": seeds}.items():
         slots = [f"slots_per_gpu={count}"] if not setting.quick else [f"n_jobs={count}"]
@@ -32,12 +35,15 @@ def run(setting: Setting, report: Report) -> None:
         found[name] = runs_of(setting.folder / "sweeps" / sweep)
         speeds[name] = sum(run.get("train/images_per_second", 0.0) for run in found[name].values())
         done = [run.get("status") for run in found[name].values()]
-        report.check(f"{name}: all complete", process.returncode == 0 and done == ["completed"] * count, done)
+        complete = process.returncode == 0 and done == ["completed"] * count
+        report.check(f"{name}: all complete", complete, done)
         report.row(TITLE, f"{count} {name}", f"{taken[name]:.1f}", f"{speeds[name]:.0f}", used[name] or "not known")
+        if not complete:  # the rest would compare nothing
+            return
     ratio, factor = taken["at once"] / taken["alone"], speeds["at once"] / max(speeds["alone"], 1e-9)
     report.fact("seconds of all ÷ of one", ratio)
     report.fact("images a second of all ÷ of one", factor)
-    report.row(TITLE, "÷", f"{ratio:.2f}", f"{factor:.2f}", "")
+    report.row(TITLE, f"÷; MPS {report.facts[MPS]}", f"{ratio:.2f}", f"{factor:.2f}", "")
     accuracies = [found[name].get(0, {}).get("val/accuracy", -1.0) for name in found]
     most = 0.0 if setting.quick else 0.08  # a GPU adds up gradients in no fixed order
     difference = abs(accuracies[0] - accuracies[1])

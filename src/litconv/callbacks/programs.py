@@ -13,8 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from litconv import caches
+from litconv.files import write_whole
 
 VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 WHOLE_OUTPUT = Path(__file__).with_name("whole_output.sh")
@@ -53,5 +55,22 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 def options(mode: str) -> dict[str, Any]:
     """Of torch.compile."""
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # torch's choice
-    return {**MODES[mode], "cpp.cxx": (None, f"sh {shlex.quote(str(WHOLE_OUTPUT))} {compiler}")}
+    named = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # torch's choice
+    return {**MODES[mode], "cpp.cxx": (None, shlex.quote(str(compiler(named))))}
+
+
+def compiler(named: str) -> Path:
+    """An executable that calls that one by way of `whole_output.sh`. Not every torch (2.11) takes a command of several words;
+    by the file's name it knows g++ from clang++."""
+    text = f'#!/bin/sh\nexec sh {shlex.quote(str(WHOLE_OUTPUT))} {named} "$@"\n'
+    folder = Path(
+        os.environ.get(VARIABLE) or torchs_choice(), "compilers", hashlib.sha256(text.encode()).hexdigest()[:8]
+    )
+    path = folder / Path([word for word in shlex.split(named) if not word.startswith("-")][-1]).name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / uuid4().hex
+        write_whole(made, text.encode())
+        made.chmod(0o755)
+        made.replace(path)
+    return path

@@ -30,10 +30,11 @@ def check_slots(asked: Asked, problem: Problem, free: int) -> None:
     needed = PROCESS_BYTES + step_bytes(asked, problem)
     fits = free // needed
     if fits < config.slots_per_gpu:
+        fitting = f"{fits} fit{'s' * (fits == 1)}; set slots_per_gpu={fits}"
         raise ConfigError(
             f"slots_per_gpu={config.slots_per_gpu}: a job holds at least {needed / GB:.1f} GB on a GPU (a training step of "
             f"data.batch_size={problem.batch_size} in {config.trainer.precision}), and {free / GB:.1f} GB are free: "
-            + (f"{fits} fit; set slots_per_gpu={fits}" if fits > 0 else "not one fits; set a smaller data.batch_size")
+            + (fitting if fits > 0 else "not one fits; set a smaller data.batch_size")
         )
 
 
