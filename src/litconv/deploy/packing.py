@@ -56,5 +56,5 @@ def where(arguments: DictConfig) -> list[str]:
     """Of the runs, in the words of scripts/compare.py."""
     if not arguments.sweep:
         return [f"folders=[{Path(arguments.run)}]"]
-    given = composed.hydra_state(arguments)[0]
+    given = hydra_state(arguments)[0]
     return [f"sweep={arguments.sweep}", *(one for one in given if one.startswith("output_dir="))]

@@ -11,8 +11,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from litconv.config import checks
-from litconv.config.quiet import quiet
 from litconv.config.messages import one_line
+from litconv.config.quiet import quiet
 from litconv.run import summary
 from litconv.run.asked import Asked
 from litconv.run.state import is_wanted, status
