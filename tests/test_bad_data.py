@@ -282,7 +282,7 @@ def test_a_batch_larger_than_the_share_of_each_process_is_that_share(images, mon
     data = ImageFolder(root=str(images), batch_size=8)
     data.setup()
     processes = [2]
-    for module in ("loader", "module"):
+    for module in ("epoch", "module"):
         monkeypatch.setattr(f"litconv.data.{module}.world", lambda: (0, processes[0]))
     assert [len(x) for x, _ in data.train_dataloader()] == [6]
     processes[0] = 13
