@@ -20,6 +20,7 @@ A bias is part of its convolution and counted nowhere. The figures for norms and
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from fvcore.nn.jit_handles import batchnorm_flop_jit, norm_flop_counter
@@ -112,6 +113,7 @@ def pooled(inputs: list[Any], outputs: list[Any]) -> int:
     return numel(outputs[0]) * math.prod(window)
 
 
+@cache
 def elementwise_handles() -> dict[str, Handle]:
     rules: dict[str, Callable[[list[Any], list[Any]], float]] = {
         **dict.fromkeys(PER_OUTPUT, lambda inputs, outputs: numel(outputs[0])),

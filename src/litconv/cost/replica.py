@@ -22,6 +22,7 @@ from litconv.cost.folding import in_deployed_form
 
 CPU = torch.device("cpu")
 ATOMS = frozenset((bool, int, float, str, bytes, type(None), torch.dtype, torch.device))
+OF_EVERY_MODULE = frozenset(vars(nn.Module()))  # mostly empty dictionaries of hooks, which no two modules share
 COMPILED = "_compiled_call_impl"  # what Module.compile() leaves: it calls the module that it was made of, not a copy
 
 
@@ -43,8 +44,14 @@ def replica(model: nn.Module, device: str | torch.device, deployed: bool = True)
     for module in reversed(ordinary):
         attributes = vars(memo[id(module)])
         for name, value in vars(module).items():
-            if name != COMPILED:
-                attributes[name] = value if type(value) in ATOMS else duplicate(value, memo)
+            if name == COMPILED:
+                continue
+            if type(value) in ATOMS:
+                attributes[name] = value
+            elif name in OF_EVERY_MODULE and not value:
+                attributes[name] = type(value)()
+            else:
+                attributes[name] = duplicate(value, memo)
     copied = duplicate(model, memo).eval()
     return in_deployed_form(copied) if deployed else copied
 
