@@ -249,11 +249,18 @@ def test_what_cannot_be_built_is_one_line_with_the_remedy(overrides, message, mo
 
 def test_weights_that_fit_nothing_are_refused(own, tmp_path):
     torch.save({"other": torch.zeros(3, 3)}, tmp_path / "x.pt")
-    with pytest.raises(ConfigError, match=r"x.pt fits nothing of this model: it holds other, …, and the model stem.weight, "):
+    with pytest.raises(
+        ConfigError, match=r"x.pt fits nothing of this model: it holds other, …, and the model stem.weight, "
+    ):
         build.model(compose([*own, f"backbone.pretrained={tmp_path / 'x.pt'}"]), 3, 10)
+    (tmp_path / "empty.pt").touch()
+    with pytest.raises(ConfigError, match=r"empty.pt cannot be read as weights \(it is empty or cut off\)"):
+        build.model(compose([*own, f"backbone.pretrained={tmp_path / 'empty.pt'}"]), 3, 10)
     (tmp_path / "bad.pt").write_text("no weights")
     with pytest.raises(ConfigError, match=r"bad.pt cannot be read as weights"):
         build.model(compose([*own, f"backbone.pretrained={tmp_path / 'bad.pt'}"]), 3, 10)
+    with pytest.raises(ConfigError, match=r"bad.pt cannot be read as weights"):  # timm reads the file itself
+        build.model(compose([*CHEAP, f"backbone.pretrained={tmp_path / 'bad.pt'}"]), 3, 10)
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

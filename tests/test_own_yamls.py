@@ -90,3 +90,12 @@ def test_messages_and_help_name_them(own, capsys):
     (own / "conv" / "mine.yaml").write_text("_target_: litconv.conv.Grouped\n_partial_: true\ngroups: ${groups}\n")
     assert command("--config-dir", str(own), "conv=standard", "groups=8") == 1
     assert "operators that do: depthwise_separable, grouped, mine;" in capsys.readouterr().err
+
+
+def test_a_yaml_that_is_none_is_one_line_with_its_place(own, capsys):
+    (own / "conv" / "bad.yaml").write_text("_target_: litconv.conv.Grouped\n_partial_: [true\n")
+    assert command("--config-dir", str(own), "conv=bad") == 1
+    said = capsys.readouterr().err
+    assert f"error: {own / 'conv' / 'bad.yaml'}, line 3 is no YAML (expected ',' or ']'" in said
+    assert "Traceback" not in said
+    assert said.count("\n") == 1

@@ -168,6 +168,14 @@ def test_the_command_packs_a_sweep_and_says_what_to_do_with_it(runs, tmp_path, c
     assert runner.Pack(path).manifest["batch"] == 2
 
 
+def test_a_run_packed_by_its_name_is_named_to_the_comparison_by_its_folder(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = next(runs.glob("*grouped*"))
+    made = shutil.copytree(folder, Path("outputs", "runs", folder.name))
+    assert command(f"run={folder.name}", "pack=arms.zip", "precision=float32", module="deploy") == 0
+    assert f"compare.py folders=[{made}] device=DEVICE.csv\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
@@ -322,6 +330,7 @@ def test_a_network_that_computes_something_else_here_has_no_figure(packed, tmp_p
     ("given", "reason"),
     [
         (["--threads", "0"], "--threads, --seconds and --batch must be greater than 0"),
+        (["--batch", "0"], "--threads, --seconds and --batch must be greater than 0"),
         (["--out", "x.txt"], "--out x.txt must end in .csv"),
         (["--out", "none/x.csv"], "--out none/x.csv lies in a folder that is not there"),
     ],

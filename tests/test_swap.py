@@ -159,6 +159,9 @@ def test_where_is_refused_if_any_part_of_it_matches_nothing_with_what_there_is(w
     [
         ({"stge": 1}, r"where: stge: unknown \(did you mean 'stage'\?\)"),
         ({"stage": "one"}, r"where: stage=one must be numbers from 1 on"),
+        ({"stage": True}, r"where: stage=True must be numbers from 1 on"),
+        ({"first": "no"}, r"where: first=no must be true or false"),
+        ({"grouped": "maybe"}, r"where: grouped=maybe must be true or false"),
         (7, r"where=7 must be a pattern of names"),
     ],
 )
@@ -637,6 +640,9 @@ def test_a_parent_that_holds_the_layer_outside_its_modules_leaves_the_model_as_i
         ({"kernel_size": 5}, r"^kernel_size=5 has no effect: every layer keeps its own kernel_size"),
         ({"probe": 16}, r"^probe=16 must be an image, its shape, such as"),
         ({"init": "copied"}, r"^init=copied must be one of copy, from_dense"),
+        ({"groups": "4"}, r"^groups='4' must be a whole number, such as groups=4$"),
+        ({"groups": 2.0}, r"^groups=2.0 must be a whole number, such as groups=4$"),
+        ({"fit_groups": "no"}, r"^fit_groups='no' must be True or False$"),
         (
             {"probe": (1, 4, 16, 16)},
             r"^the model's forward fails on a probe image of 1×4×16×16 .*give an image that it takes",
@@ -649,6 +655,33 @@ def test_bad_options_are_one_line_with_the_remedy(options, message):
         swap(net, "grouped", **options)
     assert "\n" not in str(refusal.value)
     assert not any(isinstance(module, Grouped) for module in net.modules())
+
+
+@pytest.mark.parametrize("conv", [None, 3])
+def test_a_conv_that_is_neither_a_name_nor_a_factory_is_refused(conv):
+    with pytest.raises(
+        ConfigError, match=rf"^conv={conv} must be an operator's name, such as grouped, or a factory conv\("
+    ):
+        swap(Net(), conv)
+
+
+@pytest.mark.parametrize(
+    ("model", "what"), [("resnet18", "a str"), (None, "a NoneType"), (Net, "the class Net"), (Net().state_dict(), "a ")]
+)
+def test_a_model_that_is_no_module_is_refused(model, what):
+    with pytest.raises(ConfigError, match=rf"^model is {what}.*; give the nn.Module itself"):
+        swap(model, "grouped")
+
+
+def test_a_factory_that_returns_no_module_is_refused():
+    with pytest.raises(ConfigError, match=r"makes a NoneType of layer1.0; it must return an nn.Module$"):
+        swap(Net(), lambda *_, **__: None)
+
+
+def test_a_factory_that_takes_any_option_is_given_all():
+    net = Net()
+    swap(net, lambda *sizes, **options: Grouped(*sizes, **options), groups=4)
+    assert [m.groups for m in net.modules() if isinstance(m, Grouped)] == [4, 4]
 
 
 def test_fit_groups_takes_the_largest_that_divides_and_says_so():

@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from litconv import caches
 from litconv.config import own_yamls
@@ -179,6 +180,12 @@ def run(main: Callable[[], None], config_name: str, wants_traceback: bool) -> No
         raise ConfigError(
             f"hydra.searchpath: {place[1]} is not there; give folders, as file:///home/me/conf"
         ) from warning
+    except MarkedYAMLError as fault:
+        mark = fault.problem_mark
+        if wants_traceback or mark is None:
+            raise
+        place = f"{mark.name}, line {mark.line + 1}"
+        raise ConfigError(f"{place} is no YAML ({fault.problem}); correct the file") from fault
     except RunError as stopped:
         error = stopped.error
     except (ValueError, OmegaConfBaseException) as fault:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -41,7 +40,7 @@ def pack(runs: Sequence[Run], arguments: DictConfig) -> None:
     listed = ", ".join(packed.arms)
     print(f"{path}: {how_many} in {' and '.join(wanted)}, pack {packed.manifest['pack']}: {listed}")
     print(f"on the other machine:  pip install numpy onnxruntime;  python {path.name} --out DEVICE.csv")
-    print(f"and back here:  {' '.join([*spelled('compare'), *where(arguments), 'device=DEVICE.csv'])}")
+    print(f"and back here:  {' '.join([*spelled('compare'), *where(runs, arguments), 'device=DEVICE.csv'])}")
 
 
 def check(arguments: DictConfig) -> None:
@@ -52,9 +51,9 @@ def check(arguments: DictConfig) -> None:
             raise ConfigError(f"{override} has no effect on a pack: {ELSEWHERE[key]}; remove it")
 
 
-def where(arguments: DictConfig) -> list[str]:
-    """Of the runs, in the words of scripts/compare.py."""
+def where(runs: Sequence[Run], arguments: DictConfig) -> list[str]:
+    """Of the runs, in the words of scripts/compare.py, which wants a folder where `run=` takes a name, too."""
     if not arguments.sweep:
-        return [f"folders=[{Path(arguments.run)}]"]
+        return [f"folders=[{','.join(str(run.folder) for run in runs)}]"]
     given = hydra_state(arguments)[0]
     return [f"sweep={arguments.sweep}", *(one for one in given if one.startswith("output_dir="))]

@@ -226,10 +226,10 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--out", default="device.csv", help="the CSV; its name stands for this machine, as rpi5.csv")
     parser.add_argument("--device", default=machine(), help="what this machine is called in the CSV (%(default)s)")
     parser.add_argument("--threads", type=int, default=cores(), help="that compute (%(default)s)")
-    parser.add_argument("--batch", type=int, default=0, help="images, besides one alone (as packed)")
+    parser.add_argument("--batch", type=int, help="images, besides one alone (as packed)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of rounds, for each figure (%(default)s)")
     parsed = parser.parse_args(given)
-    if parsed.threads < 1 or not parsed.seconds > 0 or parsed.batch < 0:
+    if parsed.threads < 1 or not parsed.seconds > 0 or (parsed.batch is not None and parsed.batch < 1):
         raise PackError("--threads, --seconds and --batch must be greater than 0")
     if not parsed.out.endswith(".csv"):
         raise PackError(f"--out {parsed.out} must end in .csv")

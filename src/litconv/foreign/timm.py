@@ -67,6 +67,8 @@ class Timm(widths.Varied, nn.Module):
         try:
             return constructed(make, seed)
         except (RuntimeError, AttributeError, KeyError, TypeError, AssertionError) as error:
+            if loaded:
+                weights.read(Path(file), f"backbone.pretrained={pretrained}")  # where the file is at fault, it says so
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             why = "cannot be built" if num_classes else "gives no pyramid of features, which a segmentation head reads"
             raise ConfigError(

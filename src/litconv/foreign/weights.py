@@ -57,7 +57,8 @@ def read(path: Path, what: str) -> Mapping[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and safetensors raise whatever they like
         is_other = isinstance(error, pickle.UnpicklingError)
-        reason = "it holds other things than tensors" if is_other else " ".join(str(error).split())[:120]
+        said = " ".join(str(error).split())[:120] or "it is empty or cut off"
+        reason = "it holds other things than tensors" if is_other else said
         raise ConfigError(f"{what} cannot be read as weights ({reason}); {FILES}") from error
     for key in ("state_dict", "model"):
         state = state.get(key, state) if isinstance(state, Mapping) else {}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from litconv.conv.initial import initialise
 from litconv.conv.slot import RELU_GAIN, ConvFactory, TakesDense, gain_of
 from litconv.errors import ConfigError
-from litconv.surgery.operators import bound
+from litconv.surgery.operators import bound, label
 from litconv.surgery.survey import Candidate
 
 SIZES = (
@@ -34,9 +34,14 @@ def built(made: ConvFactory, candidate: Candidate, fit_groups: bool) -> tuple[nn
             return make(ins, outs, kernel_size=kernel, stride=stride, dilation=dilation)
 
     try:
-        return construct(made), ""
+        operator = construct(made)
     except ValueError as error:
         refusal = error
+    else:
+        if not isinstance(operator, nn.Module):
+            made_of = type(operator).__name__
+            raise ConfigError(f"conv={label(made)} makes a {made_of} of {candidate.name}; it must return an nn.Module")
+        return operator, ""
     fitting = [g for g in range(asked, 0, -1) if ins % g == 0] if fit_groups and isinstance(asked, int) else []
     for groups in fitting:
         try:

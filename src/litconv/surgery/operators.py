@@ -46,11 +46,18 @@ def takes_slot(kind: type) -> bool:
 def factory(conv: str | ConvFactory, options: Mapping[str, Any]) -> partial:
     """With its options bound."""
     made = operator_named(conv) if isinstance(conv, str) else conv
-    accepted = [p for p in inspect.signature(made).parameters if p not in SLOT]
+    if not callable(made):
+        slot = "in_channels, out_channels, kernel_size=3, stride=1, dilation=1"
+        raise ConfigError(f"conv={made!r} must be an operator's name, such as grouped, or a factory conv({slot})")
+    parameters = inspect.signature(made).parameters.values()
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    accepted = [p.name for p in parameters if p.name not in SLOT and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     for option, value in options.items():
         if option in SLOT:
             raise ConfigError(f"{option}={value} has no effect: every layer keeps its own {option}; remove it")
-        if option not in accepted:
+        if isinstance(conv, str) and option == "groups" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ConfigError(f"groups={value!r} must be a whole number, such as groups=4")
+        if option not in accepted and not takes_any:
             hint = did_you_mean(option, accepted)
             raise ConfigError(
                 f"{option}={value}: conv={label(made)} has no such option{hint}; it takes {', '.join(accepted) or 'none'}"

@@ -31,6 +31,12 @@ class Candidate(NamedTuple):
     dense: Dense
 
 
+def require_module(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise ConfigError(f"model is {what}; give the nn.Module itself, such as timm.create_model('resnet18')")
+
+
 def require_open(model: nn.Module) -> None:
     """Whose layers can be taken out and put in."""
     if isinstance(model, nn.Conv2d):

@@ -16,7 +16,7 @@ from litconv.surgery.operators import factory, kind_of, label
 from litconv.surgery.placed import put
 from litconv.surgery.probing import ForwardError, Inputs, Probe, Seen, Shape, inputs_of, see
 from litconv.surgery.report import Report, Row
-from litconv.surgery.survey import ELSEWHERE, FIRST, as_met, require_open, shown, surveyed, unfit
+from litconv.surgery.survey import ELSEWHERE, FIRST, as_met, require_module, require_open, shown, surveyed, unfit
 from litconv.surgery.where import Choice, Layer, Where, chooser
 
 
@@ -39,6 +39,9 @@ def swap(
     not divide a layer's channels, their largest common divisor below it. `probe`: an image that the model takes, or its shape,
     or a tuple of all tensors that its forward takes.
     """
+    require_module(model)
+    if not isinstance(fit_groups, bool):
+        raise ConfigError(f"fit_groups={fit_groups!r} must be True or False")
     made = factory(conv, options)
     return operate(model, lambda _: made, chooser(where), init, fit_groups, inputs_of(model, probe), seed, label(made))
 

@@ -43,9 +43,12 @@ class Where:
         ):
             value = getattr(self, option)
             values = (value,) if isinstance(value, kind) else tuple(value) if isinstance(value, Sequence) else (None,)
-            if not all(isinstance(v, kind) and v not in (0, "") for v in values):
+            if not all(isinstance(v, kind) and not isinstance(v, bool) and v not in (0, "") for v in values):
                 raise ConfigError(f"where: {option}={value} must be {what}")
             object.__setattr__(self, option, values)
+        for option in ("first", "grouped"):
+            if not isinstance(value := getattr(self, option), bool):
+                raise ConfigError(f"where: {option}={value} must be true or false")
 
     def __call__(self, layer: Layer) -> bool:
         return (
