@@ -21,6 +21,7 @@ from litconv.compare.deployed.quantised import changes
 from litconv.compare.deployed.scales import batches, scales
 from litconv.compare.deployed.view import deployed_view
 from litconv.compare.deployed.within import candidates, choices
+from litconv.compare.drawing.figures import write_figures
 from litconv.compare.inference import looks
 from litconv.compare.inference.statistics import Rule
 from litconv.compare.metric import Metric
@@ -294,6 +295,13 @@ def test_deployed_md_has_the_tables_and_a_figure_has_a_panel_a_place(result, tmp
     ]
     expected = [(OPERATORS[arm.name][1], 0.5 * ARMS[arm.name][2]) for arm in result.arms]
     np.testing.assert_allclose(sorted(drawn), sorted(expected))
+
+
+def test_of_a_single_arm_no_figure_of_orders_is_drawn(sweep, tmp_path):
+    runs = load(sweep)
+    alone = analyse(runs[runs["folder"].str.contains("_grouped_")], "made")
+    assert len(alone.arms) == 1
+    assert not {"deployed_latency", "rankings"} & set(write_figures(alone, tmp_path))
 
 
 def test_without_deployed_figures_there_is_nothing_of_it(tmp_path):

@@ -229,7 +229,7 @@ def test_timms_weights_come_from_a_file(tmp_path):
         ),
         (
             [*CHEAP, "conv=grouped", "groups=3"],
-            r"groups=3 must divide in_channels=24 .*in conv1.3.*fit_groups=true takes",
+            r"groups=3 must divide in_channels=24 .*in conv1.3.*fit_groups=true takes.*in a run: .*backbone.fit_groups",
         ),
         (
             ["backbone=torchvision", "conv@conv_stage5=deformable"],

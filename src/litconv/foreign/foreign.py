@@ -83,7 +83,10 @@ def swapped(
 
     _, _, *size = usual_shape(network)
     inputs = inputs_of(network, (1, in_channels, *size))
-    report = operate(network, operator_at, chooser(where or None), init, fit_groups, inputs, seed, label(conv))
+    try:
+        report = operate(network, operator_at, chooser(where or None), init, fit_groups, inputs, seed, label(conv))
+    except ConfigError as error:  # which names the arguments of `litconv.swap`
+        raise ConfigError(f"{error} (in a run: backbone.where.…, backbone.fit_groups)") from error
     for number in sorted(set(stage_convs) - stages):
         there = ", ".join(map(str, sorted(stages))) or "none"
         raise ConfigError(f"conv_stage{number} has no effect: this model's stages with a layer to swap are {there}")

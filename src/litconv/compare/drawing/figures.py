@@ -57,7 +57,7 @@ def write_figures(result: Result, folder: Path) -> list[str]:
         drawn[name] = lambda figure: tuning_curves(result, figure.subplots())
     if len(result.arms) > 1 and result.budget_keys:
         drawn["rankings"] = lambda figure: rankings(result, figure.subplots())
-    if batches(result):
+    if len(result.arms) > 1 and batches(result):
         drawn["deployed_latency"] = lambda figure: small_multiples(result, figure)
     for figures in by_class(result)[:1]:
         drawn[f"{figures.kind}_by_class"] = lambda figure, figures=figures: class_heat(
