@@ -193,5 +193,5 @@ def broken(path: str, error: Exception) -> DataError:
     elif not Path(path).stat().st_size:
         reason = "it is empty"
     else:
-        reason = " ".join(str(error).replace(repr(path), "it").split()) or type(error).__name__
+        reason = " ".join(str(error).replace(f" {path!r}", "").split()) or type(error).__name__
     return DataError(f"{path} cannot be read as an image ({reason}); replace or remove it")
