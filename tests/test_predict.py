@@ -88,7 +88,9 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_go_on(photos_run, 
     printed = capsys.readouterr()
     lines = printed.err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith(f"left out: {folder}/broken.jpg cannot be read as an image (cannot identify image file);")
+    assert lines[0].startswith(
+        f"left out: {folder}/broken.jpg cannot be read as an image (cannot identify image file);"
+    )
     assert lines[1].startswith(f"left out: {folder}/floats.tif has F pixels")
     assert printed.out.splitlines()[-1] == f"7 images, 2 left out: {out}"
     written = json.loads(out.read_text())
