@@ -2,12 +2,15 @@
 
 import copy
 import gc
+import importlib
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -20,7 +23,8 @@ from torch import nn
 from litconv.build import model as build_model
 from litconv.config.composed import compose
 
-CONF = Path(__file__).parents[1] / "conf" / "conv"
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf" / "conv"
 kept = tempfile.TemporaryDirectory(prefix="litconv-cache-")  # of this session, removed at its end
 os.environ.setdefault("LITCONV_CACHE_DIR", kept.name)  # xdist's workers inherit the first one
 os.environ["XDG_STATE_HOME"] = kept.name
@@ -71,6 +75,17 @@ def imports_that_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def benchmark(monkeypatch) -> Iterator[Callable[[str], ModuleType]]:
+    """benchmark(name): that file, imported as the script imports it."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] in ("gpu", "gpu_bundle", "gpu_parts"):
+            del sys.modules[name]
 
 
 @cache

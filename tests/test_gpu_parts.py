@@ -1,6 +1,5 @@
 """What benchmarks/gpu.py does on a GPU alone, where there is none: its parts are given stand-ins for what they would ask."""
 
-import importlib
 import json
 import os
 import signal
@@ -10,23 +9,13 @@ import tarfile
 import time
 import warnings
 from collections import defaultdict
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from command import ROOT
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """benchmark(name): that file, imported as the script imports it."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("gpu", "gpu_parts"):
-            del sys.modules[name]
 
 
 @pytest.fixture
@@ -81,6 +70,7 @@ class Gpu:
         self.done: list[str] = []
         said = self.done.append
         record = SimpleNamespace(record=lambda: said("event"), synchronize=lambda: None, elapsed_time=lambda end: 7.0)
+        monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
         monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: record)
         monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: said("waited"))
         monkeypatch.setattr(torch.cuda, "_sleep", lambda cycles: said("busy"))

@@ -1,6 +1,5 @@
 """benchmarks/gpu.py without a GPU: all of its parts, tiny, what it makes of parts that fail, and the folder that travels."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -50,17 +49,6 @@ def test_a_run_says_its_versions_without_wandb_where_another_logger_is_used(monk
     found = summary.versions.__wrapped__()
     assert "wandb" not in found
     assert found["torch"] == "1.2"
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """benchmark(name): that file, imported as the script imports it."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("gpu", "gpu_bundle", "gpu_parts"):
-            del sys.modules[name]
 
 
 ENDS = """

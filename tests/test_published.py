@@ -11,7 +11,7 @@ import torch
 from benchmarks import published
 from PIL import Image
 
-from command import ROOT, command
+from command import command
 from litconv import build
 from litconv.config import composed
 from litconv.cost import count
@@ -24,6 +24,17 @@ SIZES = {"cifar10": (10, (32, 32)), "camvid": (11, (360, 480))}
 
 def config_of(row: published.Row):
     return composed.compose(shlex.split(row.overrides))
+
+
+def learning_rates(config, steps: int) -> list[float]:
+    """Of each step."""
+    optimizer = build.part(config.optim)([torch.nn.Parameter(torch.zeros(2, 2))])
+    schedule, rates = build.part(config.schedule)(optimizer, steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -77,12 +88,7 @@ def test_published_accuracies_of_the_wide_networks_are_those_of_their_recipes():
 def test_a_recipes_learning_rate_rises_to_its_peak_and_falls_to_nothing(recipe, images, peak_at, peak):
     config = composed.compose([f"experiment={recipe}"])
     steps = config.trainer.max_epochs * (images // config.data.batch_size)
-    optimizer = build.part(config.optim)([torch.nn.Parameter(torch.zeros(2, 2))])
-    schedule, rates = build.part(config.schedule)(optimizer, steps), []
-    for _ in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    rates = learning_rates(config, steps)
     highest = int(np.argmax(rates))
     assert highest / steps == pytest.approx(peak_at, abs=0.01)
     assert rates[highest] == pytest.approx(peak, rel=1e-3)
@@ -95,22 +101,13 @@ def test_a_recipes_learning_rate_rises_to_its_peak_and_falls_to_nothing(recipe, 
 @pytest.mark.parametrize("recipe", ["wrn_40_2", "wrn_102_mmacs"])
 def test_the_learning_rate_of_the_wide_networks_falls_to_a_fifth_at_60_120_and_160_of_200_epochs(recipe):
     config = composed.compose([f"experiment={recipe}"])
-    steps = config.trainer.max_epochs  # as if an epoch had one
-    optimizer = build.part(config.optim)([torch.nn.Parameter(torch.zeros(2, 2))])
-    schedule, rates = build.part(config.schedule)(optimizer, steps), []
-    for _ in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
+    rates = learning_rates(config, config.trainer.max_epochs)  # as if an epoch had one step
     assert rates == pytest.approx([0.1] * 60 + [0.02] * 60 + [0.004] * 40 + [0.0008] * 40)
 
 
 @pytest.fixture
-def packed(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    yield __import__("gpu_parts.packed").packed
-    for name in [name for name in sys.modules if name.startswith("gpu_parts")]:
-        del sys.modules[name]
+def packed(benchmark):
+    return benchmark("gpu_parts.packed")
 
 
 def losses(folder, *arguments: str) -> list[float]:

@@ -18,7 +18,7 @@ from gpu_parts.machine import BYTES, known_ceilings
 from gpu_parts.part import Report, Setting, one_line
 from gpu_parts.triton_calls import PLAIN, PRECISIONS, call_of, computed, inputs
 from litconv.conv.deform_kernels import measured
-from litconv.cost.latency import Call, Clock, Latency, clock_of, time_beside
+from litconv.cost.latency import Clock, Latency, clock_of, cuda_clock, time_beside
 
 CELLS = list(itertools.product((16, 32, 64, 128, 256), (28, 64)))  # channels, height = width
 VALUES, MOST_IMAGES = 2**24, 128  # of the input
@@ -29,18 +29,7 @@ TITLE = "Triton's deformable convolution on this GPU"
 
 def busy_clock(device: torch.device) -> Clock:
     """The GPU's own time of a call: while it is queued the GPU has something else to do, and never waits for the host."""
-
-    def clock(call: Call) -> float:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize(device)
-        torch.cuda._sleep(BUSY_CYCLES)
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end)
-
-    return clock
+    return cuda_clock(device, before=partial(torch.cuda._sleep, BUSY_CYCLES))
 
 
 class Cell(NamedTuple):

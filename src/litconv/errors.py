@@ -1,6 +1,6 @@
 """The errors a user can cause. Each is one line: the key, the values, the remedy; of a wrong name the nearest right ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -30,6 +30,11 @@ class LostProcessError(TrainingError):
 
 class JobError(RuntimeError):
     """What a job of a sweep failed of, in one line. It crosses processes."""
+
+
+def some(names: Sequence[str]) -> str:
+    """The first six."""
+    return f"{', '.join(names[:6])}{', …' if names[6:] else ''}"
 
 
 def did_you_mean(name: str, options: Iterable[str], before: str = "", most: int = 1) -> str:

@@ -26,12 +26,11 @@ from litconv.cost.tracing import Analysis
 from litconv.cost.witness import Witness, watch
 from litconv.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 
 class UnfitImageError(ConfigError):
     """The model does not take such an image."""
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -57,14 +57,15 @@ def cpu_clock(call: Call) -> float:
     return 1e3 * (time.perf_counter() - started)
 
 
-def cuda_clock(device: torch.device) -> Clock:
+def cuda_clock(device: torch.device, before: Call = lambda: None) -> Clock:
     """By events on the device's stream: from the first kernel's start to the last one's end. They belong to the current
-    device, which is another where a run trains on any but the first GPU."""
+    device, which is another where a run trains on any but the first GPU. `before`: what is queued ahead and not timed."""
 
     def clock(call: Call) -> float:
         with torch.cuda.device(device):
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             torch.cuda.synchronize(device)
+            before()
             begin.record()
             call()
             end.record()

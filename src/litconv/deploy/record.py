@@ -59,9 +59,7 @@ class Record:
     split: str  # that the metric is of: test, or val where the set has no test split
     calibrated_on: int | None  # images; None: there is no int8
     int8: Mapping[str, Any]  # what computes in integers
-    disturbed: list[
-        str
-    ]  # such as `OpenVINO int8 at batch 32`: where the machine was too busy for the milliseconds to count
+    disturbed: list[str]  # where the machine was too busy for milliseconds to count: `OpenVINO int8 at batch 32`
 
     def write(self, folder: Path) -> None:
         """Whole or not at all; places that were measured before under the same conditions are kept."""

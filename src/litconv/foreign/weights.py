@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, some
 from litconv.foreign.foreign import has_values
 
 FILES = "name a checkpoint, a file of torch.save that holds tensors alone, or a .safetensors"
@@ -120,7 +120,3 @@ def load(network: nn.Module, path: Path, what: str) -> Loaded:
 def loaded(network: nn.Module, file: Path | None) -> str:
     """What of it was loaded; nothing where there is none, or where only shapes are of interest."""
     return load(network, file, f"backbone.pretrained={file}").line if file and has_values() else ""
-
-
-def some(names: list[str]) -> str:
-    return f"{', '.join(names[:6])}{', …' if names[6:] else ''}"

@@ -12,14 +12,8 @@ from litconv.errors import ConfigError
 from litconv.surgery.operators import bound, label
 from litconv.surgery.survey import Candidate
 
-SIZES = (
-    "in_channels",
-    "out_channels",
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-)  # parents and scripts ask for them
+# Parents and scripts ask a layer for them.
+SIZES = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
 Start = Literal["copy", "from_dense"]
 
 

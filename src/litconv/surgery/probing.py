@@ -113,9 +113,8 @@ def watch(module: nn.Module, name: str, seen: Seen, watch_reads: bool) -> None:
             )
         return nn.Module.__getattr__(self, attribute)
 
-    module.register_forward_pre_hook(
-        enter
-    )  # the last before the layer, and the first behind it: hooks that are there read, too
+    # The last before the layer, and the first behind it: hooks that are there read, too.
+    module.register_forward_pre_hook(enter)
     module.register_forward_hook(leave, prepend=True)
     if watch_reads:
         kind = type(module)

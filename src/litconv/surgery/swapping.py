@@ -10,7 +10,7 @@ from typing import Any, get_args
 from torch import nn
 
 from litconv.conv.slot import ConvFactory
-from litconv.errors import ConfigError
+from litconv.errors import ConfigError, some
 from litconv.surgery.making import Start, built, like, started
 from litconv.surgery.operators import factory, kind_of, label
 from litconv.surgery.placed import put
@@ -157,7 +157,7 @@ def is_dense(made: ConvFactory) -> bool:
 def no_layer(report: Report) -> str:
     if ELSEWHERE in report.reasons("kept"):
         names = [row.name for row in report.kept if row.why == ELSEWHERE]
-        return f"where= matches no layer; there are {', '.join(names[:6])}{', …' if len(names) > 6 else ''}"
+        return f"where= matches no layer; there are {some(names)}"
     reasons = [f"{n} × {why}" for fate in ("kept", "refused") for why, n in report.reasons(fate).most_common()]
     remedies = ["a K×K convolution of one group can"]
     if any("already" in why for why in report.reasons("kept")):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from litconv.errors import ConfigError, did_you_mean
+from litconv.errors import ConfigError, did_you_mean, some
 
 
 class Layer(NamedTuple):
@@ -27,7 +27,7 @@ class Where:
 
     name: (
         str | Sequence[str]
-    ) = ()  # patterns such as layer3.* or *.conv2; one must fit, and none of those that begin with !
+    ) = ()  # patterns such as layer3.* or *.conv2; one must fit, and none of those with ! in front
     stage: int | Sequence[int] = ()
     kernel: int | Sequence[int] = ()  # 7: 7×7
     first: bool = False  # whether the first convolution, which reads the image, may be among them
@@ -79,7 +79,7 @@ class Where:
                     return f"where.{option}={value} matches no layer; there are {', '.join(map(str, values)) or 'none'}"
         for pattern in self.name:
             if not any(fnmatchcase(name, pattern.removeprefix("!")) for name in names):
-                return f"where.name={pattern} matches no layer; there are {', '.join(names[:6])}{', …' if names[6:] else ''}"
+                return f"where.name={pattern} matches no layer; there are {some(names)}"
         return ""
 
 
